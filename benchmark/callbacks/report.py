@@ -1,0 +1,36 @@
+"""What a run shows on the screen besides the progress bar: one line of figures an epoch."""
+
+import math
+
+import lightning as L
+from rich import print as rich_print
+
+_COLUMNS = {
+    "train/loss": "loss {:.3f}",
+    "val/clip_hit1": "clip@1 {:.1%}",
+    "val/clip_hit5": "clip@5 {:.1%}",
+    "val/video_hit1": "video@1 {:.1%}",
+    "val/video_hit5": "video@5 {:.1%}",
+    "val/map": "mAP {:.3f}",
+    "train/clips_per_second": "{:.0f} clips/s",
+    "train/compute_clips_per_second": "({:.0f} compute alone,",
+    "train/waiting_share": "{:.0%} waiting)",
+    "train/peak_memory_mb": "{:.0f} MB",
+}
+
+
+class EpochLines(L.Callback):
+    """Prints one line after each validation: loss, Hit@k, average precision overall and per group, clips a second."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print the line."""
+        if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
+            return
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [text.format(values[name]) for name, text in _COLUMNS.items() if math.isfinite(values.get(name, math.nan))]
+        groups = [
+            f"{name.removeprefix('val/map/')} {value:.3f}" for name, value in values.items() if name.startswith("val/map/")
+        ]
+        rich_print(f"epoch {trainer.current_epoch + 1}  " + "  ".join(parts))
+        if groups:
+            rich_print("   mAP by group: " + ", ".join(groups))

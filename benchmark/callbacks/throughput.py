@@ -1,0 +1,66 @@
+"""Measures how fast training goes and how much of the time it waits for data."""
+
+import resource
+import sys
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from benchmark.clip import ClipBatch
+from benchmark.metrics import ClipsPerSecond
+
+
+class Throughput(L.Callback):
+    """Logs clips a second end to end and for compute alone, the share of waiting, and peak memory, every epoch.
+
+    Args:
+        warmup_steps: Steps that are not measured.
+    """
+
+    def __init__(self, warmup_steps: int = 5) -> None:
+        self.stopwatch = ClipsPerSecond(warmup_steps=warmup_steps)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin the figures of a new epoch."""
+        self.stopwatch.reset()
+        self.stopwatch.start()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ClipBatch, batch_idx: int
+    ) -> None:
+        """The batch is there."""
+        self.stopwatch.data_ready()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Tensor, batch: ClipBatch, batch_idx: int
+    ) -> None:
+        """The step is done, once the device has finished."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        self.stopwatch.step_done(len(batch))
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log before validation, whose time does not count."""
+        if self.stopwatch.steps == 0 or trainer.sanity_checking:
+            return
+        summed = {
+            "train/clips_per_second": self.stopwatch.clips_per_second,
+            "train/compute_clips_per_second": self.stopwatch.compute_clips_per_second,
+        }
+        own = {"train/waiting_share": self.stopwatch.waiting_share, "train/peak_memory_mb": peak_memory_mb()}
+        for values, reduce in ((summed, "sum"), (own, "mean")):
+            for name, value in values.items():
+                trainer.callback_metrics[name] = trainer.strategy.reduce(torch.tensor(value), reduce_op=reduce)
+        if trainer.logger is not None:
+            values = {name: float(trainer.callback_metrics[name]) for name in (*summed, *own)}
+            for logger in trainer.loggers:
+                logger.log_metrics(values, step=trainer.global_step)
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of this process so far in MB: of the GPU if there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3  # macOS counts bytes, Linux KiB

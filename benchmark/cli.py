@@ -1,0 +1,170 @@
+"""The one command line: Lightning's verbs fit, validate, test and predict, and the suite's own.
+
+    python -m benchmark fit --config conf/multires.yaml
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+import benchmark.data
+import benchmark.models  # noqa: F401  (makes the class names short names)
+from benchmark.callbacks.checkpoints import run_checkpoints
+from benchmark.callbacks.failures import FailedVideos
+from benchmark.callbacks.report import EpochLines
+from benchmark.callbacks.throughput import Throughput
+from benchmark.commands import COMMANDS
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.errors import UserError
+from benchmark.models.video_classifier import VideoClassifier
+from benchmark.runs import find_checkpoint, new_run_dir
+from benchmark.trainer import Trainer
+
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+class BenchmarkCLI(LightningCLI):
+    """Lightning's command line with run folders, and a model that is never replaced by what a checkpoint says."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options that are neither the model's, the data's nor the Trainer's."""
+        parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        parser.add_argument(
+            "--run_dir", type=Path | None, default=None, help="Folder of this run; a new one under runs/ by default."
+        )
+        parser.add_argument(
+            "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt maximises."
+        )
+        parser.add_argument(
+            "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not let a checkpoint's hyper-parameters replace the configured model; it is compared on loading."""
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the run folder, print it first, and send logs and checkpoints there."""
+        config = self.config[self.subcommand]
+        resume = config.get("ckpt_path") if config.get("ckpt_path") in {"last", "best"} else None
+        name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
+        self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
+        if config.get("ckpt_path"):
+            config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
+        config.weights_only = True
+        config.trainer.default_root_dir = str(self.run_dir)
+        for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
+            if str(logger.init_args.get("save_dir") or ".") == ".":
+                logger.init_args.save_dir = str(self.run_dir)
+        if rank_zero_only.rank == 0:
+            print(f"run folder: {self.run_dir}", flush=True)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
+        checkpoint = self._get(self.config, "checkpoint")
+        self.trainer_defaults["callbacks"] = [
+            Throughput(),
+            FailedVideos(),
+            EpochLines(),
+            *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
+        ]
+        trainer = super().instantiate_trainer(**kwargs)
+        if not isinstance(trainer, Trainer):
+            raise TypeError(f"expected {Trainer}, got {type(trainer)}")
+        return trainer
+
+
+class ResolvedConfig(SaveConfigCallback):
+    """Leaves the whole configuration as `config.yaml` in the run folder; a resumed run writes it again."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
+        super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
+
+    def save_config(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Write the file."""
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+
+
+def usage() -> str:
+    """What the command line offers, one line a verb."""
+    own = "\n".join(f"  {name:12s}{command.SUMMARY}" for name, command in COMMANDS.items())
+    return f"""usage: python -m benchmark VERB [options]
+
+Trains and tests video classifiers. The verb comes first:
+  fit         train a model:  python -m benchmark fit --config conf/multires.yaml
+  validate    score the validation videos with a checkpoint
+  test        score the test videos: 20 clips a video, 4 views a clip
+  predict     write the top classes of any videos
+{own}
+
+`python -m benchmark VERB --help` lists the options of a verb."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one verb; errors that a user can cause come out as `UserError` or `SystemExit`."""
+    if not argv or argv[0] in {"-h", "--help"}:
+        print(usage())
+        return 0 if argv else 2
+    verb, rest = argv[0], list(argv[1:])
+    if verb in COMMANDS:
+        return COMMANDS[verb].main(rest)
+    if verb not in TRAINER_VERBS:
+        hint = next((word for word in rest if word in {*TRAINER_VERBS, *COMMANDS}), None)
+        moved = f"; write `python -m benchmark {hint} {' '.join(w for w in argv if w != hint)}`" if hint else ""
+        raise UserError(
+            f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join([*TRAINER_VERBS, *COMMANDS])}"
+        )
+    BenchmarkCLI(
+        VideoClassifier,
+        VideoDataModule,
+        save_config_callback=ResolvedConfig,
+        trainer_class=Trainer,
+        seed_everything_default=0,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        args=[verb, *rest],
+        parser_kwargs={name: {"description": text} for name, text in _DESCRIPTIONS.items()},
+    )
+    return 0
+
+
+_DESCRIPTIONS = {
+    "fit": "Train a model.",
+    "validate": "Score the validation videos with a checkpoint.",
+    "test": "Score the test videos: 20 clips a video, 4 views a clip.",
+    "predict": "Write the top classes of any videos.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m benchmark` and `clipbench`; returns the exit code."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a console script, unlike `python -m`, cannot see the user's own modules
+    _quieten()
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except (UserError, MisconfigurationException) as error:
+        print(f"clipbench: {error}", file=sys.stderr)
+        return 2
+
+
+def _quieten() -> None:
+    """Hide notices of libraries that a user can do nothing about."""
+    for text in (
+        ".*LightningCLI's args parameter is intended to run from within Python.*",
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", text)

@@ -1,0 +1,115 @@
+"""The tensors that travel from data to models.
+
+Letters: B clips, T frames, H height, W width, C channels (RGB), K classes.
+"""
+
+import dataclasses
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from benchmark.protocol import View
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A video that could not be read, and why.
+
+    Args:
+        row: Row of the video in the index.
+        video_id: Name of the video.
+        reason: One sentence.
+    """
+
+    row: int
+    video_id: str
+    reason: str
+
+
+@dataclasses.dataclass
+class ClipBatch:
+    """Clips with their labels; in validation and testing all clips of a video stand in one batch.
+
+    Args:
+        frames: (B, T, H, W, C) uint8, 0 to 255, RGB.
+        labels: (B, K) float32, 1 for each true class and 0 elsewhere; all 0 where labels are unknown.
+        rows: (B,) int64, row of each clip's video in the index.
+        clips: (B,) int64, number of the clip within its video.
+        starts: (B,) int64, first source frame of the clip.
+        padded: (B,) bool, true where the video is shorter than a clip and its last frame was repeated.
+        views: Views of each clip that a model scores; `centre` of frames already cut to its input is the whole frame.
+        failures: Videos of this batch that could not be read; none of their clips are among the B.
+
+    Raises:
+        ValueError: If shapes or dtypes differ from the above.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    rows: Tensor
+    clips: Tensor
+    starts: Tensor
+    padded: Tensor
+    views: tuple[View, ...] = ("centre",)
+    failures: list[Failure] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 5 or self.frames.shape[-1] != 3 or self.frames.dtype != torch.uint8:
+            raise ValueError(
+                f"frames are {tuple(self.frames.shape)} {self.frames.dtype}; expected (B, T, H, W, 3) torch.uint8"
+            )
+        count = len(self.frames)
+        if self.labels.ndim != 2:
+            raise ValueError(f"labels are {tuple(self.labels.shape)}; expected (B, K)")
+        for name in ("labels", "rows", "clips", "starts", "padded"):
+            if len(getattr(self, name)) != count:
+                raise ValueError(f"{name} has {len(getattr(self, name))} rows, but there are {count} clips in frames")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same batch with its tensors on another device."""
+        moved = {
+            field.name: value.to(device, non_blocking=non_blocking)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return dataclasses.replace(self, **moved)
+
+    def pin_memory(self) -> Self:
+        """The same batch with its tensors in page-locked memory."""
+        pinned = {
+            field.name: value.pin_memory()
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return dataclasses.replace(self, **pinned)
+
+
+def cut_view(frames: Tensor, view: View, side: int) -> Tensor:
+    """One square crop of each frame, mirrored left to right where the view says so.
+
+    Args:
+        frames: (B, T, H, W, C), any dtype.
+        view: Place of the crop.
+        side: Side of the crop in pixels, at most H and W.
+
+    Returns:
+        (B, T, side, side, C), the dtype of `frames`.
+
+    Raises:
+        ValueError: If the crop does not fit.
+    """
+    height, width = frames.shape[2:4]
+    if side > min(height, width):
+        raise ValueError(f"a crop of {side}x{side} does not fit into frames of {height}x{width}")
+    place = view.removesuffix("_flipped")
+    top, left = {
+        "upper_left": (0, 0),
+        "lower_right": (height - side, width - side),
+        "centre": ((height - side) // 2, (width - side) // 2),
+    }[place]
+    crop = frames[:, :, top : top + side, left : left + side]
+    return crop.flip(3) if view.endswith("_flipped") else crop

@@ -1,0 +1,5 @@
+"""The suite's own verbs, one file each: a `SUMMARY` line and `main(argv)`, which returns the exit code."""
+
+from types import ModuleType
+
+COMMANDS: dict[str, ModuleType] = {}

@@ -1,0 +1,151 @@
+"""Unpacks archives that strangers made: only plain files of the wanted kinds, only below the folder asked for.
+
+Everything is unpacked to a temporary folder first and moved into place file by file, so that an interrupted run leaves
+no half a video behind. ZIP and TAR are read by Python itself; RAR needs a tool on the PATH.
+"""
+
+import dataclasses
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from benchmark.data.folder import leaves_root
+from benchmark.errors import DatasetNotFoundError, UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class RarTool:
+    """An outside program that reads RAR.
+
+    Args:
+        program: Name on the PATH.
+        listing: Arguments before the archive that list its names, one a line.
+        name_prefix: What stands before a name in the listing; other lines are skipped.
+        extraction: The command line that unpacks `archive` into `folder`.
+    """
+
+    program: str
+    listing: tuple[str, ...]
+    name_prefix: str
+    extraction: Callable[[str, str], list[str]]
+
+
+RAR_TOOLS = (
+    RarTool("bsdtar", ("-tf",), "", lambda archive, folder: ["-xf", archive, "-C", folder]),
+    RarTool("unrar", ("lb", "-p-"), "", lambda archive, folder: ["x", "-y", "-p-", "-idq", archive, f"{folder}/"]),
+    RarTool("7z", ("l", "-ba", "-slt"), "Path = ", lambda archive, folder: ["x", "-y", f"-o{folder}", archive]),
+    RarTool("7zz", ("l", "-ba", "-slt"), "Path = ", lambda archive, folder: ["x", "-y", f"-o{folder}", archive]),
+)
+
+
+def unpack(archive: Path, into: Path, *, suffixes: Sequence[str]) -> int:
+    """Unpack the files of some kinds from a ZIP, TAR or RAR archive.
+
+    Args:
+        archive: The archive; its name's ending tells RAR from the others.
+        into: Folder to unpack into; it is made if it is not there. Files of the same name are replaced.
+        suffixes: Endings of the files wanted, in lower case; files of other kinds are left out.
+
+    Returns:
+        Number of files unpacked.
+
+    Raises:
+        DatasetNotFoundError: If there is no such archive.
+        UserError: If it is damaged or of another kind, a member is absolute, leads upwards or is a link (nothing is
+            unpacked then), or a RAR archive meets no tool that reads it.
+    """
+    if not archive.is_file():
+        raise DatasetNotFoundError(f"the archive {archive} is not there; pass the path of the downloaded file.")
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=into) as temporary:
+        try:
+            if archive.suffix.lower() == ".rar":
+                _unpack_rar(archive, Path(temporary))
+            elif zipfile.is_zipfile(archive):
+                _unpack_zip(archive, Path(temporary))
+            elif tarfile.is_tarfile(archive):
+                _unpack_tar(archive, Path(temporary))
+            else:
+                raise UserError(f"{archive} is neither a ZIP, a TAR nor a RAR archive; it may be an incomplete download.")
+            return _move(archive, Path(temporary), into, suffixes)
+        except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, EOFError, OSError) as cause:
+            raise UserError(f"{archive} cannot be unpacked into {into}: {cause}") from cause
+
+
+def _refuse(archive: Path, names: Iterable[str]) -> None:
+    refused = sorted(set(names))
+    if refused:
+        more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+        raise UserError(
+            f"{archive} is refused, nothing was unpacked: these members are links, special files or lead out of the "
+            f"folder: {', '.join(refused[:5])}{more}. Get the archive from the dataset's own site."
+        )
+
+
+def _unpack_zip(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        members = opened.infolist()
+        linked = [m.filename for m in members if stat.S_IFMT(m.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR)]
+        _refuse(archive, [*linked, *(m.filename for m in members if leaves_root(m.filename))])
+        opened.extractall(folder)
+
+
+def _unpack_tar(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as opened:
+        members = opened.getmembers()
+        _refuse(archive, [m.name for m in members if leaves_root(m.name) or not (m.isfile() or m.isdir())])
+        opened.extractall(folder, filter="data")
+
+
+def _unpack_rar(archive: Path, folder: Path) -> None:
+    tool = next((tool for tool in RAR_TOOLS if shutil.which(tool.program)), None)
+    if tool is None:
+        raise UserError(
+            f"{archive} is a RAR archive, and none of {', '.join(tool.program for tool in RAR_TOOLS)} is on the PATH. "
+            "Install one (Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c "
+            "conda-forge libarchive), or unpack the archive yourself and run this again without it."
+        )
+    full = str(archive.resolve())
+    listing = _run(tool.program, [*tool.listing, full], archive)
+    names = [line.removeprefix(tool.name_prefix) for line in listing.splitlines() if line.startswith(tool.name_prefix)]
+    _refuse(archive, [name for name in names if leaves_root(name)])
+    _run(tool.program, tool.extraction(full, str(folder)), archive)
+    _refuse(archive, [str(path.relative_to(folder)) for path in _all_files(folder) if not _is_plain(path)])
+
+
+def _run(program: str, arguments: Sequence[str], archive: Path) -> str:
+    done = subprocess.run(
+        [program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["no reason given"]
+        raise UserError(f"{program} cannot read {archive} (exit code {done.returncode}): {reason[0]}")
+    return done.stdout
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, followlinks=False):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() or not path.is_dir():
+                yield path
+
+
+def _is_plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _move(archive: Path, folder: Path, into: Path, suffixes: Sequence[str]) -> int:
+    files = [path for path in _all_files(folder) if path.suffix.lower() in suffixes]
+    _refuse(archive, [str(path.relative_to(folder)) for path in files if not _is_plain(path)])
+    for file in files:
+        target = into / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
+    return len(files)

@@ -1,0 +1,6 @@
+"""Data modules; importing this package makes their class names short names on the command line."""
+
+from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.ucf101 import UCF101
+
+__all__ = ["UCF101", "ClipsPerVideo", "VideoDataModule"]

@@ -1,0 +1,221 @@
+"""What all video datasets share: loaders, splits and what the model needs to see."""
+
+import dataclasses
+import functools
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol as Interface, cast
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from benchmark.clip import ClipBatch
+from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
+from benchmark.data.decode import DecoderName, require_decoder
+from benchmark.data.index import Split, VideoIndex
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
+from benchmark.errors import UserError
+from benchmark.protocol import TEST_VIEWS, Protocol, View
+
+@dataclasses.dataclass(frozen=True)
+class ClipsPerVideo:
+    """How many clips of each video are used.
+
+    Args:
+        train: Clips a video offers for training (section 4: 100 for Sports-1M, 50 for UCF-101).
+        train_epoch: Clips of each video that one epoch visits; later epochs visit the others.
+        validation: Clips a video for validation.
+        test: Clips a video for testing (section 4: 20).
+
+    Raises:
+        ValueError: If a count is below 1, or an epoch visits more clips than a video offers.
+    """
+
+    train: int = 50
+    train_epoch: int = 2
+    validation: int = 4
+    test: int = 20
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise UserError(f"clips_per_video.{field.name} is {getattr(self, field.name)}; it must be 1 or more")
+        if self.train_epoch > self.train:
+            raise UserError(
+                f"clips_per_video.train_epoch is {self.train_epoch}, but a video offers only {self.train} clips; "
+                "lower it or raise clips_per_video.train"
+            )
+
+
+class ModelNeeds(Interface):
+    """What a data module reads off the model: the frames of a clip and the side of its input."""
+
+    frame_offsets: tuple[int, ...]
+    input_side: int
+
+
+class VideoDataModule(L.LightningDataModule):
+    """Clips of labelled videos for training, validation, testing and prediction.
+
+    A subclass implements `read_index`. The frames and the input size that the model wants are read from it in
+    `setup`, so that they are never configured twice.
+
+    Args:
+        root: Folder of the videos.
+        batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
+        num_workers: Loader processes; 0 loads in the main process.
+        clips_per_video: Clips of each video for each purpose.
+        test_views: Views of each clip for testing and prediction (section 4: 4).
+        seed: Seed of order, choice of clips and augmentation in training.
+        sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
+        decoder: Backend that decodes.
+    """
+
+    def __init__(
+        self,
+        root: Path | None,
+        *,
+        batch_size: int = 32,
+        num_workers: int = 2,
+        clips_per_video: ClipsPerVideo = ClipsPerVideo(),  # noqa: B008  (frozen)
+        test_views: Sequence[View] = TEST_VIEWS,
+        seed: int = 0,
+        sampler_seed: int = 2014,
+        decoder: DecoderName = "pyav",
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise UserError(
+                f"data.batch_size is {batch_size} and data.num_workers is {num_workers}; "
+                "the first must be 1 or more, the second 0 or more"
+            )
+        self.root = root
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.clips_per_video, self.decoder = clips_per_video, decoder
+        self.test_protocol = Protocol(
+            sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
+        )
+        self.validation_protocol = Protocol(
+            sampler_seed=sampler_seed, clips_per_video=clips_per_video.validation, views=("centre",)
+        )
+
+    @abstractmethod
+    def read_index(self) -> VideoIndex:
+        """Find the videos; called once a process."""
+
+    @functools.cached_property
+    def index(self) -> VideoIndex:
+        """The videos, read when first asked for."""
+        return self.read_index()
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes."""
+        return len(self.index.class_names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names, in the order of the model's outputs."""
+        return self.index.class_names
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Class numbers of each group; empty where the dataset has none."""
+        return self.index.groups()
+
+    def setup(self, stage: str) -> None:
+        """Read what the model needs and say what was found."""
+        require_decoder(self.decoder)
+        needed: list[Split] = {"fit": ["train"], "validate": ["validation"], "test": ["test"]}.get(stage, ["predict"])
+        for split in needed:
+            if not len(self.index.rows(split)):
+                raise UserError(
+                    f"no video of the {split} split of {self.index.identity} is held under {self.index.root}; "
+                    "change data.root, or the class subset or fold"
+                )
+        if self._trainer().is_global_zero:
+            print(self.summary(), flush=True)
+
+    def summary(self) -> str:
+        """One line: what the index found, and how many of the files held cannot be opened."""
+        broken = find_broken(self.index, self.decoder)
+        if broken is None:
+            return f"{self.index.summary()}; too many to open each one beforehand"
+        names = "".join(f"\n  broken: {video} ({reason})" for video, reason in list(broken.items())[:5])
+        return f"{self.index.summary()}; {len(broken)} broken{names}"
+
+    def train_dataloader(self) -> DataLoader[ClipBatch]:
+        """Random clips, augmented, in an order of each epoch's own."""
+        needs, trainer = self._needs(), self._trainer()
+        reader = ClipReader(self.test_protocol, needs.frame_offsets, self.decoder)
+        batches = EpochBatches(
+            self.index.rows("train"),
+            self.batch_size,
+            clips_per_video=self.clips_per_video.train,
+            clips_per_epoch=self.clips_per_video.train_epoch,
+            seed=self.seed,
+            rank=trainer.global_rank,
+            processes=trainer.world_size,
+        )
+        return ResumableLoader(
+            TrainingClips(self.index, reader, needs.input_side, self.seed),
+            batch_sampler=batches,
+            collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
+            **self._workers(),
+        )
+
+    def val_dataloader(self) -> DataLoader[ClipBatch]:
+        """All validation clips of each validation video; empty where nothing is held out."""
+        return self._video_loader("validation", self.validation_protocol)
+
+    def test_dataloader(self) -> DataLoader[ClipBatch]:
+        """All clips of each test video, each in all views."""
+        return self._video_loader("test", self.test_protocol)
+
+    def predict_dataloader(self) -> DataLoader[ClipBatch]:
+        """All clips of each video to predict, each in all views."""
+        return self._video_loader("predict", self.test_protocol)
+
+    def _video_loader(self, split: Split, protocol: Protocol) -> DataLoader[ClipBatch]:
+        offsets, trainer = self._needs().frame_offsets, self._trainer()
+        rows = self.index.rows(split)
+        if 0 < len(rows) < trainer.world_size:
+            raise UserError(
+                f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"
+            )
+        return DataLoader(
+            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder)),
+            batch_sampler=VideoBatches(
+                rows,
+                max(1, self.batch_size // protocol.clips_per_video),
+                rank=trainer.global_rank,
+                processes=trainer.world_size,
+            ),
+            collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
+            **self._workers(),
+        )
+
+    def _workers(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+            "multiprocessing_context": "forkserver" if self.num_workers else None,
+        }
+
+    def _needs(self) -> ModelNeeds:
+        model = self._trainer().lightning_module
+        missing = [name for name in ("frame_offsets", "input_side") if not hasattr(model, name)]
+        if missing:
+            raise UserError(
+                f"{type(model).__name__} lacks {' and '.join(missing)}; a video model declares the frames it reads "
+                "inside a 16-frame clip and the side of its input in pixels"
+            )
+        return cast(ModelNeeds, model)
+
+    def _trainer(self) -> L.Trainer:
+        if self.trainer is None:
+            raise RuntimeError("a data module's loaders need a Trainer")
+        return self.trainer

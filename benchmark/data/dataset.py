@@ -1,0 +1,184 @@
+"""Joins index, sampling, decoding and preprocessing into samples, and samples into batches.
+
+Letters: n clips of one video, B clips of a batch, T frames, H height, W width, C channels (RGB), K classes.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from benchmark.clip import ClipBatch, Failure
+from benchmark.data.decode import DecodeError, DecoderName, open_video
+from benchmark.data.index import Video, VideoIndex
+from benchmark.data.preprocess import augment, square_rgb
+from benchmark.data.sampling import clip_start, frame_numbers
+from benchmark.protocol import Protocol, View
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Clips of one video.
+
+    Args:
+        row: Row of the video in the index.
+        labels: Class numbers.
+        frames: (n, T, H, W, C) uint8.
+        clips: n clip numbers.
+        starts: n first source frames.
+        padded: Whether the video is shorter than a clip.
+    """
+
+    row: int
+    labels: tuple[int, ...]
+    frames: np.ndarray
+    clips: Sequence[int]
+    starts: Sequence[int]
+    padded: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipReader:
+    """Reads clips of a video as a strategy wants them.
+
+    Args:
+        protocol: Clip length, frame size and sampler seed.
+        frame_offsets: T frames read in each clip, counted from its first frame.
+        decoder: Backend that decodes.
+
+    Raises:
+        ValueError: If an offset lies outside the clip.
+    """
+
+    protocol: Protocol
+    frame_offsets: tuple[int, ...]
+    decoder: DecoderName = "pyav"
+
+    def __post_init__(self) -> None:
+        if not self.frame_offsets or not all(0 <= t < self.protocol.clip_frames for t in self.frame_offsets):
+            raise ValueError(
+                f"frame_offsets are {self.frame_offsets}; each must be from 0 to {self.protocol.clip_frames - 1}, "
+                "the frames of a clip. Change the model's frame_offsets"
+            )
+
+    def read(self, video: Video, clips: Sequence[int]) -> Sample:
+        """Clips of a video; a frame that several clips share is decoded once.
+
+        Raises:
+            DecodeError: If the file cannot be read.
+        """
+        protocol, side = self.protocol, self.protocol.frame_side
+        with open_video(video.path, self.decoder) as opened:
+            starts = [
+                clip_start(protocol.sampler_seed, video.video_id, clip, opened.frames, protocol.clip_frames)
+                for clip in clips
+            ]
+            numbers = np.array([frame_numbers(start, self.frame_offsets, opened.frames) for start in starts])
+            distinct, places = np.unique(numbers, return_inverse=True)
+            pictures = np.empty((len(distinct), side, side, 3), np.uint8)
+            for place, (_, picture) in enumerate(opened.read(distinct.tolist())):
+                pictures[place] = square_rgb(picture, side)
+            padded = opened.frames < protocol.clip_frames
+        frames = pictures[places.reshape(numbers.shape)]
+        return Sample(video.row, video.labels, frames, clips, starts, padded)
+
+
+class TrainingClips(Dataset[Sample | Failure]):
+    """One clip a sample, cropped and mirrored at random; keys are (epoch, row, clip).
+
+    Args:
+        index: The videos.
+        reader: How clips are read.
+        side: Side of the random region in pixels: the model's input.
+        seed: Seed of the augmentation, which is a function of (seed, epoch, row, clip).
+    """
+
+    def __init__(self, index: VideoIndex, reader: ClipReader, side: int, seed: int) -> None:
+        self.index, self.reader, self.side, self.seed = index, reader, side, seed
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Sample | Failure:
+        epoch, row, clip = key
+        video = self.index.video(row)
+        try:
+            sample = self.reader.read(video, [clip])
+        except DecodeError as error:
+            return Failure(row, video.video_id, str(error))
+        rng = np.random.default_rng([self.seed, 2, epoch, row, clip])
+        return dataclasses.replace(sample, frames=augment(sample.frames[0], self.side, rng)[None])
+
+
+class VideoClips(Dataset[Sample | Failure]):
+    """All clips of a video a sample, decoded together; keys are rows.
+
+    Args:
+        index: The videos.
+        reader: How clips are read; its protocol says how many.
+    """
+
+    def __init__(self, index: VideoIndex, reader: ClipReader) -> None:
+        self.index, self.reader = index, reader
+
+    def __getitem__(self, row: int) -> Sample | Failure:
+        video = self.index.video(row)
+        try:
+            return self.reader.read(video, range(self.reader.protocol.clips_per_video))
+        except DecodeError as error:
+            return Failure(row, video.video_id, str(error))
+
+
+@dataclasses.dataclass(frozen=True)
+class Collate:
+    """Joins samples into a batch; a batch in which nothing could be read has no clips but the right shapes.
+
+    Args:
+        num_classes: K.
+        frames: T.
+        side: Height and width of the frames in pixels.
+        views: Views of each clip that the model is to score.
+    """
+
+    num_classes: int
+    frames: int
+    side: int
+    views: tuple[View, ...]
+
+    def __call__(self, samples: Sequence[Sample | Failure]) -> ClipBatch:
+        """A batch of all clips of the samples that could be read."""
+        read = [sample for sample in samples if isinstance(sample, Sample)]
+        counts = [len(sample.clips) for sample in read]
+        labels = torch.zeros(len(read), self.num_classes)
+        for position, sample in enumerate(read):
+            labels[position, list(sample.labels)] = 1
+        empty = np.empty((0, self.frames, self.side, self.side, 3), np.uint8)
+        repeat = torch.tensor(counts, dtype=torch.int64)
+        return ClipBatch(
+            frames=torch.from_numpy(np.concatenate([empty, *(sample.frames for sample in read)])),
+            labels=labels.repeat_interleave(repeat, 0),
+            rows=torch.tensor([sample.row for sample in read], dtype=torch.int64).repeat_interleave(repeat),
+            clips=torch.tensor([clip for sample in read for clip in sample.clips], dtype=torch.int64),
+            starts=torch.tensor([start for sample in read for start in sample.starts], dtype=torch.int64),
+            padded=torch.tensor([sample.padded for sample in read], dtype=torch.bool).repeat_interleave(repeat),
+            views=self.views,
+            failures=[sample for sample in samples if isinstance(sample, Failure)],
+        )
+
+
+def find_broken(index: VideoIndex, decoder: DecoderName, most: int = 10_000) -> dict[str, str] | None:
+    """Videos held that cannot be opened, with the reason; None if there are more than `most` to open."""
+    rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
+    if len(rows) > most:
+        return None
+
+    def reason(row: int) -> tuple[str, str | None]:
+        video = index.video(row)
+        try:
+            with open_video(video.path, decoder):
+                return video.video_id, None
+        except DecodeError as error:
+            return video.video_id, str(error)
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return {video_id: why for video_id, why in pool.map(reason, rows.tolist()) if why is not None}

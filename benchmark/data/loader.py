@@ -1,0 +1,110 @@
+"""Which keys form a batch, in which order, on which process; and a loader that can go on in mid-epoch."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+
+from benchmark.clip import ClipBatch
+from benchmark.data.sampling import epoch_order, visited_clips
+
+
+class EpochBatches(Sampler[list[tuple[int, int, int]]]):
+    """Batches of (epoch, row, clip) for training, the same number on every process.
+
+    Args:
+        rows: Rows of the training videos, (N,).
+        batch_size: Clips a batch on each process.
+        clips_per_video: Clips a video offers.
+        clips_per_epoch: Clips of each video that an epoch visits.
+        seed: Seed of order and choice.
+        rank: Number of this process.
+        processes: Number of processes; up to `processes - 1` clips at the end of an epoch's order are left out.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        batch_size: int,
+        *,
+        clips_per_video: int,
+        clips_per_epoch: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+        self.clips_per_video, self.clips_per_epoch = clips_per_video, clips_per_epoch
+        self.rank, self.processes = rank, processes
+        self.epoch = 0
+        self.first_batch = 0
+
+    @property
+    def sampler(self) -> "EpochBatches":
+        """Itself: where Lightning looks for something whose epoch it may set."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration yields."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) * self.clips_per_epoch // self.processes / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        clips = visited_clips(self.seed, self.epoch, len(self.rows), self.clips_per_video, self.clips_per_epoch)
+        order = epoch_order(self.seed, self.epoch, clips.size)
+        mine = order[: clips.size // self.processes * self.processes][self.rank :: self.processes]
+        first, self.first_batch = self.first_batch, 0
+        for batch in range(first, len(self)):
+            places = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
+            rows, numbers = self.rows[places // self.clips_per_epoch], clips.reshape(-1)[places]
+            yield [(self.epoch, int(row), int(number)) for row, number in zip(rows, numbers, strict=True)]
+
+
+class VideoBatches(Sampler[list[int]]):
+    """Batches of whole videos in index order, none twice and none left out, whatever the number of processes.
+
+    Args:
+        rows: Rows of the videos, (N,).
+        videos_per_batch: Videos a batch.
+        rank: Number of this process.
+        processes: Number of processes.
+    """
+
+    def __init__(self, rows: np.ndarray, videos_per_batch: int, *, rank: int = 0, processes: int = 1) -> None:
+        self.rows, self.videos_per_batch = rows[rank::processes], videos_per_batch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.videos_per_batch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for first in range(0, len(self.rows), self.videos_per_batch):
+            yield self.rows[first : first + self.videos_per_batch].tolist()
+
+
+class ResumableLoader(DataLoader[ClipBatch]):
+    """A training loader that remembers how many batches of its epoch it handed out.
+
+    Lightning stores `state_dict()` in every checkpoint, so a run killed in mid-epoch goes on with the next batch.
+    """
+
+    batch_sampler: EpochBatches
+    _handed_out = 0
+
+    def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
+        self._handed_out = self.batch_sampler.first_batch
+        for batch in super().__iter__():
+            self._handed_out += 1
+            yield batch
+        self._handed_out = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Batches of the current epoch that were handed out; 0 after the last one."""
+        return {"batches": self._handed_out % len(self)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next iteration begin behind the batches that were handed out."""
+        self.batch_sampler.first_batch = state["batches"]

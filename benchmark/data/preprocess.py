@@ -1,0 +1,119 @@
+"""Geometry on uint8: a decoded picture of any size becomes one square RGB frame.
+
+Section 3.3: crop to the centre square, resize to 200x200; then a random region and flip for training. What depends on
+the network (views, normalisation, fovea and context) happens later, on the device.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+# Loader workers already use every core; threads inside OpenCV would only fight them.
+cv2.setNumThreads(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One decoded picture, as planes where that is cheap to convert and as RGB otherwise.
+
+    Args:
+        yuv: Planes Y (H, W), U and V (ceil(H/2), ceil(W/2)) uint8, BT.601 with limited range.
+        rgb: (H, W, 3) uint8.
+        quarter_turns: Turns of 90 degrees, counter-clockwise, that show the picture upright.
+
+    Raises:
+        ValueError: Unless exactly one of `yuv` and `rgb` is given.
+    """
+
+    yuv: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    rgb: np.ndarray | None = None
+    quarter_turns: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.yuv is None) == (self.rgb is None):
+            raise ValueError("a picture has either yuv or rgb")
+
+
+def square_rgb(picture: Picture, side: int) -> np.ndarray:
+    """The centre square of a picture, resized.
+
+    Args:
+        picture: Any size.
+        side: Side of the result in pixels, even.
+
+    Returns:
+        (side, side, 3) uint8 RGB.
+    """
+    if picture.rgb is not None:
+        square = _resize(_centre_square(picture.rgb), side)
+    elif picture.yuv is not None and _is_even(picture.yuv[0]):
+        square = _square_from_planes(*picture.yuv, side)
+    elif picture.yuv is not None:
+        square = _resize(_centre_square(_rgb_from_odd_planes(*picture.yuv)), side)
+    if picture.quarter_turns:
+        square = np.ascontiguousarray(np.rot90(square, picture.quarter_turns))
+    return square
+
+
+def _is_even(y: np.ndarray) -> bool:
+    """Whether the centre square begins and ends on whole chroma samples."""
+    height, width = y.shape
+    short = min(height, width)
+    return short % 2 == 0 and (height - short) % 4 == 0 and (width - short) % 4 == 0
+
+
+def _square_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, side: int) -> np.ndarray:
+    """Crop and resize the planes, then convert: only pixels that survive are touched."""
+    half = side // 2
+    planes = np.empty((side * 3 // 2, side), np.uint8)
+    chroma = planes[side:].reshape(2, half, half)
+    _resize(_centre_square(y), side, planes[:side])
+    _resize(_centre_square(u), half, chroma[0])
+    _resize(_centre_square(v), half, chroma[1])
+    return cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
+
+
+def _rgb_from_odd_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Full-size conversion for sizes at which the centre square would cut a chroma sample in two."""
+    height, width = y.shape
+    even = np.empty((height + height % 2, width + width % 2), np.uint8)
+    even[:height, :width] = y
+    even[height:, :width] = y[-1:]
+    even[:, width:] = even[:, width - 1 : width]
+    stacked = np.concatenate([even.reshape(-1), u.reshape(-1), v.reshape(-1)])
+    rgb = cv2.cvtColor(stacked.reshape(even.shape[0] * 3 // 2, even.shape[1]), cv2.COLOR_YUV2RGB_I420)
+    return rgb[:height, :width]
+
+
+def _centre_square(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    return image[top : top + short, left : left + short]
+
+
+def _resize(image: np.ndarray, side: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Area average when shrinking, so that fine texture does not alias; linear when enlarging."""
+    method = cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_LINEAR
+    return cv2.resize(image, (side, side), dst=out, interpolation=method)
+
+
+def augment(frames: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A random square region, mirrored with probability 0.5, the same for all frames of a clip (section 3.3).
+
+    Args:
+        frames: (T, H, W, C) uint8.
+        side: Side of the region in pixels.
+        rng: Source of the three draws.
+
+    Returns:
+        (T, side, side, C) uint8, contiguous.
+    """
+    height, width = frames.shape[1:3]
+    top = int(rng.integers(height - side + 1))
+    left = int(rng.integers(width - side + 1))
+    region = frames[:, top : top + side, left : left + side]
+    if rng.random() < 0.5:
+        region = region[:, :, ::-1]
+    return np.ascontiguousarray(region)

@@ -1,0 +1,56 @@
+"""Which frames a clip covers: integers in, integers out; nothing here touches a file.
+
+A clip's position is a function of (sampler seed, video id, clip number) and the video's length alone, so every
+strategy, worker, machine and epoch sees the same clips. An epoch only chooses which clip numbers are visited, in
+which order.
+
+    video of 40 frames, clip of 16:   start = floor(u * 25),  u in [0, 1) drawn from the hash
+    |----------------[################]-------|
+"""
+
+import hashlib
+import math
+
+import numpy as np
+
+
+def clip_start(sampler_seed: int, video_id: str, clip: int, video_frames: int, clip_frames: int) -> int:
+    """First source frame of a clip.
+
+    Args:
+        sampler_seed: Seed of the protocol, apart from the training seed.
+        video_id: Name of the video within its dataset.
+        clip: Number of the clip within the video, from 0.
+        video_frames: Frames of the video.
+        clip_frames: Consecutive frames of a clip (section 4: half a second).
+
+    Returns:
+        A start from 0 to `max(video_frames - clip_frames, 0)`, each equally likely over hashes.
+    """
+    text = f"{sampler_seed}/{video_id}/{clip}"
+    draw = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return (draw * (max(video_frames - clip_frames, 0) + 1)) >> 64
+
+
+def frame_numbers(start: int, offsets: tuple[int, ...], video_frames: int) -> list[int]:
+    """Source frames read at `offsets` behind `start`; past the end of the video its last frame is repeated."""
+    return [min(start + offset, video_frames - 1) for offset in offsets]
+
+
+def visited_clips(seed: int, epoch: int, videos: int, clips_per_video: int, clips_per_epoch: int) -> np.ndarray:
+    """Clip numbers that an epoch visits in each video, (videos, clips_per_epoch) int64.
+
+    Each video walks through all its clip numbers, in an order of its own, before any comes again.
+    """
+    rng = np.random.default_rng([seed, 0])
+    coprime = np.array([a for a in range(1, clips_per_video + 1) if math.gcd(a, clips_per_video) == 1])
+    step = coprime[rng.integers(len(coprime), size=(videos, 1))]
+    first = rng.integers(clips_per_video, size=(videos, 1))
+    turn = epoch * clips_per_epoch + np.arange(clips_per_epoch)
+    visited: np.ndarray = (first + step * (turn % clips_per_video)) % clips_per_video
+    return visited
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """A permutation of `count` positions for one epoch, (count,) int64."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(count)

@@ -1,0 +1,44 @@
+"""Late fusion: two single-frame towers with shared weights, fifteen frames apart, join in the first
+fully connected layer (section 3.1), which can compute motion from their difference."""
+
+from torch import Tensor
+
+from benchmark.models.layers import INPUT_SIDE, Classifier, Resolution, Streams, initialise
+from benchmark.models.video_classifier import Recipe, VideoClassifier
+
+
+class LateFusion(VideoClassifier):
+    """Classifies a clip by its first and its last frame.
+
+    Args:
+        num_classes: K.
+        resolution: What the network sees of the frame.
+        width: Fraction of the paper's channel counts.
+        dropout: Chance of dropping a feature in front of each hidden fully connected layer.
+        pixel_scale: What pixels are divided by after 117 is subtracted.
+        recipe: How it is trained.
+    """
+
+    frame_offsets = (0, 15)
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        resolution: Resolution = "full",
+        width: float = 1.0,
+        dropout: float = 0.5,
+        pixel_scale: float = 58.0,
+        recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+    ) -> None:
+        super().__init__(num_classes, recipe)
+        self.resolution, self.width = resolution, width
+        self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale)
+        self.classifier = Classifier(2 * self.streams.features, num_classes, width=width, dropout=dropout)
+        self.input_side = INPUT_SIDE[resolution]
+        initialise([self.streams, self.classifier])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 2, S, S, 3) uint8 RGB to logits (B, K)."""
+        logits: Tensor = self.classifier(self.streams(clips).flatten(1))
+        return logits

@@ -1,0 +1,186 @@
+"""What every architecture shares: loss, metrics, optimiser. An architecture adds `forward`.
+
+Letters: B clips, T frames, S side of the input in pixels, K classes.
+"""
+
+import dataclasses
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import SGD
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from benchmark.clip import ClipBatch, cut_view
+from benchmark.errors import UserError
+from benchmark.metrics import ClassificationScores, HitAtK
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained (section 3.3), the same for every strategy and resolution.
+
+    Args:
+        learning_rate: Highest learning rate.
+        momentum: Of SGD.
+        weight_decay: Of SGD.
+        warmup_steps: Steps over which the learning rate rises linearly; the first full-size steps otherwise kill ReLUs.
+        plateau_metric: Logged value whose improvement keeps the learning rate, higher is better.
+        plateau_patience: Validations without improvement before the learning rate falls.
+        plateau_factor: What the learning rate is then multiplied by.
+
+    Raises:
+        UserError: If a value is out of range.
+    """
+
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_steps: int = 100
+    plateau_metric: str = "val/clip_hit1"
+    plateau_patience: int = 5
+    plateau_factor: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or not 0 < self.plateau_factor < 1 or not 0 <= self.momentum < 1:
+            raise UserError(
+                f"model.recipe has learning_rate {self.learning_rate}, momentum {self.momentum}, plateau_factor "
+                f"{self.plateau_factor}; the first must be above 0, the others from 0 to below 1"
+            )
+
+
+class VideoClassifier(L.LightningModule):
+    """A network that gives each clip a score for each class; the base of every architecture.
+
+    A subclass sets `frame_offsets` (frames it reads, counted from the first of a 16-frame clip) and `input_side`
+    (pixels), and implements `forward`: (B, T, S, S, 3) uint8 RGB to logits (B, K).
+
+    Args:
+        num_classes: K.
+        recipe: How it is trained.
+
+    Raises:
+        UserError: If there are fewer than two classes.
+    """
+
+    frame_offsets: tuple[int, ...]
+    input_side: int
+
+    def __init__(self, num_classes: int, recipe: Recipe) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise UserError(f"num_classes is {num_classes}; a classifier needs at least 2 classes")
+        self.num_classes, self.recipe = num_classes, recipe
+        self.train_hit1, self.train_hit5 = HitAtK(1), HitAtK(5)
+        self.scores: ClassificationScores | None = None
+
+    def setup(self, stage: str) -> None:
+        """Prepare the metrics for the classes and groups of the data."""
+        groups = getattr(self.trainer, "datamodule", None)
+        self.scores = ClassificationScores(self.num_classes, groups.groups if groups is not None else {})
+        self.scores.to(self.device)
+
+    def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
+        """Let dropout be a function of (seed, step, process), so that a resumed run repeats an uninterrupted one."""
+        seed = int(getattr(self.trainer.datamodule, "seed", 0)) if hasattr(self.trainer, "datamodule") else 0
+        torch.manual_seed((seed * 1_000_003 + self.global_step) * 4096 + self.global_rank)
+        if self.global_step <= self.recipe.warmup_steps:
+            rise = min(1.0, (self.global_step + 1) / (self.recipe.warmup_steps + 1))
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = self.recipe.learning_rate * rise
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
+        logits = self(batch.frames)
+        targets = batch.labels / batch.labels.sum(1, keepdim=True).clamp(min=1)
+        loss = F.cross_entropy(logits.float(), targets, reduction="sum") / max(len(batch), 1)
+        self.train_hit1.update(logits.detach().float(), batch.labels)
+        self.train_hit5.update(logits.detach().float(), batch.labels)
+        self.log("train/loss", loss, prog_bar=True, batch_size=max(len(batch), 1))
+        self.log("train/clip_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
+        self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
+        return loss
+
+    def clip_probabilities(self, batch: ClipBatch) -> Tensor:
+        """(B, K) float32: the mean over the batch's views of the class probabilities (section 4)."""
+        views = [self(cut_view(batch.frames, view, self.input_side)).float().softmax(1) for view in batch.views]
+        return torch.stack(views).mean(0)
+
+    def _evaluate(self, batch: ClipBatch) -> Tensor:
+        if self.scores is None:
+            raise RuntimeError("the metrics are prepared in setup()")
+        probabilities = self.clip_probabilities(batch)
+        self.scores.update(probabilities, batch.labels, batch.rows)
+        return probabilities
+
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+        """Score the clips of whole videos."""
+        self._evaluate(batch)
+
+    def test_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """Score the clips of whole videos; returns (B, K) probabilities."""
+        return self._evaluate(batch)
+
+    def predict_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """Score clips whose labels may be unknown; returns (B, K) probabilities."""
+        return self.clip_probabilities(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log clip and video Hit@k and average precision."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log clip and video Hit@k and average precision."""
+        self._log_scores("test")
+
+    def _log_scores(self, stage: str) -> None:
+        if self.scores is None:
+            return
+        for name, value in self.scores.compute().items():
+            self.log(f"{stage}/{name}", value, prog_bar=name in {"clip_hit1", "video_hit1"}, sync_dist=False)
+        self.scores.reset()
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """SGD, and a learning rate that falls when validation stops improving (section 3.3)."""
+        recipe = self.recipe
+        optimizer = SGD(
+            self.parameters(),
+            recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        plateau = ReduceLROnPlateau(
+            optimizer, mode="max", factor=recipe.plateau_factor, patience=recipe.plateau_patience
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": plateau, "monitor": recipe.plateau_metric, "strict": False},
+        }
+
+    def architecture(self) -> dict[str, Any]:
+        """What a checkpoint must share with the configured model: class, classes and the options that shape it."""
+        options = {name: getattr(self, name) for name in ("resolution", "width") if hasattr(self, name)}
+        return {"class": type(self).__name__, "num_classes": self.num_classes, **options}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the architecture beside the weights."""
+        checkpoint["architecture"] = self.architecture()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights of another architecture, naming what differs.
+
+        Raises:
+            UserError: If class, number of classes, resolution or width differ.
+        """
+        held, mine = checkpoint.get("architecture", {}), self.architecture()
+        differs = [
+            f"{name} is {held.get(name)} in the checkpoint and {mine.get(name)} in the configuration"
+            for name in sorted(held.keys() | mine.keys())
+            if held.get(name) != mine.get(name)
+        ]
+        if differs:
+            raise UserError(f"the checkpoint does not fit the configured model: {'; '.join(differs)}")

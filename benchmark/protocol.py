@@ -1,0 +1,55 @@
+"""What makes two test results comparable, as plain frozen values with a stable hash.
+
+The protocol fixes which clips of a video are scored, how a frame becomes a 200x200 picture, which views of it a
+network sees and how scores are averaged. What belongs to one architecture (frame offsets, crop size, normalisation)
+is not part of it. This module imports neither torch nor anything else of this package.
+"""
+
+import dataclasses
+import hashlib
+import json
+from typing import Literal
+
+View = Literal["upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped", "centre"]
+"""A crop of the 200x200 frame at one of three places; `_flipped` mirrors it left to right."""
+
+TEST_VIEWS: tuple[View, ...] = ("upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped")
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a video becomes scored clips.
+
+    Args:
+        clip_frames: Consecutive source frames of a clip (section 4: half a second; 16 frames, see README).
+        frame_side: Side of the square, in pixels, to which the centre square of a frame is resized (section 3.3).
+        sampler_seed: Seed of the clip positions; apart from the training seed, so that all runs score the same clips.
+        clips_per_video: Clips scored in each video (section 4: 20).
+        views: Crops and flips of each clip (section 4: 4).
+        averaging: How scores are joined; the only rule is the mean of class probabilities, over the views of a clip
+            first, then over the clips of a video.
+
+    Raises:
+        ValueError: If a count is below 1 or no view is given.
+    """
+
+    clip_frames: int = 16
+    frame_side: int = 200
+    sampler_seed: int = 2014
+    clips_per_video: int = 20
+    views: tuple[View, ...] = TEST_VIEWS
+    averaging: Literal["mean_probability"] = "mean_probability"
+
+    def __post_init__(self) -> None:
+        for name in ("clip_frames", "frame_side", "clips_per_video"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"protocol.{name} is {value}; it must be 1 or more")
+        if not self.views:
+            raise ValueError(f"protocol.views is empty; name at least one of {', '.join(TEST_VIEWS)}, centre")
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the fields as sorted JSON."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,57 @@
+"""Run folders: where a run's logs, checkpoints and configuration lie, and how a later run finds them."""
+
+import datetime
+import os
+from pathlib import Path
+
+from benchmark.errors import UserError
+
+# Processes that Lightning starts for the other devices inherit the environment and so share the first one's folder.
+_SHARED = "CLIPBENCH_RUN_DIR"
+
+
+def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = Path("runs")) -> Path:
+    """The folder of this run.
+
+    Args:
+        chosen: What the user asked for, or None.
+        name: First part of a new folder's name.
+        resume: Whether to go on in the newest folder of that name instead of beginning a new one.
+        parent: Where folders of runs lie.
+
+    Raises:
+        UserError: If there is nothing to resume, or the chosen folder holds a finished or broken-off run already.
+    """
+    if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
+        return Path(os.environ[_SHARED])
+    if chosen is None and resume:
+        earlier = sorted(parent.glob(f"{name}-*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        if not earlier:
+            raise UserError(f"there is nothing to resume: no {parent}/{name}-*/checkpoints/last.ckpt; leave out --ckpt_path")
+        folder = earlier[-1].parent.parent
+    elif chosen is None:
+        moment = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        folder = next(
+            path for n in range(1000) if not (path := parent / f"{name}-{moment}{f'-{n}' if n else ''}").exists()
+        )
+    else:
+        folder = chosen
+        if not resume and (folder / "checkpoints" / "last.ckpt").exists():
+            raise UserError(
+                f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ[_SHARED] = str(folder)
+    return folder
+
+
+def find_checkpoint(wanted: str, run_dir: Path) -> str:
+    """The checkpoint file that `--ckpt_path` means: `last` and `best` lie in the run folder, anything else is a path.
+
+    Raises:
+        UserError: If the file is not there.
+    """
+    path = run_dir / "checkpoints" / f"{wanted}.ckpt" if wanted in {"last", "best"} else Path(wanted)
+    if not path.is_file():
+        raise UserError(f"--ckpt_path {wanted}: there is no file {path}; give a checkpoint, `last` or `best`")
+    return str(path)

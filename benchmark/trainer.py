@@ -1,0 +1,43 @@
+"""Lightning's Trainer with this suite's defaults: precision chosen for the machine, our own samplers."""
+
+from typing import Any, Literal
+
+import lightning as L
+import torch
+
+Precision = Literal["auto", "32-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "64-true"]
+
+
+def fastest_precision() -> Literal["bf16-mixed", "32-true"]:
+    """`bf16-mixed` where the GPU, or without one the processor, multiplies bfloat16 natively; else `32-true`."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    abilities = torch.cpu.get_capabilities()
+    native = any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last is Arm's name
+    return "bf16-mixed" if native else "32-true"
+
+
+class Trainer(L.Trainer):
+    """Runs fit, validate, test and predict.
+
+    Args:
+        precision: `auto` picks bf16-mixed where the machine has it, and 32-true elsewhere.
+        use_distributed_sampler: Off, since our samplers share the videos out themselves, without padding.
+        num_sanity_val_steps: Batches of validation before training; 0, since a fit validates soon enough.
+        kwargs: Everything else is Lightning's.
+    """
+
+    def __init__(
+        self,
+        *,
+        precision: Precision = "auto",
+        use_distributed_sampler: Literal[False] = False,
+        num_sanity_val_steps: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            precision=fastest_precision() if precision == "auto" else precision,
+            use_distributed_sampler=use_distributed_sampler,
+            num_sanity_val_steps=num_sanity_val_steps,
+            **kwargs,
+        )
