@@ -1,15 +1,15 @@
 """The one command line: Lightning's verbs fit, validate, test and predict, and the suite's own.
 
-    python -m benchmark fit --config conf/multires.yaml
+python -m benchmark fit --config conf/multires.yaml
 """
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -19,6 +19,7 @@ import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
 from benchmark.callbacks.checkpoints import run_checkpoints
 from benchmark.callbacks.failures import FailedVideos
+from benchmark.callbacks.predictions import PredictionTable
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
 from benchmark.commands import COMMANDS
@@ -46,6 +47,19 @@ class BenchmarkCLI(LightningCLI):
         parser.add_argument(
             "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
         )
+        parser.add_argument(
+            "--predict.videos",
+            type=list[Path] | None,
+            default=None,
+            help="Files or folders to predict; the test videos of the data by default.",
+        )
+        parser.add_argument(
+            "--predict.output",
+            type=Path,
+            default=None,
+            help="Table to write, .csv or .parquet; in the run folder by default.",
+        )
+        parser.add_argument("--predict.top", type=int, default=5, help="Classes to write for each video.")
 
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint's hyper-parameters replace the configured model; it is compared on loading."""
@@ -59,12 +73,28 @@ class BenchmarkCLI(LightningCLI):
         if config.get("ckpt_path"):
             config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
         config.weights_only = True
+        if self.subcommand == "predict":
+            config.return_predictions = False
         config.trainer.default_root_dir = str(self.run_dir)
         for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
             if str(logger.init_args.get("save_dir") or ".") == ".":
                 logger.init_args.save_dir = str(self.run_dir)
         if rank_zero_only.rank == 0:
             print(f"run folder: {self.run_dir}", flush=True)
+        if self.subcommand == "predict" and config.predict.videos:
+            config.data = self._unlabelled(config)
+
+    def _unlabelled(self, config: Namespace) -> Namespace:
+        """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
+        if not config.get("ckpt_path"):
+            raise UserError("predict --predict.videos needs --ckpt_path: the checkpoint knows the names of the classes")
+        held = torch.load(config.ckpt_path, weights_only=True, map_location="cpu", mmap=True).get("class_names")
+        if not held:
+            raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
+        shared = ("batch_size", "num_workers", "clips_per_video", "test_views", "sampler_seed", "decoder")
+        kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
+        options = Namespace(videos=config.predict.videos, class_names=held, **kept)
+        return Namespace(class_path="benchmark.data.files.VideoFiles", init_args=options)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
@@ -75,6 +105,11 @@ class BenchmarkCLI(LightningCLI):
             EpochLines(),
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
+        if self.subcommand == "predict":
+            predict = self._get(self.config, "predict")
+            self.trainer_defaults["callbacks"].append(
+                PredictionTable(predict.output or self.run_dir / "predictions.csv", predict.top)
+            )
         trainer = super().instantiate_trainer(**kwargs)
         if not isinstance(trainer, Trainer):
             raise TypeError(f"expected {Trainer}, got {type(trainer)}")
@@ -148,8 +183,11 @@ _DESCRIPTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `python -m benchmark` and `clipbench`; returns the exit code."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a console script, unlike `python -m`, cannot see the user's own modules
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a console script, unlike `python -m`, cannot see the user's own modules
+    # Momentum of weights behind dead ReLUs decays into denormal numbers, which make a step ten times slower. Threads
+    # inherit this setting, so it must come before the first parallel operation.
+    torch.set_flush_denormal(True)
     _quieten()
     try:
         return run(sys.argv[1:] if argv is None else argv)

@@ -27,7 +27,9 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
     if chosen is None and resume:
         earlier = sorted(parent.glob(f"{name}-*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         if not earlier:
-            raise UserError(f"there is nothing to resume: no {parent}/{name}-*/checkpoints/last.ckpt; leave out --ckpt_path")
+            raise UserError(
+                f"there is nothing to resume: no {parent}/{name}-*/checkpoints/last.ckpt; leave out --ckpt_path"
+            )
         folder = earlier[-1].parent.parent
     elif chosen is None:
         moment = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")

@@ -22,13 +22,23 @@ class FailedVideos(L.Callback):
         self._note(batch)
 
     def on_validation_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ClipBatch, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Note the failures of a batch."""
         self._note(batch)
 
     def on_test_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ClipBatch, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Note the failures of a batch."""
         self._note(batch)

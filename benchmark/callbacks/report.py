@@ -27,9 +27,13 @@ class EpochLines(L.Callback):
         if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        parts = [text.format(values[name]) for name, text in _COLUMNS.items() if math.isfinite(values.get(name, math.nan))]
+        parts = [
+            text.format(values[name]) for name, text in _COLUMNS.items() if math.isfinite(values.get(name, math.nan))
+        ]
         groups = [
-            f"{name.removeprefix('val/map/')} {value:.3f}" for name, value in values.items() if name.startswith("val/map/")
+            f"{name.removeprefix('val/map/')} {value:.3f}"
+            for name, value in values.items()
+            if name.startswith("val/map/")
         ]
         rich_print(f"epoch {trainer.current_epoch + 1}  " + "  ".join(parts))
         if groups:

@@ -72,7 +72,7 @@ def unpack(archive: Path, into: Path, *, suffixes: Sequence[str]) -> int:
             elif tarfile.is_tarfile(archive):
                 _unpack_tar(archive, Path(temporary))
             else:
-                raise UserError(f"{archive} is neither a ZIP, a TAR nor a RAR archive; it may be an incomplete download.")
+                raise UserError(f"{archive} is neither a ZIP, a TAR nor a RAR archive; was it fetched to the end?")
             return _move(archive, Path(temporary), into, suffixes)
         except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, EOFError, OSError) as cause:
             raise UserError(f"{archive} cannot be unpacked into {into}: {cause}") from cause
@@ -91,7 +91,8 @@ def _refuse(archive: Path, names: Iterable[str]) -> None:
 def _unpack_zip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
-        linked = [m.filename for m in members if stat.S_IFMT(m.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR)]
+        plain = (0, stat.S_IFREG, stat.S_IFDIR)  # 0: written by a tool that notes no kind
+        linked = [m.filename for m in members if stat.S_IFMT(m.external_attr >> 16) not in plain]
         _refuse(archive, [*linked, *(m.filename for m in members if leaves_root(m.filename))])
         opened.extractall(folder)
 
@@ -103,14 +104,30 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
         opened.extractall(folder, filter="data")
 
 
+def find_rar_tool(archive: Path) -> RarTool:
+    """The first outside program on the PATH that reads RAR.
+
+    Args:
+        archive: What is to be unpacked, for the message.
+
+    Returns:
+        The tool.
+
+    Raises:
+        UserError: If there is none; it says what to install.
+    """
+    for tool in RAR_TOOLS:
+        if shutil.which(tool.program):
+            return tool
+    raise UserError(
+        f"{archive.name} is a RAR archive, and none of {', '.join(tool.program for tool in RAR_TOOLS)} is on the PATH. "
+        "Install one (Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c conda-forge "
+        "libarchive), or unpack the archive yourself and run this again without it."
+    )
+
+
 def _unpack_rar(archive: Path, folder: Path) -> None:
-    tool = next((tool for tool in RAR_TOOLS if shutil.which(tool.program)), None)
-    if tool is None:
-        raise UserError(
-            f"{archive} is a RAR archive, and none of {', '.join(tool.program for tool in RAR_TOOLS)} is on the PATH. "
-            "Install one (Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c "
-            "conda-forge libarchive), or unpack the archive yourself and run this again without it."
-        )
+    tool = find_rar_tool(archive)
     full = str(archive.resolve())
     listing = _run(tool.program, [*tool.listing, full], archive)
     names = [line.removeprefix(tool.name_prefix) for line in listing.splitlines() if line.startswith(tool.name_prefix)]

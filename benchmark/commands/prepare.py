@@ -1,38 +1,41 @@
 """Unpacks, fetches, generates and checks the datasets, and says what is missing and what is broken."""
 
-from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jsonargparse
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmark.commands.archive import unpack
+from benchmark.commands.archive import find_rar_tool, unpack
 from benchmark.commands.download import fetch
 from benchmark.data.dataset import find_broken
-from benchmark.data.index import VideoIndex
+from benchmark.data.index import Split, VideoIndex
 from benchmark.data.sports1m import describe_shares, read_sports1m_index
+from benchmark.data.synthetic import read_synthetic_index
 from benchmark.data.ucf101 import FOLDS, SUFFIXES, find_lists, read_fold, read_ucf101_index
 from benchmark.errors import DatasetNotFoundError
 
 UCF101_LISTS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip"
 UCF101_VIDEOS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101.rar"
 
+SUMMARY = "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic"
+
+_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _MOST_OPENED = 50_000
+_SHOWN = 10
 _NAMES_SHOWN = 3
-_CLASSES_SHOWN = 10
 
 
-def ucf101(
-    root: Path, lists: Path | None = None, archives: list[Path] | None = None, download: bool = False
-) -> int:
+def ucf101(root: Path, lists: Path | None = None, archives: list[Path] | None = None, download: bool = False) -> int:
     """Unpack UCF-101's archives if asked to, then check the videos against the official lists.
 
     Args:
         root: Folder of the videos.
         lists: Folder of the official lists; by default looked for inside and beside the root.
-        archives: Official archives to unpack into the root: UCF101TrainTestSplits-RecognitionTask.zip with the lists,
-            UCF101.rar with the videos.
-        download: Fetch from the official site what is not there: the lists, and the videos (7 GB) if one is missing.
+        archives: Official archives to unpack into the root.
+        download: Whether to fetch from the official site what is not there.
 
     Returns:
         0 if there are videos to train and to test on, else 1.
@@ -50,13 +53,17 @@ def ucf101(
         print(error)
         return 1
     print(index.summary())
-    _print_missing(index)
+    complete = _print_missing(index)
+    if 0 < len(complete) < len(index.class_names):
+        print(f"to run on the complete classes alone: --data.classes=[{','.join(complete)}]")
     broken = _print_broken(index)
-    held = {video for video, path in zip(*_columns(index, "video_id", "path"), strict=True) if path} - set(broken)
+    held = set(index.table["video_id"].to_pylist()) - set(index.missing()) - set(broken)
     usable = False
     for fold in FOLDS:
-        train, test = ([video for video in part if video.video_id in held] for part in read_fold(find_lists(root, lists), fold))
-        print(f"fold {fold}: {len(train):,} usable videos for training and validation, {len(test):,} for testing")
+        train, test = (
+            sum(video.video_id in held for video in listed) for listed in read_fold(find_lists(root, lists), fold)
+        )
+        print(f"fold {fold}: {train:,} usable videos for training and validation, {test:,} for testing")
         usable |= bool(train and test)
     if not usable:
         print("no fold has videos for both training and testing; nothing can be run on this folder")
@@ -87,12 +94,119 @@ def sports1m(root: Path, lists: Path | None = None) -> int:
     print(index.summary())
     _print_missing(index)
     broken = _print_broken(index)
-    counts = {}
-    for split in ("train", "validation", "test"):
-        rows = pc.take(index.table["video_id"], index.rows(split))
-        counts[split] = len(set(rows.to_pylist()) - set(broken))
-        print(f"{split}: {counts[split]:,} usable videos")
-    if not counts["train"] or not counts["test"]:
-        print(f"no videos for both training and testing are under {root}; the lists name the addresses to fetch")
+    videos = index.table["video_id"]
+    usable = {}
+    for split in _SPLITS:
+        usable[split] = len(set(videos.take(pa.array(index.rows(split))).to_pylist()) - set(broken))
+        print(f"{split}: {usable[split]:,} usable videos")
+    if not usable["train"] or not usable["test"]:
+        print(f"there are not videos for both training and testing under {root}; the lists say where to fetch them")
         return 1
     return 0
+
+
+def synthetic(root: Path | None = None) -> int:
+    """Generate the embedded dataset where it is not there yet, and check it.
+
+    Args:
+        root: Folder that holds generated sets; by default the user's cache folder.
+
+    Returns:
+        0 if every video is there and can be opened, else 1.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    index = read_synthetic_index(root)
+    print(f"{index.root}\n{index.summary()}")
+    broken = _print_broken(index)
+    if broken or index.missing():
+        print(f"the set is damaged; delete {index.root} and run this again")
+        return 1
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `prepare DATASET [options]` and return the exit code."""
+    parser = jsonargparse.ArgumentParser(
+        prog="clipbench prepare", description="Unpack, fetch, generate and check a dataset."
+    )
+    datasets: dict[str, Callable[..., int]] = {"ucf101": ucf101, "sports1m": sports1m, "synthetic": synthetic}
+    choices = parser.add_subcommands(dest="dataset")
+    for name, function in datasets.items():
+        options = jsonargparse.ArgumentParser(description=str(function.__doc__).partition("\n")[0])
+        options.add_function_arguments(function, as_group=False, skip={"archives", "download"})
+        if function is ucf101:
+            options.add_argument(
+                "--archives",
+                type=Path,
+                nargs="+",
+                metavar="FILE",
+                help="Official archives to unpack into the root: UCF101TrainTestSplits-RecognitionTask.zip with the "
+                "lists, UCF101.rar with the videos.",
+            )
+            options.add_argument(
+                "--download",
+                action="store_true",
+                help="Fetch from the official site what is not there: the lists, and the videos (7 GB) if one lacks.",
+            )
+        choices.add_subcommand(name, options, help=options.description)
+    chosen = parser.parse_args(list(argv))
+    return datasets[chosen.dataset](**chosen[chosen.dataset])
+
+
+def _fetch_ucf101(root: Path, lists: Path | None) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        find_lists(root, lists)
+    except DatasetNotFoundError:
+        unpack(fetch(UCF101_LISTS_URL, root), root, suffixes=(".txt",))
+    try:
+        complete = not read_ucf101_index(root, lists=lists).missing()
+    except DatasetNotFoundError:
+        complete = False
+    if not complete:
+        find_rar_tool(Path(UCF101_VIDEOS_URL))  # before 7 GB are fetched that could not be unpacked
+        archive = fetch(UCF101_VIDEOS_URL, root)
+        unpack(archive, root, suffixes=SUFFIXES)
+        print(f"{archive} is unpacked and may be deleted")
+
+
+def _print_missing(index: VideoIndex) -> list[str]:
+    labels = index.table["labels"].combine_chunks()
+    rows = pc.list_parent_indices(labels).to_numpy()
+    classes = labels.flatten().to_numpy()
+    lacks = pc.is_null(index.table["path"]).to_numpy()[rows]
+    total = np.bincount(classes, minlength=len(index.class_names))
+    missing = np.bincount(classes[lacks], minlength=len(index.class_names))
+    names = np.array(index.class_names)
+    complete = names[(missing == 0) & (total > 0)]
+    print(f"complete: {_names(complete)}")
+    print(f"wholly missing: {_names(names[(missing == total) & (total > 0)])}")
+    partly = np.flatnonzero((missing > 0) & (missing < total))
+    print(f"partly missing: {len(partly)} classes")
+    for number in sorted(partly, key=lambda number: -missing[number])[:_SHOWN]:
+        first = index.table["video_id"].take(pa.array(rows[lacks & (classes == number)][:_NAMES_SHOWN])).to_pylist()
+        more = ", ..." if missing[number] > len(first) else ""
+        print(f"  {names[number]} lacks {missing[number]:,} of {total[number]:,}: {', '.join(first)}{more}")
+    if len(partly) > _SHOWN:
+        print(f"  and {len(partly) - _SHOWN} classes more")
+    return [str(name) for name in complete]
+
+
+def _names(names: np.ndarray) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} classes" + (f": {', '.join(names[:_SHOWN])}{more}" if len(names) else "")
+
+
+def _print_broken(index: VideoIndex) -> dict[str, str]:
+    broken = find_broken(index, "pyav", _MOST_OPENED)
+    if broken is None:
+        print(f"broken: not looked for, as more than {_MOST_OPENED:,} videos are held")
+        return {}
+    print(f"broken: {len(broken)} videos cannot be opened")
+    for video_id, reason in list(broken.items())[:_SHOWN]:
+        print(f"  {video_id}: {reason}")
+    if len(broken) > _SHOWN:
+        print(f"  and {len(broken) - _SHOWN} videos more")
+    return broken

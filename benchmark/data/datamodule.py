@@ -5,7 +5,8 @@ import functools
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol as Interface, cast
+from typing import Any, cast
+from typing import Protocol as Interface
 
 import lightning as L
 import torch
@@ -18,6 +19,7 @@ from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, Protocol, View
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipsPerVideo:
@@ -79,7 +81,7 @@ class VideoDataModule(L.LightningDataModule):
         *,
         batch_size: int = 32,
         num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),  # noqa: B008  (frozen)
+        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
         test_views: Sequence[View] = TEST_VIEWS,
         seed: int = 0,
         sampler_seed: int = 2014,
@@ -128,13 +130,13 @@ class VideoDataModule(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read what the model needs and say what was found."""
         require_decoder(self.decoder)
-        needed: list[Split] = {"fit": ["train"], "validate": ["validation"], "test": ["test"]}.get(stage, ["predict"])
-        for split in needed:
-            if not len(self.index.rows(split)):
-                raise UserError(
-                    f"no video of the {split} split of {self.index.identity} is held under {self.index.root}; "
-                    "change data.root, or the class subset or fold"
-                )
+        wanted: dict[str, list[Split]] = {"fit": ["train"], "validate": ["validation"], "test": ["test"]}
+        splits = wanted.get(stage, ["predict", "test"])
+        if not any(len(self.index.rows(split)) for split in splits):
+            raise UserError(
+                f"no video of the {splits[-1]} split of {self.index.identity} is held under {self.index.root}; "
+                "change data.root, or the fold or class subset"
+            )
         if self._trainer().is_global_zero:
             print(self.summary(), flush=True)
 
@@ -175,8 +177,8 @@ class VideoDataModule(L.LightningDataModule):
         return self._video_loader("test", self.test_protocol)
 
     def predict_dataloader(self) -> DataLoader[ClipBatch]:
-        """All clips of each video to predict, each in all views."""
-        return self._video_loader("predict", self.test_protocol)
+        """All clips of each video to predict, or of the test videos where there are none, each in all views."""
+        return self._video_loader("predict" if len(self.index.rows("predict")) else "test", self.test_protocol)
 
     def _video_loader(self, split: Split, protocol: Protocol) -> DataLoader[ClipBatch]:
         offsets, trainer = self._needs().frame_offsets, self._trainer()
@@ -202,7 +204,6 @@ class VideoDataModule(L.LightningDataModule):
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
-            "multiprocessing_context": "forkserver" if self.num_workers else None,
         }
 
     def _needs(self) -> ModelNeeds:

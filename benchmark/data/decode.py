@@ -13,7 +13,10 @@ from typing import Literal, Protocol
 
 import av
 import av.error
+import av.stream
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from benchmark.data.preprocess import Picture
 from benchmark.errors import UserError
@@ -23,6 +26,9 @@ DecoderName = Literal["pyav", "torchcodec"]
 # The colour spaces and range for which OpenCV's planar conversion is the right one (BT.601, limited range).
 _BT601 = {2, 5, 6}  # unspecified, BT.470 B/G, SMPTE 170M
 _FULL_RANGE = 2
+
+# Containers in which FFmpeg finds a keyframe by an index of times; elsewhere it searches, and may land behind it.
+_INDEXED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "gif"}
 
 
 class DecodeError(Exception):
@@ -67,72 +73,109 @@ class Timeline:
         return int(self.keys[max(int(np.searchsorted(self.keys, self.shown[number], "right")) - 1, 0)])
 
 
+def _video_stream(container: InputContainer) -> VideoStream:
+    """The first stream of moving pictures; neither a cover picture nor text that FFmpeg would draw as a video."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic and container.format.name != "tty":
+            if stream.codec_context is None:
+                raise DecodeError("FFmpeg cannot tell how its video stream is coded")
+            stream.thread_type = "NONE"
+            return stream
+    raise DecodeError("it has no video stream")
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The stream's packets; in a file that was cut off, up to the packet that is not whole."""
+    for packet in container.demux(stream):
+        if packet.is_corrupt and container.format.name in _INDEXED:
+            return
+        if packet.size:
+            yield packet
+
+
+def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """The frames from here to the end, in the order in which they are shown."""
+    for packet in _packets(container, stream):
+        yield from stream.codec_context.decode(packet)
+    yield from stream.codec_context.decode(None)
+
+
 class _PyAVVideo:
     """A file read with PyAV, one thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._container = av.open(str(path), metadata_errors="ignore")
-        streams = [
-            stream
-            for stream in self._container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not streams or self._container.format.name == "tty":  # FFmpeg would draw a text file as a video
-            self._container.close()
-            raise DecodeError("it has no video stream")
-        self._stream = streams[0]
-        self._stream.thread_type = "NONE"
-        stat = path.stat()
-        self._fresh = True
-        self._timeline = _known_timeline(str(path), stat.st_mtime_ns, stat.st_size)
-        self.frames = self._timeline.frames
-        if self.frames == 0:
-            self._container.close()
-            raise DecodeError("its video stream has no frames")
+    def __init__(self, path: Path, timeline: Timeline) -> None:
+        self.frames = timeline.frames
+        self._path, self._timeline = path, timeline
+        self._at_start = False
+        self._rewind()
+
+    def _rewind(self) -> None:
+        """Go back to the start by opening the file anew, which works where seeking does not."""
+        if not self._at_start:
+            self.close()
+            self._container = av.open(str(self._path), metadata_errors="ignore")
+            self._stream = _video_stream(self._container)
+            self._at_start = True
 
     def close(self) -> None:
-        self._container.close()
+        if hasattr(self, "_container"):
+            self._container.close()
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         wanted = list(numbers)
-        decoded = self._counted() if self._timeline.shown is None else self._sought(wanted)
         position = 0
-        for number, frame in decoded:
-            if number != wanted[position]:
-                continue
-            if frame.is_corrupt:
-                raise DecodeError(f"frame {number} of {self.frames} is damaged")
-            yield number, _picture(frame)
-            position += 1
-            if position == len(wanted):
-                return
-        raise DecodeError(f"frame {wanted[position]} of {self.frames} could not be decoded")
+        with _reasons("pyav"):
+            decoded = self._counted() if self._timeline.shown is None else self._sought(wanted)
+            for number, frame in decoded:
+                if position == len(wanted):
+                    return
+                if number != wanted[position]:
+                    continue
+                if frame.is_corrupt:
+                    raise DecodeError(f"frame {number} of {self.frames} is damaged")
+                yield number, _picture(frame)
+                position += 1
+            if position < len(wanted):
+                raise DecodeError(f"frame {wanted[position]} of {self.frames} could not be decoded")
 
     def _counted(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """All frames in order, numbered by counting."""
-        yield from enumerate(self._container.decode(self._stream))
+        self._rewind()
+        self._at_start = False
+        yield from enumerate(_frames(self._container, self._stream))
 
     def _sought(self, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The wanted frames and those decoded on the way, in order; jumps over stretches that nobody wants."""
-        timeline, position = self._timeline, 0
+        """The wanted frames that can be decoded, in order; jumps over stretches that nobody wants."""
+        position = 0
         while position < len(wanted):
-            key = timeline.key_before(wanted[position])
-            if not self._fresh or key != timeline.keys[0]:
-                self._container.seek(key, stream=self._stream, backward=True)
-            self._fresh = False
-            for frame in self._container.decode(self._stream):
-                number = timeline.number(frame.pts) if frame.pts is not None else -1
-                if number > wanted[position]:
-                    raise DecodeError(f"frame {wanted[position]} of {self.frames} could not be decoded")
-                yield number, frame
-                if number == wanted[position]:
-                    position += 1
-                    if position == len(wanted):
-                        return
-                    if timeline.key_before(wanted[position]) > frame.pts:
-                        break
-            else:
-                raise DecodeError(f"frame {wanted[position]} of {self.frames} could not be decoded")
+            before = position
+            # Some keyframes only begin a gradual refresh; what cannot be had from one is had from the start.
+            for from_start in (False, True):
+                if position == before:
+                    for frame in self._stretch(wanted[position:], from_start=from_start):
+                        yield wanted[position], frame
+                        position += 1
+            if position == before:
+                return
+
+    def _stretch(self, wanted: list[int], *, from_start: bool) -> Iterator[av.VideoFrame]:
+        """The first wanted frames, as many as are cheaper to reach by decoding on than by a jump."""
+        timeline, position = self._timeline, 0
+        key = timeline.key_before(wanted[0])
+        if from_start or key == timeline.keys[0]:
+            self._rewind()
+        else:
+            self._container.seek(key, stream=self._stream, backward=True)
+        self._at_start = False
+        for frame in _frames(self._container, self._stream):
+            number = timeline.number(frame.pts) if frame.pts is not None else -1
+            if number > wanted[position]:
+                return
+            if number == wanted[position]:
+                yield frame
+                position += 1
+                if position == len(wanted) or timeline.key_before(wanted[position]) > frame.pts:
+                    return
 
 
 def _picture(frame: av.VideoFrame) -> Picture:
@@ -148,40 +191,62 @@ def _picture(frame: av.VideoFrame) -> Picture:
     return Picture(rgb=frame.to_ndarray(format="rgb24"), quarter_turns=quarter_turns)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
     """The timeline of a file, remembered until the file changes."""
     with av.open(path, metadata_errors="ignore") as container:
-        stream = container.streams.video[0]
-        packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size]
-        times = [time for time, _ in packets if time is not None]
+        stream = _video_stream(container)
+        packets = [(p.pts, p.is_keyframe, p.is_discard) for p in _packets(container, stream)]
+        times = [time for time, _, _ in packets if time is not None]
         complete = len(times) == len(packets) == len(set(times))
-        keys = sorted(time for time, is_key in packets if is_key and time is not None)
+        # An edit list may hide frames that decoding has to begin with.
+        shown = sorted(time for time, _, is_hidden in packets if time is not None and not is_hidden)
+        keys = sorted(time for time, is_key, _ in packets if time is not None and is_key)
         # AVI has no presentation times; with B-frames FFmpeg guesses them, and guesses wrong for packed bitstreams.
         guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
-        if complete and not guessed and keys and keys[0] == min(times):
-            return Timeline(len(times), np.array(sorted(times)), np.array(keys))
+        indexed = container.format.name in _INDEXED
+        if complete and indexed and not guessed and shown and keys and keys[0] <= shown[0]:
+            return Timeline(len(shown), np.array(shown), np.array(keys))
     with av.open(path, metadata_errors="ignore") as container:
-        container.streams.video[0].thread_type = "NONE"
-        return Timeline(sum(1 for _ in container.decode(video=0)), None, np.array([]))
+        return Timeline(sum(1 for _ in _frames(container, _video_stream(container))), None, np.array([]))
 
 
 class _TorchcodecVideo:
     """A file read with torchcodec, one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeline: Timeline) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        self._decoder = VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
-        self.frames = len(self._decoder)
+        with av.open(str(path), metadata_errors="ignore") as container:
+            stream = _video_stream(container).index
+        self._decoder = VideoDecoder(
+            str(path), stream_index=stream, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+        )
+        self.frames = timeline.frames
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         wanted = list(numbers)
-        for number, rgb in zip(wanted, self._decoder.get_frames_at(wanted).data, strict=True):
-            yield number, Picture(rgb=rgb.numpy())
+        with _reasons("torchcodec"):
+            for number, rgb in zip(wanted, self._decoder.get_frames_at(wanted).data, strict=True):
+                yield number, Picture(rgb=rgb.numpy())
+
+
+@contextlib.contextmanager
+def _reasons(decoder: DecoderName) -> Iterator[None]:
+    """Turns what a decoder and the file system raise into a reason."""
+    try:
+        yield
+    except (DecodeError, UserError):
+        raise
+    except FileNotFoundError:
+        raise DecodeError("the file does not exist") from None
+    except PermissionError:
+        raise DecodeError("the file may not be read (permission denied)") from None
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, IndexError) as error:
+        raise DecodeError(f"{decoder} cannot read it: {_one_line(error)}") from error
 
 
 @contextlib.contextmanager
@@ -196,34 +261,27 @@ def open_video(path: Path, decoder: DecoderName = "pyav") -> Iterator[Video]:
         DecodeError: If the file cannot be read, now or while reading frames.
         UserError: If the decoder is not installed.
     """
-    try:
+    with _reasons(decoder):
         video = _open(path, decoder)
-        try:
-            yield video
-        finally:
-            video.close()
-    except DecodeError:
-        raise
-    except FileNotFoundError:
-        raise DecodeError("the file does not exist") from None
-    except PermissionError:
-        raise DecodeError("the file may not be read (permission denied)") from None
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, IndexError) as error:
-        raise DecodeError(f"{decoder} cannot read it: {_one_line(error)}") from error
+    try:
+        yield video
+    finally:
+        video.close()
 
 
 def _open(path: Path, decoder: DecoderName) -> _PyAVVideo | _TorchcodecVideo:
     if not path.is_file():
         raise DecodeError("the file does not exist" if not path.exists() else "it is not a file")
-    if path.stat().st_size == 0:
-        raise DecodeError("the file is empty")
-    if decoder == "pyav":
-        return _PyAVVideo(path)
     require_decoder(decoder)
     stat = path.stat()
-    if _known_timeline(str(path), stat.st_mtime_ns, stat.st_size).shown is None:
-        return _PyAVVideo(path)  # torchcodec orders frames by times, and this file's cannot be trusted
-    return _TorchcodecVideo(path)
+    if stat.st_size == 0:
+        raise DecodeError("the file is empty")
+    timeline = _known_timeline(str(path), stat.st_mtime_ns, stat.st_size)
+    if timeline.frames == 0:
+        raise DecodeError("its video stream has no frames")
+    if decoder == "pyav" or timeline.shown is None:  # torchcodec orders frames by times, which must be right
+        return _PyAVVideo(path, timeline)
+    return _TorchcodecVideo(path, timeline)
 
 
 def require_decoder(decoder: DecoderName) -> None:
@@ -238,12 +296,12 @@ def require_decoder(decoder: DecoderName) -> None:
         import torchcodec.decoders  # noqa: F401
     except (ImportError, RuntimeError, OSError) as error:
         raise UserError(
-            "data.decoder is torchcodec, which cannot be loaded here "
-            f"({_one_line(error)}); run `pip install 'clipbench[torchcodec]'` and install FFmpeg, or use data.decoder=pyav"
+            f"data.decoder is torchcodec, which cannot be loaded here ({_one_line(error)}); "
+            "run `pip install 'clipbench[torchcodec]'` and install FFmpeg, or use data.decoder=pyav"
         ) from error
 
 
 def _one_line(error: BaseException) -> str:
-    """The first line of an error without addresses or paths that only confuse."""
-    lines = str(error).strip().splitlines()
+    """The first line of an error, without the number and the path that an OSError adds."""
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:200]

@@ -266,7 +266,7 @@ class VideoFolder(VideoDataModule):
         split_seed: int = 0,
         batch_size: int = 32,
         num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),  # noqa: B008  (frozen)
+        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
         test_views: Sequence[View] = TEST_VIEWS,
         seed: int = 0,
         sampler_seed: int = 2014,

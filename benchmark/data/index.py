@@ -164,7 +164,8 @@ class VideoIndex:
         held = len(self) - self.table["path"].null_count
         splits = [s for s in ("train", "validation", "test", "predict") if len(self.rows(s))]
         counts = ", ".join(f"{len(self.rows(s)):,} {s}" for s in splits) or "none"
-        line = f"{self.identity}: {held:,} videos ({counts}) of {len(self.class_names)} classes; {len(self) - held:,} missing"
+        absent = len(self) - held
+        line = f"{self.identity}: {held:,} videos ({counts}) of {len(self.class_names)} classes; {absent:,} missing"
         if self.official_videos:
             line += f"; {held / self.official_videos:.1%} of the official {self.official_videos:,} videos held"
         return line

@@ -305,7 +305,7 @@ class Sports1M(VideoDataModule):
         split_seed: int = 0,
         batch_size: int = 32,
         num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(train=100),  # noqa: B008  (frozen)
+        clips_per_video: ClipsPerVideo = ClipsPerVideo(train=100),
         test_views: Sequence[View] = TEST_VIEWS,
         seed: int = 0,
         sampler_seed: int = 2014,

@@ -172,7 +172,7 @@ def _hashed(frames: Iterable[np.ndarray], digest: "hashlib._Hash") -> Iterable[n
     """The same frames; a repeated one is hashed as a repetition, which is quicker and says as much."""
     last = None
     for frame in frames:
-        digest.update(b"same" if frame is last else memoryview(frame).cast("B"))
+        digest.update(b"same" if frame is last else frame.data)
         last = frame
         yield frame
 

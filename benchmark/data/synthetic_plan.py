@@ -43,9 +43,13 @@ CLASSES: dict[str, Group] = {
 
 FOLDS = (1, 2, 3)
 CLIPS_PER_SOURCE_GROUP = 2
-MIN_SOURCE_GROUPS, MAX_SOURCE_GROUPS = 3, 99
+USUAL_SOURCE_GROUPS, MIN_SOURCE_GROUPS, MAX_SOURCE_GROUPS = 18, 3, 99
 CAMERA_MOTION_SHARE = 0.2
-_TWO_LABELS: tuple[tuple[Group, Group], ...] = (("context", "appearance"), ("detail", "context"), ("appearance", "detail"))
+_TWO_LABELS: tuple[tuple[Group, Group], ...] = (
+    ("context", "appearance"),
+    ("detail", "context"),
+    ("appearance", "detail"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,8 +64,8 @@ def find_lists(root: Path, lists: Path | None = None) -> Path:
             return place
     searched = ", ".join(dict.fromkeys(str(place) for place in places))
     raise DatasetNotFoundError(
-        f"the official lists of UCF-101 (trainlist01.txt and so on) are not in {searched}. Pass the folder that holds "
-        "them as data.lists, or unpack UCF101TrainTestSplits-RecognitionTask.zip with `benchmark prepare ucf101`."
+        f"the official lists of UCF-101 (trainlist01.txt and so on) are not in {searched}. Pass their folder as "
+        "data.lists, or unpack UCF101TrainTestSplits-RecognitionTask.zip with `clipbench prepare ucf101`."
     )
 
 
@@ -221,6 +221,7 @@ def read_ucf101_index(
         DatasetNotFoundError: If the folder or the lists are missing, or not one listed video is there.
         UserError: If the fold, a class or the share is not allowed, or a list is malformed.
     """
+    files = find_videos(root)
     groups = read_classes()
     names = require_classes(classes, tuple(groups))
     train, test = read_fold(find_lists(root, lists), fold)
@@ -228,7 +229,6 @@ def read_ucf101_index(
     test = [video for video in test if video.class_name in names]
     held_out = validation_groups((video.source_group for video in train), validation_share, split_seed)
     videos = train + test
-    files = find_videos(root)
     paths = [files.get(video.video_id.lower()) for video in videos]
     if not any(paths):
         raise DatasetNotFoundError(
@@ -282,7 +282,7 @@ class UCF101(VideoDataModule):
         split_seed: int = 0,
         batch_size: int = 32,
         num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),  # noqa: B008  (frozen)
+        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
         test_views: Sequence[View] = TEST_VIEWS,
         seed: int = 0,
         sampler_seed: int = 2014,

@@ -1,5 +1,7 @@
-"""Late fusion: two single-frame towers with shared weights, fifteen frames apart, join in the first
-fully connected layer (section 3.1), which can compute motion from their difference."""
+"""Late fusion: two single-frame towers, fifteen frames apart, join in the first fully connected layer (section 3.1).
+
+The towers share their weights; the fully connected layers can compute motion from the difference of their outputs.
+"""
 
 from torch import Tensor
 
@@ -29,7 +31,7 @@ class LateFusion(VideoClassifier):
         width: float = 1.0,
         dropout: float = 0.5,
         pixel_scale: float = 58.0,
-        recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+        recipe: Recipe = Recipe(),
     ) -> None:
         super().__init__(num_classes, recipe)
         self.resolution, self.width = resolution, width

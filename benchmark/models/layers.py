@@ -154,7 +154,12 @@ class Trunk(nn.Module):
     """
 
     def __init__(
-        self, *, width: float, pixel_scale: float, last_pool: bool, time: TimeExtents = TimeExtents()  # noqa: B008
+        self,
+        *,
+        width: float,
+        pixel_scale: float,
+        last_pool: bool,
+        time: TimeExtents = TimeExtents(),
     ) -> None:
         super().__init__()
         c1, c2, c3, c4, c5 = (scaled(channels, width) for channels in (96, 256, 384, 384, 256))
@@ -206,7 +211,12 @@ class Streams(nn.Module):
     """
 
     def __init__(
-        self, resolution: Resolution, *, width: float, pixel_scale: float, time: TimeExtents = TimeExtents()  # noqa: B008
+        self,
+        resolution: Resolution,
+        *,
+        width: float,
+        pixel_scale: float,
+        time: TimeExtents = TimeExtents(),
     ) -> None:
         super().__init__()
         if resolution not in INPUT_SIDE:
@@ -230,7 +240,8 @@ class Streams(nn.Module):
         """(B, T, S, S, 3) uint8 RGB to (B, T', F): features of both streams side by side."""
         # Every uint8 value and its difference to the mean are exact in bfloat16, so autocast may begin here.
         device = clips.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+        weights = next(self.parameters()).dtype  # other than float32 in Lightning's `64-true` and `bf16-true`
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weights
         pixels = clips.permute(0, 1, 4, 2, 3).to(dtype).sub_(PIXEL_MEAN).div_(self.pixel_scale)
         return torch.cat([trunk(self._view(pixels, name)) for name, trunk in self._trunks().items()], dim=-1)
 

@@ -28,7 +28,7 @@ class SingleFrame(VideoClassifier):
         width: float = 1.0,
         dropout: float = 0.5,
         pixel_scale: float = 58.0,
-        recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+        recipe: Recipe = Recipe(),
     ) -> None:
         super().__init__(num_classes, recipe)
         self.resolution, self.width = resolution, width

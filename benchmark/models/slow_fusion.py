@@ -1,10 +1,10 @@
 """Slow fusion: time is joined step by step in the first three convolutions (section 3.1).
 
-    frames       0 1 2 3 4 5 6 7 8 9
-    conv1 (4/2)  [-----] [-----]            4 responses, each of 4 frames
-                     [-----] [-----]
-    conv2 (2/2)  2 responses, each of 6 frames
-    conv3 (2/2)  1 response of all 10 frames
+frames       0 1 2 3 4 5 6 7 8 9
+conv1 (4/2)  [-----] [-----]            4 responses, each of 4 frames
+                 [-----] [-----]
+conv2 (2/2)  2 responses, each of 6 frames
+conv3 (2/2)  1 response of all 10 frames
 """
 
 from torch import Tensor
@@ -35,11 +35,13 @@ class SlowFusion(VideoClassifier):
         width: float = 1.0,
         dropout: float = 0.5,
         pixel_scale: float = 58.0,
-        recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+        recipe: Recipe = Recipe(),
     ) -> None:
         super().__init__(num_classes, recipe)
         self.resolution, self.width = resolution, width
-        self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale, time=TimeExtents(conv1=(4, 2), conv2=(2, 2), conv3=(2, 2)))
+        self.streams = Streams(
+            resolution, width=width, pixel_scale=pixel_scale, time=TimeExtents(conv1=(4, 2), conv2=(2, 2), conv3=(2, 2))
+        )
         self.classifier = Classifier(self.streams.features, num_classes, width=width, dropout=dropout)
         self.input_side = INPUT_SIDE[resolution]
         initialise([self.streams, self.classifier])

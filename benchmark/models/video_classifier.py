@@ -45,10 +45,16 @@ class Recipe:
     plateau_factor: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or not 0 < self.plateau_factor < 1 or not 0 <= self.momentum < 1:
+        # Written so that NaN, which compares false with everything, is refused too.
+        if not (self.learning_rate > 0 and 0 < self.plateau_factor < 1 and 0 <= self.momentum < 1):
             raise UserError(
                 f"model.recipe has learning_rate {self.learning_rate}, momentum {self.momentum}, plateau_factor "
                 f"{self.plateau_factor}; the first must be above 0, the others from 0 to below 1"
+            )
+        if not (self.weight_decay >= 0 and self.warmup_steps >= 0 and self.plateau_patience >= 0):
+            raise UserError(
+                f"model.recipe has weight_decay {self.weight_decay}, warmup_steps {self.warmup_steps}, "
+                f"plateau_patience {self.plateau_patience}; none may be below 0"
             )
 
 
@@ -167,8 +173,11 @@ class VideoClassifier(L.LightningModule):
         return {"class": type(self).__name__, "num_classes": self.num_classes, **options}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the architecture beside the weights."""
+        """Note the architecture and the names of the classes beside the weights."""
         checkpoint["architecture"] = self.architecture()
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            checkpoint["class_names"] = list(data.class_names)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another architecture, naming what differs.

@@ -1,0 +1,107 @@
+"""Writes what a model thinks of each video as a table."""
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pyarrow as pa
+import torch.distributed
+from pyarrow import csv, parquet
+from torch import Tensor
+
+from benchmark.clip import ClipBatch
+from benchmark.errors import UserError
+from benchmark.metrics import video_scores
+
+Row = tuple[int, str | None, np.ndarray | None]
+
+
+class PredictionTable(L.Callback):
+    """Writes the top classes of each video with their probabilities, and a reason where it could not be read.
+
+    Args:
+        output: File to write; `.csv` or `.parquet`.
+        top: Classes a video.
+
+    Raises:
+        UserError: If the file is of another kind, or `top` is below 1.
+    """
+
+    def __init__(self, output: Path, top: int = 5) -> None:
+        if output.suffix not in {".csv", ".parquet"}:
+            raise UserError(f"--output is {output}; it must end in .csv or .parquet")
+        if top < 1:
+            raise UserError(f"--top is {top}; it must be 1 or more")
+        self.output, self.top = output, top
+        self.rows: list[Row] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Tensor,
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note the mean of each video's clip probabilities, outputs (B, K)."""
+        if len(batch):
+            scores, rows, _ = video_scores(outputs, batch.rows)
+            self.rows += [
+                (int(row), None, score.cpu().numpy()) for row, score in zip(rows.tolist(), scores, strict=True)
+            ]
+        self.rows += [(failure.row, failure.reason, None) for failure in batch.failures]
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Gather the videos of all processes and write the table, in the order of the index."""
+        parts: list[list[Row]] = [self.rows]
+        if trainer.world_size > 1:
+            parts = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(parts, self.rows)
+        if not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
+        table = prediction_table(
+            [data.index.table["video_id"][number].as_py() for number, _, _ in rows],
+            [reason for _, reason, _ in rows],
+            [score for _, _, score in rows],
+            data.class_names,
+            self.top,
+        )
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        if self.output.suffix == ".csv":
+            csv.write_csv(table, self.output)
+        else:
+            parquet.write_table(table, self.output)
+        failed = table["failed"].length() - table["failed"].null_count
+        print(f"wrote {self.output}: {len(table)} videos, {failed} of them could not be read", flush=True)
+
+
+def prediction_table(
+    names: list[str],
+    failed: list[str | None],
+    scores: list[np.ndarray | None],
+    class_names: tuple[str, ...],
+    top: int,
+) -> pa.Table:
+    """One row a video: `video`, `class_1`, `probability_1`, `class_2`, ..., `failed`.
+
+    Args:
+        names: N names of videos.
+        failed: N reasons, None for a video that was read.
+        scores: N probabilities of all classes, (K,), None for a video that failed.
+        class_names: K names.
+        top: Classes a video, at most K are given.
+    """
+    columns: dict[str, list[object]] = {"video": list(names)}
+    best = [None if score is None else np.argsort(-score, kind="stable") for score in scores]
+    for place in range(min(top, len(class_names))):
+        columns[f"class_{place + 1}"] = [None if order is None else class_names[order[place]] for order in best]
+        columns[f"probability_{place + 1}"] = [
+            None if order is None or score is None else float(score[order[place]])
+            for order, score in zip(best, scores, strict=True)
+        ]
+    text = [pa.field(name, pa.string() if name == "video" or "class" in name else pa.float64()) for name in columns]
+    schema = pa.schema([*text, pa.field("failed", pa.string())])
+    return pa.table({**columns, "failed": failed}, schema=schema)
