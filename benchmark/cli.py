@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -168,7 +168,10 @@ def run(argv: Sequence[str]) -> int:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         args=[verb, *rest],
-        parser_kwargs={name: {"description": text} for name, text in _DESCRIPTIONS.items()},
+        parser_kwargs={
+            "exit_on_error": False,
+            **{name: {"description": text, "exit_on_error": False} for name, text in _DESCRIPTIONS.items()},
+        },
     )
     return 0
 
@@ -191,9 +194,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quieten()
     try:
         return run(sys.argv[1:] if argv is None else argv)
-    except (UserError, MisconfigurationException) as error:
-        print(f"clipbench: {error}", file=sys.stderr)
+    except Exception as error:
+        message = _for_the_user(error)
+        if message is None:
+            raise
+        print(f"clipbench: {message}", file=sys.stderr)
         return 2
+
+
+def _for_the_user(error: BaseException | None) -> str | None:
+    """What the user can mend, if the error is or comes from such; jsonargparse wraps errors of constructors."""
+    outermost = error
+    while error is not None:
+        if isinstance(error, UserError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return str(outermost) if isinstance(outermost, MisconfigurationException | ArgumentError) else None
 
 
 def _quieten() -> None:

@@ -4,7 +4,7 @@ Letters: B clips, T frames, H height, W width, C channels (RGB), K classes.
 """
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -71,7 +71,7 @@ class ClipBatch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same batch with its tensors on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             field.name: value.to(device, non_blocking=non_blocking)
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)
@@ -80,7 +80,7 @@ class ClipBatch:
 
     def pin_memory(self) -> Self:
         """The same batch with its tensors in page-locked memory."""
-        pinned = {
+        pinned: dict[str, Any] = {
             field.name: value.pin_memory()
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)

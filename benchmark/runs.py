@@ -42,7 +42,6 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
             raise UserError(
                 f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
             )
-    folder.mkdir(parents=True, exist_ok=True)
     os.environ[_SHARED] = str(folder)
     return folder
 

@@ -1,7 +1,5 @@
 """Counts the videos that could not be read; nothing is put in their place."""
 
-from typing import Any
-
 import lightning as L
 import torch.distributed
 from lightning.pytorch.utilities import rank_zero_warn
@@ -10,16 +8,17 @@ from benchmark.clip import ClipBatch
 
 
 class FailedVideos(L.Callback):
-    """Warns once an epoch of training, and once a validation or test, with the number, names and reasons."""
+    """Warns at the end of each epoch, validation and test: how many videos, their names and the reasons."""
 
     def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
+        # Validation runs inside a training epoch, so each keeps its own.
+        self.reasons: dict[str, dict[str, str]] = {"skipped in training": {}, "not validated": {}, "not tested": {}}
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ClipBatch, batch_idx: int
     ) -> None:
         """Note the failures of a batch."""
-        self._note(batch)
+        self._note("skipped in training", batch)
 
     def on_validation_batch_start(
         self,
@@ -30,7 +29,7 @@ class FailedVideos(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Note the failures of a batch."""
-        self._note(batch)
+        self._note("not validated", batch)
 
     def on_test_batch_start(
         self,
@@ -41,31 +40,31 @@ class FailedVideos(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Note the failures of a batch."""
-        self._note(batch)
+        self._note("not tested", batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what training skipped."""
-        self._say(trainer, "skipped in training")
+        self._say("skipped in training", trainer)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what validation skipped."""
-        self._say(trainer, "not validated")
+        self._say("not validated", trainer)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what could not be tested."""
-        self._say(trainer, "not tested")
+        self._say("not tested", trainer)
 
-    def _note(self, batch: ClipBatch) -> None:
-        self.reasons |= {failure.video_id: failure.reason for failure in batch.failures}
+    def _note(self, what: str, batch: ClipBatch) -> None:
+        self.reasons[what] |= {failure.video_id: failure.reason for failure in batch.failures}
 
-    def _say(self, trainer: L.Trainer, what: str) -> None:
+    def _say(self, what: str, trainer: L.Trainer) -> None:
         """Collective: every process must come here."""
-        gathered: list[Any] = [self.reasons]
+        parts = [self.reasons[what]]
         if trainer.world_size > 1:
-            gathered = [None] * trainer.world_size
-            torch.distributed.all_gather_object(gathered, self.reasons)
-        reasons = {video: reason for part in gathered for video, reason in part.items()}
-        self.reasons = {}
+            parts = [{}] * trainer.world_size
+            torch.distributed.all_gather_object(parts, self.reasons[what])
+        reasons = {video: reason for part in parts for video, reason in part.items()}
+        self.reasons[what] = {}
         if reasons:
             names = "; ".join(f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5])
             more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""

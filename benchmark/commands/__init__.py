@@ -2,4 +2,6 @@
 
 from types import ModuleType
 
-COMMANDS: dict[str, ModuleType] = {}
+from benchmark.commands import prepare
+
+COMMANDS: dict[str, ModuleType] = {"prepare": prepare}

@@ -43,6 +43,8 @@ RAR_TOOLS = (
     RarTool("7zz", ("l", "-ba", "-slt"), "Path = ", lambda archive, folder: ["x", "-y", f"-o{folder}", archive]),
 )
 
+_INSTALL = "Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c conda-forge libarchive"
+
 
 def unpack(archive: Path, into: Path, *, suffixes: Sequence[str]) -> int:
     """Unpack the files of some kinds from a ZIP, TAR or RAR archive.
@@ -104,36 +106,43 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
         opened.extractall(folder, filter="data")
 
 
-def find_rar_tool(archive: Path) -> RarTool:
-    """The first outside program on the PATH that reads RAR.
+def find_rar_tools(archive: Path) -> list[RarTool]:
+    """The outside programs on the PATH that may read RAR; some builds of 7-Zip leave that out.
 
     Args:
         archive: What is to be unpacked, for the message.
 
     Returns:
-        The tool.
+        At least one.
 
     Raises:
         UserError: If there is none; it says what to install.
     """
-    for tool in RAR_TOOLS:
-        if shutil.which(tool.program):
-            return tool
-    raise UserError(
-        f"{archive.name} is a RAR archive, and none of {', '.join(tool.program for tool in RAR_TOOLS)} is on the PATH. "
-        "Install one (Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c conda-forge "
-        "libarchive), or unpack the archive yourself and run this again without it."
-    )
+    tools = [tool for tool in RAR_TOOLS if shutil.which(tool.program)]
+    if not tools:
+        raise UserError(
+            f"{archive.name} is a RAR archive, and none of {', '.join(tool.program for tool in RAR_TOOLS)} is on the "
+            f"PATH. Install one ({_INSTALL}), or unpack the archive yourself and run this again without it."
+        )
+    return tools
 
 
 def _unpack_rar(archive: Path, folder: Path) -> None:
-    tool = find_rar_tool(archive)
     full = str(archive.resolve())
-    listing = _run(tool.program, [*tool.listing, full], archive)
-    names = [line.removeprefix(tool.name_prefix) for line in listing.splitlines() if line.startswith(tool.name_prefix)]
-    _refuse(archive, [name for name in names if leaves_root(name)])
-    _run(tool.program, tool.extraction(full, str(folder)), archive)
-    _refuse(archive, [str(path.relative_to(folder)) for path in _all_files(folder) if not _is_plain(path)])
+    failures: list[str] = []
+    for tool in find_rar_tools(archive):
+        try:
+            listing = _run(tool.program, [*tool.listing, full], archive)
+        except UserError as failure:
+            failures.append(str(failure))
+            continue
+        lines = [line for line in listing.splitlines() if line.startswith(tool.name_prefix)]
+        names = [line.removeprefix(tool.name_prefix) for line in lines]
+        _refuse(archive, [name for name in names if leaves_root(name)])
+        _run(tool.program, tool.extraction(full, str(folder)), archive)
+        _refuse(archive, [str(path.relative_to(folder)) for path in _all_files(folder) if not _is_plain(path)])
+        return
+    raise UserError(f"{'; '.join(failures)}. If the archive is whole, install a program that reads RAR ({_INSTALL})")
 
 
 def _run(program: str, arguments: Sequence[str], archive: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmark.commands.archive import find_rar_tool, unpack
+from benchmark.commands.archive import find_rar_tools, unpack
 from benchmark.commands.download import fetch
 from benchmark.data.dataset import find_broken
 from benchmark.data.index import Split, VideoIndex
@@ -166,7 +166,7 @@ def _fetch_ucf101(root: Path, lists: Path | None) -> None:
     except DatasetNotFoundError:
         complete = False
     if not complete:
-        find_rar_tool(Path(UCF101_VIDEOS_URL))  # before 7 GB are fetched that could not be unpacked
+        find_rar_tools(Path(UCF101_VIDEOS_URL))  # before 7 GB are fetched that could not be unpacked
         archive = fetch(UCF101_VIDEOS_URL, root)
         unpack(archive, root, suffixes=SUFFIXES)
         print(f"{archive} is unpacked and may be deleted")

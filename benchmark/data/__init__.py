@@ -1,6 +1,9 @@
 """Data modules; importing this package makes their class names short names on the command line."""
 
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.folder import VideoFolder
+from benchmark.data.sports1m import Sports1M
+from benchmark.data.synthetic import SyntheticActions
 from benchmark.data.ucf101 import UCF101
 
-__all__ = ["UCF101", "ClipsPerVideo", "VideoDataModule"]
+__all__ = ["UCF101", "ClipsPerVideo", "Sports1M", "SyntheticActions", "VideoDataModule", "VideoFolder"]

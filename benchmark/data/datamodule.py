@@ -5,7 +5,7 @@ import functools
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 from typing import Protocol as Interface
 
 import lightning as L
@@ -93,6 +93,8 @@ class VideoDataModule(L.LightningDataModule):
                 f"data.batch_size is {batch_size} and data.num_workers is {num_workers}; "
                 "the first must be 1 or more, the second 0 or more"
             )
+        if not test_views or not set(test_views) <= set(get_args(View)):
+            raise UserError(f"data.test_views is {list(test_views)}; name one or more of {', '.join(get_args(View))}")
         self.root = root
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.clips_per_video, self.decoder = clips_per_video, decoder
@@ -161,8 +163,13 @@ class VideoDataModule(L.LightningDataModule):
             rank=trainer.global_rank,
             processes=trainer.world_size,
         )
+        if not len(batches):
+            raise UserError(
+                f"{self.index.identity} has too few training clips for {trainer.world_size} processes; "
+                "lower trainer.devices or raise clips_per_video.train_epoch"
+            )
         return ResumableLoader(
-            TrainingClips(self.index, reader, needs.input_side, self.seed),
+            TrainingClips(self.index, reader, needs.input_side, self.seed),  # type: ignore[arg-type]  # collated
             batch_sampler=batches,
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
             **self._workers(),
@@ -188,7 +195,7 @@ class VideoDataModule(L.LightningDataModule):
                 f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"
             )
         return DataLoader(
-            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder)),
+            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder)),  # type: ignore[arg-type]  # collated
             batch_sampler=VideoBatches(
                 rows,
                 max(1, self.batch_size // protocol.clips_per_video),
@@ -214,7 +221,10 @@ class VideoDataModule(L.LightningDataModule):
                 f"{type(model).__name__} lacks {' and '.join(missing)}; a video model declares the frames it reads "
                 "inside a 16-frame clip and the side of its input in pixels"
             )
-        return cast(ModelNeeds, model)
+        needs, side = cast(ModelNeeds, model), self.test_protocol.frame_side
+        if not 1 <= needs.input_side <= side:
+            raise UserError(f"{type(model).__name__}.input_side is {needs.input_side}; it must be from 1 to {side}")
+        return needs
 
     def _trainer(self) -> L.Trainer:
         if self.trainer is None:

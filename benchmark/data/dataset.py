@@ -16,6 +16,7 @@ from benchmark.data.decode import DecodeError, DecoderName, open_video
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.preprocess import augment, square_rgb
 from benchmark.data.sampling import clip_start, frame_numbers
+from benchmark.errors import UserError
 from benchmark.protocol import Protocol, View
 
 
@@ -50,7 +51,7 @@ class ClipReader:
         decoder: Backend that decodes.
 
     Raises:
-        ValueError: If an offset lies outside the clip.
+        UserError: If an offset lies outside the clip.
     """
 
     protocol: Protocol
@@ -59,7 +60,7 @@ class ClipReader:
 
     def __post_init__(self) -> None:
         if not self.frame_offsets or not all(0 <= t < self.protocol.clip_frames for t in self.frame_offsets):
-            raise ValueError(
+            raise UserError(
                 f"frame_offsets are {self.frame_offsets}; each must be from 0 to {self.protocol.clip_frames - 1}, "
                 "the frames of a clip. Change the model's frame_offsets"
             )

@@ -84,7 +84,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
     raise DecodeError("it has no video stream")
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
     """The stream's packets; in a file that was cut off, up to the packet that is not whole."""
     for packet in container.demux(stream):
         if packet.is_corrupt and container.format.name in _INDEXED:
@@ -174,7 +174,7 @@ class _PyAVVideo:
             if number == wanted[position]:
                 yield frame
                 position += 1
-                if position == len(wanted) or timeline.key_before(wanted[position]) > frame.pts:
+                if position == len(wanted) or timeline.key_before(wanted[position]) != timeline.key_before(number):
                     return
 
 
@@ -185,7 +185,7 @@ def _picture(frame: av.VideoFrame) -> Picture:
     if planar:
         planes = []
         for plane in frame.planes:
-            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
             planes.append(rows[: plane.height, : plane.width])
         return Picture(yuv=(planes[0], planes[1], planes[2]), quarter_turns=quarter_turns)
     return Picture(rgb=frame.to_ndarray(format="rgb24"), quarter_turns=quarter_turns)
@@ -215,7 +215,7 @@ class _TorchcodecVideo:
     """A file read with torchcodec, one thread."""
 
     def __init__(self, path: Path, timeline: Timeline) -> None:
-        from torchcodec.decoders import VideoDecoder
+        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]
 
         with av.open(str(path), metadata_errors="ignore") as container:
             stream = _video_stream(container).index

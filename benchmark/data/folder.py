@@ -12,13 +12,12 @@ from pyarrow import parquet
 
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
 from benchmark.data.decode import DecoderName
+from benchmark.data.files import SUFFIXES
 from benchmark.data.index import Identity, Split, VideoIndex
 from benchmark.errors import DatasetNotFoundError, UserError
 from benchmark.protocol import TEST_VIEWS, View
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -219,8 +218,9 @@ def read_folder_index(
     paths = [video.path if (root / video.path).is_file() else None for video in videos]
     if not any(paths):
         raise DatasetNotFoundError(
-            f"no video ({', '.join(SUFFIXES)}) is in a class folder under {root}: expected root/CLASS/video.mp4 or "
-            "root/SPLIT/CLASS/video.mp4. Change data.root, or describe the files with data.annotations."
+            f"no video ({', '.join(sorted(SUFFIXES))}) is in a class folder under {root}: expected "
+            "root/CLASS/video.mp4 or root/SPLIT/CLASS/video.mp4. Change data.root, or "
+            "describe the files with data.annotations."
             if annotations is None
             else f"none of the {len(videos):,} files that {annotations} names is under {root}. Change data.root."
         )

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -162,8 +162,8 @@ class VideoIndex:
     def summary(self) -> str:
         """One line: identity, videos a split, classes, missing, share of the official set held."""
         held = len(self) - self.table["path"].null_count
-        splits = [s for s in ("train", "validation", "test", "predict") if len(self.rows(s))]
-        counts = ", ".join(f"{len(self.rows(s)):,} {s}" for s in splits) or "none"
+        splits = [split for split in get_args(Split) if len(self.rows(split))]
+        counts = ", ".join(f"{len(self.rows(split)):,} {split}" for split in splits) or "none"
         absent = len(self) - held
         line = f"{self.identity}: {held:,} videos ({counts}) of {len(self.class_names)} classes; {absent:,} missing"
         if self.official_videos:

@@ -107,4 +107,4 @@ class ResumableLoader(DataLoader[ClipBatch]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next iteration begin behind the batches that were handed out."""
-        self.batch_sampler.first_batch = state["batches"]
+        self.batch_sampler.first_batch = self._handed_out = state["batches"]

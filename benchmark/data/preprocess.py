@@ -58,7 +58,7 @@ def square_rgb(picture: Picture, side: int) -> np.ndarray:
 
 def _is_even(y: np.ndarray) -> bool:
     """Whether the centre square begins and ends on whole chroma samples."""
-    height, width = y.shape
+    height, width = (int(side) for side in y.shape)
     short = min(height, width)
     return short % 2 == 0 and (height - short) % 4 == 0 and (width - short) % 4 == 0
 

@@ -140,7 +140,8 @@ def _draw_scene(video: PlannedVideo, shared: np.random.Generator, own: np.random
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    rounded: np.ndarray = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _field(rng: np.random.Generator, wavelength: float) -> np.ndarray:
@@ -156,8 +157,8 @@ def _field(rng: np.random.Generator, wavelength: float) -> np.ndarray:
 
 def _grain(rng: np.random.Generator) -> np.ndarray:
     """White noise of variance 1 on the canvas; hides what the codec's rounding leaves of a texture."""
-    uniform: np.ndarray = rng.random(_X.shape) - 0.5
-    return uniform * np.sqrt(12)
+    grain: np.ndarray = (rng.random(_X.shape) - 0.5) * np.sqrt(12)
+    return grain
 
 
 def _wave(shape: float) -> np.ndarray:
@@ -184,7 +185,7 @@ def _appearance(name: str, style: np.ndarray, jitter: np.ndarray) -> np.ndarray:
     """A coarse pattern on the canvas, positive inside its shapes."""
     length = 48 + 16 * style[2]
     x, y = _X / length + jitter[0], _Y / length + jitter[1]
-    sign = 1 if style[3] < 0.5 else -1
+    shape: np.ndarray
     if name == "Discs":
         shape = 5 * (0.33 - np.hypot(x % 1 - 0.5, y % 1 - 0.5))
     elif name == "Tiles":
@@ -194,7 +195,7 @@ def _appearance(name: str, style: np.ndarray, jitter: np.ndarray) -> np.ndarray:
     else:
         u, v = 2 * np.pi * x, 2 * np.pi * y
         shape = np.sin(0.9 * u + 1.3 * np.sin(0.8 * v)) + np.sin(0.7 * v + 1.7 * np.sin(0.6 * u + 1))
-    return sign * shape
+    return shape if style[3] < 0.5 else -shape
 
 
 def _border(name: str, style: np.ndarray, jitter: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class EarlyFusion(VideoClassifier):
         recipe: Recipe = Recipe(),
     ) -> None:
         super().__init__(num_classes, recipe)
-        self.resolution, self.width = resolution, width
+        self.resolution, self.width, self.pixel_scale = resolution, width, pixel_scale
         self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale, time=TimeExtents(conv1=(10, 1)))
         self.classifier = Classifier(self.streams.features, num_classes, width=width, dropout=dropout)
         self.input_side = INPUT_SIDE[resolution]

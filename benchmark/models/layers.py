@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from benchmark.errors import UserError
@@ -39,6 +40,7 @@ class _Window(torch.autograd.Function):
         return x * (bracket.rsqrt() if beta == 0.5 else bracket.pow(-beta))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
         x, band, bracket = ctx.saved_tensors
         root = bracket.rsqrt() if ctx.beta == 0.5 else bracket.pow(-ctx.beta)

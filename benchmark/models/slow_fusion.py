@@ -38,7 +38,7 @@ class SlowFusion(VideoClassifier):
         recipe: Recipe = Recipe(),
     ) -> None:
         super().__init__(num_classes, recipe)
-        self.resolution, self.width = resolution, width
+        self.resolution, self.width, self.pixel_scale = resolution, width, pixel_scale
         self.streams = Streams(
             resolution, width=width, pixel_scale=pixel_scale, time=TimeExtents(conv1=(4, 2), conv2=(2, 2), conv3=(2, 2))
         )

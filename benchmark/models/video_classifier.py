@@ -169,7 +169,7 @@ class VideoClassifier(L.LightningModule):
 
     def architecture(self) -> dict[str, Any]:
         """What a checkpoint must share with the configured model: class, classes and the options that shape it."""
-        options = {name: getattr(self, name) for name in ("resolution", "width") if hasattr(self, name)}
+        options = {name: getattr(self, name) for name in ("resolution", "width", "pixel_scale") if hasattr(self, name)}
         return {"class": type(self).__name__, "num_classes": self.num_classes, **options}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

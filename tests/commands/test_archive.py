@@ -3,6 +3,7 @@ import os
 import shutil
 import stat
 import struct
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -139,12 +140,27 @@ def test_a_rar_that_the_program_cannot_read_says_so(tmp_path: Path) -> None:
         unpack(tmp_path / "cut.rar", tmp_path / "into", suffixes=WANTED)
 
 
+@pytest.mark.usefixtures("only_fake_bsdtar")
+def test_the_next_program_is_tried_where_one_cannot_read_rar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unable = tmp_path / "programs" / "unable"
+    unable.write_text(f"#!{sys.executable}\nraise SystemExit('no codec for this')\n")
+    unable.chmod(0o755)
+    tools = (RarTool("unable", (), "", lambda archive, folder: []), *RAR_TOOLS)
+    monkeypatch.setattr("benchmark.commands.archive.RAR_TOOLS", tools)
+    assert unpack(write_tar(tmp_path / "good.rar", GOOD), tmp_path / "into", suffixes=WANTED) == 2
+    (tmp_path / "cut.rar").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"unable cannot read .*no codec.*; bsdtar cannot read .*apt install"):
+        unpack(tmp_path / "cut.rar", tmp_path / "into", suffixes=WANTED)
+
+
 @pytest.mark.parametrize("tool", RAR_TOOLS, ids=lambda tool: tool.program)
 def test_a_true_rar_is_read_by_each_tool_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: RarTool
 ) -> None:
     if shutil.which(tool.program) is None:
         pytest.skip(f"{tool.program} is not on the PATH")
+    if tool.program in {"7z", "7zz"} and " Rar " not in subprocess.check_output([tool.program, "i"], text=True):
+        pytest.skip(f"this build of {tool.program} reads no RAR")
     monkeypatch.setattr("benchmark.commands.archive.RAR_TOOLS", (tool,))
     archive = write_rar(tmp_path / "UCF101.rar", GOOD)
     assert unpack(archive, tmp_path / "into", suffixes=WANTED) == 2

@@ -193,7 +193,7 @@ def test_the_data_module_reads_the_index_and_its_videos_can_be_decoded(tmp_path:
     assert data.groups == {"Sports": [0], "Human-Object Interaction": [1]}
     frames = []
     for split in ("train", "validation", "test"):
-        for row in data.index.rows(split):  # type: ignore[arg-type]
+        for row in data.index.rows(split):
             with open_video(data.index.video(row).path) as video:
                 frames.append(video.frames)
     assert sorted(frames) == [7, 9]

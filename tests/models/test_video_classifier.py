@@ -172,6 +172,17 @@ def test_learning_rate_falls_where_validation_stops_improving(tmp_path: Path) ->
     assert watch.rates == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
 
 
+@pytest.mark.parametrize(
+    ("scores", "expected"), [([0.1, 0.2, 0.3, 0.4], 0.01), ([0.4, 0.4, 0.4], 0.005), ([0.4, 0.3, 0.2], 0.005)]
+)
+def test_higher_validation_scores_are_better(scores: list[float], expected: float) -> None:
+    configured = build(recipe=Recipe(plateau_patience=1, plateau_factor=0.5)).configure_optimizers()
+    plateau: Any = configured["lr_scheduler"]
+    for score in scores:
+        plateau["scheduler"].step(score)
+    assert configured["optimizer"].param_groups[0]["lr"] == pytest.approx(expected)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_validation_scores_centre_views(tmp_path: Path) -> None:
     tested = build()

@@ -1,0 +1,334 @@
+"""Frames by number against counting through the whole file with PyAV, and against what the pictures themselves say."""
+
+import gc
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from benchmark.data import decode
+from benchmark.data.decode import DecoderName, Timeline, open_video, require_decoder
+from benchmark.data.preprocess import Picture
+from benchmark.errors import UserError
+from tests.generators.encoded import encode, encode_packed, number_shown, run_ffmpeg
+
+ORIGINALS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ucf101" / "originals"
+FFMPEG = shutil.which("ffmpeg") or ""
+needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="no ffmpeg program")
+B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
+
+
+def torchcodec_missing() -> str:
+    try:
+        require_decoder("torchcodec")
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+needs_torchcodec = pytest.mark.skipif(bool(torchcodec_missing()), reason=torchcodec_missing()[:80])
+both_decoders = pytest.mark.parametrize("decoder", ["pyav", pytest.param("torchcodec", marks=needs_torchcodec)])
+
+
+def times(frames: int, first: int) -> list[int]:
+    """Uneven presentation times in milliseconds."""
+    return [int(time) for time in first + np.cumsum(np.random.default_rng(0).integers(10, 90, frames))]
+
+
+def make_cut_by_edit_list(path: Path) -> Path:
+    whole = encode(path.with_name(f"whole_{path.name}"), options=B_FRAMES)
+    run_ffmpeg(FFMPEG, "-ss", "0.7", "-i", whole, "-c", "copy", path)
+    return path
+
+
+NORMAL: dict[str, Callable[[Path], Path]] = {
+    "mpeg4.avi": lambda p: encode(p, codec="mpeg4", options={"qscale": "3"}),
+    "h264.mp4": lambda p: encode(p, options=B_FRAMES),
+    "h264_with_sound.mp4": lambda p: encode(p, options=B_FRAMES, audio=True),
+    "short_groups.mp4": lambda p: encode(p, options={"bf": "3", "g": "2", "b_strategy": "0"}),
+    "open_groups.mp4": lambda p: encode(p, options={"x264-params": "keyint=10:open-gop=1:bframes=3:b-adapt=0"}),
+    "mpeg4_b.mp4": lambda p: encode(p, codec="mpeg4", options={"bf": "2", "qscale": "3"}),
+    "uneven.mp4": lambda p: encode(p, times=times(40, 0), options=B_FRAMES),
+    "uneven.mkv": lambda p: encode(p, times=times(40, 0), options=B_FRAMES),
+    "starts_late.mp4": lambda p: encode(p, times=times(40, 5000), options=B_FRAMES),
+    "starts_late.mkv": lambda p: encode(p, times=times(40, 5000), options=B_FRAMES),
+    "starts_before_zero.mp4": lambda p: encode(p, times=times(40, -700), options=B_FRAMES),
+    "vp9.webm": lambda p: encode(p, codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"}),
+    "flash.flv": lambda p: encode(p, options=B_FRAMES),
+    "odd.avi": lambda p: encode(p, codec="mpeg4", width=161, height=121, frames=12),
+    "odd_444.mp4": lambda p: encode(p, pixels="yuv444p", width=161, height=121, frames=12),
+    "tiny.mp4": lambda p: encode(p, width=16, height=16),
+    "one_frame.mp4": lambda p: encode(p, frames=1),
+    "422.mp4": lambda p: encode(p, pixels="yuv422p", frames=12),
+    "10_bit.mp4": lambda p: encode(p, pixels="yuv420p10le", frames=12),
+    "grey.mp4": lambda p: encode(p, pixels="gray", frames=12),
+    "jpeg_range.avi": lambda p: encode(p, codec="mjpeg", pixels="yuvj420p", frames=12),
+    "full_range.mp4": lambda p: encode(p, colour_range=2, frames=12),
+    "bt709.mp4": lambda p: encode(p, colour_space=1, frames=12),
+}
+AWKWARD: dict[str, Callable[[Path], Path]] = {
+    "mpeg4_b.avi": lambda p: encode(p, codec="mpeg4", options={"bf": "2", "qscale": "3"}),
+    "h264_b.avi": lambda p: encode(p, options=B_FRAMES),
+    "packed.avi": encode_packed,
+    "stream.ts": lambda p: encode(p, options=B_FRAMES),
+    "stream.mpg": lambda p: encode(p, codec="mpeg1video", options={"bf": "2", "g": "10"}),
+    "no_container.h264": lambda p: encode(p, options=B_FRAMES),
+}
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A file by its name, encoded when first asked for."""
+    folder = tmp_path_factory.mktemp("videos")
+
+    def made(name: str) -> Path:
+        path = folder / name
+        return path if path.exists() else (NORMAL | AWKWARD)[name](path)
+
+    return made
+
+
+def counted(path: Path) -> list[np.ndarray]:
+    """All frames in order, (H, W, 3) uint8 RGB, decoded without any seeking."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def upright(picture: Picture) -> np.ndarray:
+    """RGB of a picture as a player shows it, by FFmpeg's own conversion of the planes."""
+    if picture.rgb is not None:
+        rgb = picture.rgb
+    else:
+        assert picture.yuv is not None
+        height, width = picture.yuv[0].shape
+        frame = av.VideoFrame(width, height, "yuv420p")
+        for plane, values in zip(frame.planes, picture.yuv, strict=True):
+            padded = np.zeros((plane.height, plane.line_size), np.uint8)
+            padded[:, : plane.width] = values
+            plane.update(padded.tobytes())
+        rgb = frame.to_ndarray(format="rgb24")
+    return np.rot90(rgb, picture.quarter_turns)
+
+
+def read(path: Path, numbers: list[int], decoder: DecoderName = "pyav") -> list[np.ndarray]:
+    with open_video(path, decoder) as video:
+        pairs = list(video.read(numbers))
+    assert [number for number, _ in pairs] == numbers
+    return [upright(picture) for _, picture in pairs]
+
+
+def selections(frames: int) -> list[list[int]]:
+    """Each frame alone, all together, and some at random."""
+    rng = np.random.default_rng(frames)
+    few = [sorted(rng.choice(frames, min(4, frames), replace=False).tolist()) for _ in range(8)]
+    return [[number] for number in range(frames)] + [list(range(frames))] + few
+
+
+@pytest.mark.parametrize("name", [*NORMAL, *AWKWARD])
+def test_frame_n_is_the_nth_of_a_sequential_decode(make: Callable[[str], Path], name: str) -> None:
+    path = make(name)
+    expected = counted(path)
+    with open_video(path) as video:
+        assert video.frames == len(expected) > 0
+    for numbers in selections(len(expected)):
+        for number, rgb in zip(numbers, read(path, numbers), strict=True):
+            # Neighbouring pictures differ by more than 10 on average.
+            assert np.abs(rgb.astype(int) - expected[number]).mean() <= 0.5, f"frame {number} of {numbers}"
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi", "packed.avi", "stream.ts", "uneven.mkv", "stream.mpg"])
+def test_pictures_show_their_own_number(make: Callable[[str], Path], name: str) -> None:
+    numbers = [0, 7, 11, 12, 26, 30]
+    assert [number_shown(rgb) for rgb in read(make(name), numbers)] == numbers
+
+
+@needs_torchcodec
+@pytest.mark.parametrize("name", [*NORMAL, *AWKWARD])
+def test_both_decoders_show_the_same(make: Callable[[str], Path], name: str) -> None:
+    path = make(name)
+    with open_video(path) as one, open_video(path, "torchcodec") as other:
+        assert one.frames == other.frames
+        numbers = list(range(one.frames))
+    for number, one_rgb, other_rgb in zip(numbers, read(path, numbers), read(path, numbers, "torchcodec"), strict=True):
+        assert np.abs(one_rgb.astype(int) - other_rgb).mean() <= 2, f"{name}, frame {number}"
+
+
+def test_the_packed_file_has_times_in_a_wrong_order(make: Callable[[str], Path]) -> None:
+    with av.open(str(make("packed.avi"))) as container:
+        shown = [frame.pts or 0 for frame in container.decode(video=0)]
+    assert shown != sorted(shown)
+
+
+@needs_ffmpeg
+@both_decoders
+def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path, decoder: DecoderName) -> None:
+    path = make_cut_by_edit_list(tmp_path / "cut.mp4")
+    expected = counted(path)
+    with av.open(str(path)) as container:
+        assert sum(1 for packet in container.demux(video=0) if packet.size) > len(expected)
+    got = read(path, list(range(len(expected))), decoder)
+    assert [number_shown(rgb) for rgb in got] == [number_shown(rgb) for rgb in expected]
+    assert number_shown(read(path, [5], decoder)[0]) == number_shown(expected[5])
+
+
+def test_keyframes_that_only_begin_a_refresh(tmp_path: Path) -> None:
+    path = encode(tmp_path / "refresh.mp4", options={"x264-params": "keyint=10:intra-refresh=1:bframes=0"})
+    for numbers in ([11], [25], [3, 15, 31], [39]):
+        assert [number_shown(rgb) for rgb in read(path, numbers)] == numbers
+
+
+@needs_ffmpeg
+@both_decoders
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotation_is_the_one_that_ffmpeg_shows(tmp_path: Path, decoder: DecoderName, degrees: int) -> None:
+    plain = encode(tmp_path / "plain.mp4", options=B_FRAMES)
+    path = tmp_path / "turned.mp4"
+    run_ffmpeg(FFMPEG, "-i", plain, "-c", "copy", "-metadata:s:v", f"rotate={degrees}", path)
+    with av.open(str(path)) as container:
+        if not next(container.decode(video=0)).rotation:
+            pytest.skip("this ffmpeg program writes no display matrix")
+    shape = (64, 96, 3) if degrees == 180 else (96, 64, 3)
+    shown = run_ffmpeg(FFMPEG, "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    expected = np.frombuffer(shown, np.uint8).reshape(-1, *shape)
+    for number, rgb in zip([0, 17], read(path, [0, 17], decoder), strict=True):
+        assert rgb.shape == shape
+        assert np.abs(rgb.astype(int) - expected[number]).mean() <= 2
+
+
+def planes_of(rgb: tuple[int, int, int], kr: float, kb: float, *, full: bool) -> np.ndarray:
+    """Stacked 4:2:0 planes of one colour, by the definition in ITU-R BT.601 and BT.709."""
+    red, green, blue = np.array(rgb) / 255
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    chroma = np.array([(blue - luma) / (1 - kb) / 2, (red - luma) / (1 - kr) / 2])
+    y, (u, v) = (luma * 255, chroma * 255 + 128) if full else (16 + luma * 219, chroma * 224 + 128)
+    return np.repeat(np.round([y, u, v]).clip(0, 255), [64 * 96, 16 * 96, 16 * 96]).astype(np.uint8).reshape(96, 96)
+
+
+@both_decoders
+@pytest.mark.parametrize(
+    ("space", "span", "kr", "kb"),
+    [(6, 1, 0.299, 0.114), (5, 2, 0.299, 0.114), (1, 1, 0.2126, 0.0722), (1, 2, 0.2126, 0.0722)],
+)
+@pytest.mark.parametrize("colour", [(200, 30, 40), (20, 160, 60), (40, 50, 210)])
+def test_colours_follow_the_matrix_and_range_that_the_file_names(
+    tmp_path: Path, decoder: DecoderName, space: int, span: int, kr: float, kb: float, colour: tuple[int, int, int]
+) -> None:
+    planes = planes_of(colour, kr, kb, full=span == 2)
+    path = encode(
+        tmp_path / "colour.mp4", planes=planes, frames=1, colour_space=space, colour_range=span, options={"qp": "1"}
+    )
+    (rgb,) = read(path, [0], decoder)
+    np.testing.assert_allclose(rgb.reshape(-1, 3).mean(0), colour, atol=3)
+
+
+@pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"no UCF-101 originals at {ORIGINALS}")
+@pytest.mark.parametrize(
+    "name", ["Archery/v_Archery_g03_c01", "Surfing/v_Surfing_g18_c03", "HorseRace/v_HorseRace_g04_c03"]
+)
+@both_decoders
+def test_real_videos(name: str, decoder: DecoderName) -> None:
+    path = ORIGINALS / f"{name}.avi"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    expected = counted(path)
+    for numbers in ([0], [len(expected) - 1], [13, 14, 37], [30, 31, 32, 33]):
+        for number, rgb in zip(numbers, read(path, numbers, decoder), strict=True):
+            assert np.abs(rgb.astype(int) - expected[number]).mean() <= 0.5, f"{name}, frame {number}"
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "packed.avi", "stream.ts"])
+def test_an_open_video_can_be_read_again(make: Callable[[str], Path], name: str) -> None:
+    expected = counted(make(name))
+    with open_video(make(name)) as video:
+        for numbers in ([12, 25], [0], [3], [29], [12]):
+            for number, picture in video.read(numbers):
+                np.testing.assert_array_equal(upright(picture), expected[number])
+                break
+
+
+@both_decoders
+def test_a_still_picture_is_a_video_of_one_frame(tmp_path: Path, decoder: DecoderName) -> None:
+    cv2.imwrite(str(tmp_path / "still.png"), np.full((40, 60, 3), (10, 20, 200), np.uint8))
+    path = (tmp_path / "still.png").rename(tmp_path / "still.mp4")
+    with open_video(path, decoder) as video:
+        assert video.frames == 1
+    assert read(path, [0], decoder)[0][20, 30].tolist() == [200, 20, 10]
+
+
+@needs_ffmpeg
+@both_decoders
+def test_a_cover_picture_beside_the_video_is_passed_over(tmp_path: Path, decoder: DecoderName) -> None:
+    plain, cover, path = encode(tmp_path / "plain.mp4"), tmp_path / "cover.png", tmp_path / "covered.mp4"
+    cv2.imwrite(str(cover), np.zeros((200, 300, 3), np.uint8))
+    parts: list[str | Path] = ["-i", cover, "-i", plain, "-map", "0", "-map", "1", "-c", "copy"]
+    run_ffmpeg(FFMPEG, *parts, "-disposition:v:0", "attached_pic", path)
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 2
+    assert [number_shown(rgb) for rgb in read(path, [4, 33], decoder)] == [4, 33]
+
+
+def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", frames=7)
+    with open_video(path) as video:
+        assert video.frames == 7
+    encode(path, frames=9)
+    with open_video(path) as video:
+        assert video.frames == 9
+
+
+def test_the_timeline_of_a_long_video_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"preset": "ultrafast", "g": "250"}
+    path = encode(tmp_path / "long.mp4", frames=10_000, width=16, height=16, options=options)
+    decoded = 0
+    frames_of = decode._frames
+
+    def frames_counted(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        nonlocal decoded
+        for frame in frames_of(container, stream):
+            decoded += 1
+            yield frame
+
+    monkeypatch.setattr(decode, "_frames", frames_counted)
+    with open_video(path) as video:
+        assert (video.frames, decoded) == (10_000, 0)
+        assert [number for number, _ in video.read([20, 9000, 9020])] == [20, 9000, 9020]
+    assert decoded < 600
+
+
+def test_a_timeline_without_times() -> None:
+    timeline = Timeline(3, None, np.array([]))
+    with pytest.raises(ValueError, match="no times"):
+        timeline.number(0)
+    with pytest.raises(ValueError, match="no times"):
+        timeline.key_before(0)
+
+
+def test_a_timeline_by_hand() -> None:
+    timeline = Timeline(5, np.array([0, 10, 25, 30, 70]), np.array([0, 30]))
+    assert [timeline.number(time) for time in (0, 10, 12, 25, 70, 71)] == [0, 1, -1, 2, 4, -1]
+    assert [timeline.key_before(number) for number in range(5)] == [0, 0, 0, 30, 30]
+
+
+def resident_mb() -> float:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize("name", ["h264.mp4", "packed.avi"])
+def test_decoding_the_same_file_again_and_again_keeps_its_memory(make: Callable[[str], Path], name: str) -> None:
+    path = make(name)
+    before = 0.0
+    for turn in range(400):
+        if turn == 100:  # allocators have settled
+            before = resident_mb()
+        with open_video(path) as video:
+            list(video.read([3, 15, 20]))
+    assert resident_mb() - before < 15

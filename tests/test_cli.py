@@ -1,0 +1,236 @@
+"""The command line from end to end on real encoded videos: fit, resume, test, predict, two processes, errors."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from benchmark.cli import main
+from tests.generators.encoded import encode
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes told by brightness, 8 training, 4 validation and 4 test videos, and two broken training files."""
+    root = tmp_path_factory.mktemp("videos")
+    for split, count in (("train", 8), ("validation", 4), ("test", 4)):
+        for name, level in (("dark", 20), ("light", 160)):
+            for n in range(count // 2):
+                folder = root / split / name
+                folder.mkdir(parents=True, exist_ok=True)
+                planes = np.full((96, 96), 128, np.uint8)
+                planes[:64] = np.random.default_rng(n).integers(level, level + 60, (64, 96))
+                encode(folder / f"{name}{n}.mp4", planes=planes, frames=20)
+    (root / "train" / "dark" / "empty.mp4").touch()
+    (root / "train" / "light" / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    return root
+
+
+def options(videos: Path, run: Path, *more: str) -> list[str]:
+    """Arguments of a small fit."""
+    return [
+        *("--config", str(ROOT / "conf/multires.yaml"), "--data", str(ROOT / "conf/data/folder.yaml")),
+        *("--data.root", str(videos), "--data.num_workers", "0", "--data.batch_size", "4"),
+        *("--data.clips_per_video", '{"train": 8, "train_epoch": 2, "validation": 2, "test": 3}'),
+        *("--model.width", "0.05", "--model.recipe.warmup_steps", "2", "--trainer.max_epochs", "2"),
+        *("--trainer.accelerator", "cpu", "--trainer.precision", "32-true"),
+        *("--trainer.enable_progress_bar", "false", "--run_dir", str(run), *more),
+    ]
+
+
+@pytest.fixture(scope="session")
+def run_dir(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs."""
+    run = tmp_path_factory.mktemp("runs") / "one"
+    with pytest.warns(UserWarning, match="2 videos could not be read and were skipped in training"):
+        assert main(["fit", *options(videos, run)]) == 0
+    return run
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    return state
+
+
+def test_a_run_has_one_folder_with_all_that_it_left(run_dir: Path) -> None:
+    assert {"config.yaml", "csv", "checkpoints", "wandb"} <= {path.name for path in run_dir.iterdir()}
+    assert {path.name for path in (run_dir / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert list(run_dir.glob("wandb/offline-run-*/*.wandb"))
+    rows = list(csv.DictReader((run_dir / "csv/version_0/metrics.csv").open()))
+    logged = {name for row in rows for name, value in row.items() if value}
+    assert {
+        *("train/loss", "train/clip_hit1", "train/clip_hit5", "train/clips_per_second"),
+        *("train/compute_clips_per_second", "train/waiting_share", "train/peak_memory_mb"),
+        *("val/clip_hit1", "val/clip_hit5", "val/video_hit1", "val/video_hit5", "val/map"),
+    } <= logged
+
+
+def test_two_runs_with_one_seed_are_equal(videos: Path, run_dir: Path, tmp_path: Path) -> None:
+    assert main(["fit", *options(videos, tmp_path / "again")]) == 0
+    first, second = (weights(run / "checkpoints/last.ckpt") for run in (run_dir, tmp_path / "again"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_resolved_config_repeats_the_run(run_dir: Path, tmp_path: Path) -> None:
+    config = str(run_dir / "config.yaml")
+    assert main(["fit", "--config", config, "--run_dir", str(tmp_path / "again")]) == 0
+    first, second = (weights(run / "checkpoints/last.ckpt") for run in (run_dir, tmp_path / "again"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true"}
+    environment.pop("CLIPBENCH_RUN_DIR", None)
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_a_run_killed_in_mid_epoch_and_resumed_equals_one_that_was_not(videos: Path, tmp_path: Path) -> None:
+    # Thousands of epochs' worth of time for the kill to hit, then the end is brought forward.
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    often = ["--checkpoint.minutes", "0.0001", "--data.num_workers", "1"]
+    process = start(["fit", *options(videos, broken, *often)])
+    last = broken / "checkpoints/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not (last.exists() and 1 <= torch.load(last, weights_only=True)["global_step"]):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    steps = torch.load(last, weights_only=True)["global_step"]
+    assert main(["fit", *options(videos, broken, *often), "--ckpt_path", "last"]) == 0
+    assert main(["fit", *options(videos, whole, *often)]) == 0
+    resumed, uninterrupted = weights(last), weights(whole / "checkpoints/last.ckpt")
+    assert 1 <= steps < torch.load(last, weights_only=True)["global_step"] == 10
+    assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
+
+
+AGREEMENT = '''
+import json, pathlib, lightning as L
+class Agreement(L.Callback):
+    """Writes what each process ended with."""
+    def __init__(self, folder: str) -> None:
+        self.folder = pathlib.Path(folder)
+    def on_train_end(self, trainer, pl_module) -> None:
+        total = [float(p.double().sum()) for p in pl_module.parameters()]
+        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        text = json.dumps([total, scores, rate, trainer.global_step])
+        (self.folder / f"{trainer.global_rank}.json").write_text(text)
+'''
+
+
+def test_two_processes_with_unreadable_videos_end_and_agree(videos: Path, tmp_path: Path) -> None:
+    module = tmp_path / "agreement.py"
+    module.write_text(AGREEMENT)
+    callback = f'[{{"class_path": "agreement.Agreement", "init_args": {{"folder": "{tmp_path}"}}}}]'
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.callbacks", callback]
+    two += ["--data.batch_size", "1"]  # so that some steps of a process have no clip at all
+    os.environ["PYTHONPATH"] = str(tmp_path)
+    try:
+        process = start(["fit", *options(videos, tmp_path / "run", *two)])
+        output, _ = process.communicate(timeout=240)
+    finally:
+        del os.environ["PYTHONPATH"]
+    assert process.returncode == 0, output
+    first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
+    assert first == second
+    assert "2 videos could not be read and were skipped in training" in output
+
+
+def test_test_scores_every_clip_in_every_view(
+    videos: Path, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = str(run_dir / "checkpoints/best.ckpt")
+    assert main(["test", *options(videos, tmp_path / "test"), "--ckpt_path", checkpoint]) == 0
+    shown = capsys.readouterr().out
+    assert "test/video_hit1" in shown
+    assert "test/map" in shown
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"out.{suffix}"
+    arguments = [
+        *("predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")),
+        *("--predict.videos", f'["{videos / "train"}"]', "--predict.output", str(output), "--predict.top", "2"),
+    ]
+    assert main(arguments) == 0
+    rows = list(csv.DictReader(output.open())) if suffix == "csv" else pq.read_table(output).to_pylist()
+    read = [row for row in rows if not row["failed"]]
+    failed = {Path(row["video"]).name: row["failed"] for row in rows if row["failed"]}
+    assert len(read) == 8
+    assert failed["empty.mp4"] == "the file is empty"
+    assert set(failed) == {"empty.mp4", "noise.mp4"}
+    for row in read:
+        assert {row["class_1"], row["class_2"]} == {"dark", "light"}
+        assert float(row["probability_1"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_checkpoint_must_fit_the_configuration(
+    videos: Path, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = str(run_dir / "checkpoints/last.ckpt")
+    changed = ["--model.width", "0.06", "--model.resolution", "fovea"]
+    assert main(["test", *options(videos, tmp_path / "test", *changed), "--ckpt_path", checkpoint]) == 2
+    error = capsys.readouterr().err
+    assert "resolution is multires in the checkpoint and fovea in the configuration" in error
+    assert "width is 0.05 in the checkpoint and 0.06 in the configuration" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--config", "{conf}", "--data.fold", "7"], "data.fold is 7"),
+        (["fit", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--config", "{conf}", "fit"], "the verb comes first; write `python -m benchmark fit --config"),
+        (["train"], "'train' is no verb"),
+        (["fit", "--config", "{conf}", "--model.widht", "1"], "widht"),
+        (["fit", "--config", "{conf}", "--model", "NoSuchModel"], "NoSuchModel"),
+        (["fit", "--config", "{conf}", "--model.width", "-1"], "model.width is -1"),
+        (["fit", "--config", "{conf}", "--model.resolution", "half"], "half"),
+        (["fit", "--config", "{conf}", "--data", "UCF101", "--data.root", "/no/such"], "/no/such"),
+        (["fit", "--config", "{conf}", "--data", "{videos}", "--data.root", "/no/such"], "/no/such"),
+        (["fit", "--config", "{conf}", "--data.batch_size", "0"], "data.batch_size is 0"),
+        (["fit", "--config", "{conf}", "--data.clips_per_video.train", "0"], "clips_per_video.train is 0"),
+        (["fit", "--config", "{conf}", "--ckpt_path", "last"], "nothing to resume"),
+        (["test", "--config", "{conf}", "--ckpt_path", "no.ckpt"], "no.ckpt"),
+        (["predict", "--config", "{conf}", "--predict.videos", '["x.mp4"]'], "needs --ckpt_path"),
+        (["prepare", "ucf101", "--root", "/no/such"], "/no/such"),
+    ],
+)
+def test_what_a_user_can_cause_gets_one_message(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"conf": str(ROOT / "conf/multires.yaml"), "videos": str(ROOT / "conf/data/folder.yaml")}
+    given = [argument.format(**names) if argument.startswith("{") else argument for argument in arguments]
+    assert main(given) != 0
+    captured = capsys.readouterr()
+    assert message in captured.err + captured.out
+    assert "Traceback" not in captured.err + captured.out
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_without_a_verb_the_verbs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {verb}" in shown for verb in ("fit", "validate", "test", "predict", "prepare"))

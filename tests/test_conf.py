@@ -1,0 +1,81 @@
+"""Every shipped configuration parses, and README's commands do."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
+DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+def resolved(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, dict[str, object]]]:
+    """The configuration that a command line amounts to."""
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--print_config"])
+    assert stopped.value.code == 0
+    config: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(capsys.readouterr().out)
+    return config
+
+
+def documented_commands() -> list[str]:
+    """Commands of this package in the documents' code blocks."""
+    text = "\n".join(re.sub(r"\\\n\s*", "", document.read_text()) for document in DOCUMENTS)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line.rpartition("python -m benchmark ")[2] for line in lines if "python -m benchmark " in line]
+
+
+def test_the_experiments_are_those_promised() -> None:
+    names = "context early_fusion fovea late_fusion multires single_frame slow_fusion slow_multires"
+    assert [path.stem for path in EXPERIMENTS] == names.split()
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_is_complete_by_itself(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = resolved(capsys, "fit", "--config", str(path))
+    assert config["data"]["class_path"] == "benchmark.data.SyntheticActions"
+    written = yaml.safe_load(path.read_text())
+    for part in ("model", "data"):
+        # num_classes and the frames a model reads are never typed.
+        assert set(written[part]["init_args"]) <= set(config[part]["init_args"])  # type: ignore[arg-type]
+        assert not {"num_classes", "frame_offsets", "input_side"} & set(written[part]["init_args"])
+
+
+def test_one_recipe_serves_every_experiment() -> None:
+    written = [yaml.safe_load(path.read_text()) for path in EXPERIMENTS]
+    assert all(
+        config["model"]["init_args"]["recipe"] == written[0]["model"]["init_args"]["recipe"] for config in written
+    )
+    assert all(config["trainer"] == written[0]["trainer"] for config in written)
+    assert all(config["data"] == written[0]["data"] for config in written)
+
+
+@pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
+def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = resolved(capsys, "fit", "--config", str(ROOT / "conf/slow_fusion.yaml"), "--data", str(path))
+    written = yaml.safe_load(path.read_text())
+    assert str(config["data"]["class_path"]).endswith(written["class_path"])
+    given, options = written["init_args"], config["data"]["init_args"]
+    shared = set(yaml.safe_load((ROOT / "conf/slow_fusion.yaml").read_text())["data"]["init_args"])
+    assert shared & set(options) <= set(given)  # type: ignore[call-overload]
+    assert {name: options[name] for name in given} == given  # type: ignore[index]
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_a_documented_command_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    verb, *rest = shlex.split(command)
+    if verb in {"fit", "validate", "test", "predict"}:
+        resolved(capsys, verb, *rest)
+    else:
+        with pytest.raises(SystemExit) as stopped:
+            main([verb, *rest[:1], "--help"])
+        assert stopped.value.code == 0
+        offered = capsys.readouterr().out
+        assert all(word.partition("=")[0] in offered for word in rest if word.startswith("--"))

@@ -1,0 +1,70 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from benchmark.protocol import TEST_VIEWS, Protocol
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_papers_protocol() -> None:
+    assert Protocol() == Protocol(16, 200, 2014, 20, TEST_VIEWS, "mean_probability")
+    assert len(TEST_VIEWS) == 4
+
+
+def test_the_hash_stays_what_it_is() -> None:
+    """Pinned: results with another hash are not ranked together."""
+    assert Protocol().hash == "776df397b40d3e53"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clip_frames": 17},
+        {"frame_side": 201},
+        {"sampler_seed": 0},
+        {"clips_per_video": 19},
+        {"views": ("centre",)},
+        {"views": TEST_VIEWS[::-1]},
+    ],
+)
+def test_every_field_is_in_the_hash(change: dict[str, Any]) -> None:
+    changed = dataclasses.replace(Protocol(), **change)
+    assert changed.hash != Protocol().hash
+    assert changed.hash == dataclasses.replace(Protocol(), **change).hash
+
+
+def test_the_hash_is_the_same_in_another_process() -> None:
+    script = "from benchmark.protocol import Protocol; print(Protocol(clips_per_video=3).hash)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == Protocol(clips_per_video=3).hash
+
+
+def test_the_module_needs_neither_torch_nor_anything_of_this_package() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import benchmark.protocol; new = set(sys.modules) - before;"
+        "print(sorted(n for n in new if n.split('.')[0] in {'torch', 'lightning', 'numpy', 'benchmark'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['benchmark', 'benchmark.protocol']"
+
+
+@pytest.mark.parametrize("name", ["clip_frames", "frame_side", "clips_per_video"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_count_below_one_is_refused(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"protocol.{name} is {value}"):
+        Protocol(**cast(dict[str, Any], {name: value}))
+
+
+def test_no_view_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"protocol\.views is empty"):
+        Protocol(views=())
+
+
+def test_a_protocol_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Protocol().clip_frames = 4  # type: ignore[misc]
