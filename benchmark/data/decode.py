@@ -84,7 +84,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
     raise DecodeError("it has no video stream")
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator["av.Packet[VideoStream]"]:
     """The stream's packets; in a file that was cut off, up to the packet that is not whole."""
     for packet in container.demux(stream):
         if packet.is_corrupt and container.format.name in _INDEXED:
