@@ -30,22 +30,21 @@ def scaled(channels: int, width: float) -> int:
 
 
 class _Window(torch.autograd.Function):
-    """y = x * (k + alpha * window(x^2)) ^ -beta, with a backward pass that keeps only x and the bracket."""
+    """y = x * (k + window(x^2)) ^ -beta, with a backward pass that keeps only x and the power."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, band: Tensor, k: float, alpha: float, beta: float) -> Tensor:
-        bracket = F.conv2d(x * x, band).mul_(alpha).add_(k)
-        ctx.save_for_backward(x, band, bracket)
-        ctx.alpha, ctx.beta = alpha, beta
-        return x * (bracket.rsqrt() if beta == 0.5 else bracket.pow(-beta))
+    def forward(ctx: Any, x: Tensor, window: Tensor, k: Tensor, beta: float) -> Tensor:
+        power = F.conv2d(x * x, window, k).pow_(-beta)
+        ctx.save_for_backward(x, window, power)
+        ctx.beta = beta
+        return x * power
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
-        x, band, bracket = ctx.saved_tensors
-        root = bracket.rsqrt() if ctx.beta == 0.5 else bracket.pow(-ctx.beta)
-        inner = (grad * x).mul_(root).div_(bracket)
-        return (grad * root).sub_(F.conv2d(inner, band).mul_(x).mul_(2 * ctx.alpha * ctx.beta)), None, None, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        x, window, power = ctx.saved_tensors
+        inner = (grad * x).mul_(power.pow(1 + 1 / ctx.beta))
+        return torch.addcmul(grad * power, x, F.conv2d(inner, window), value=-2 * ctx.beta), None, None, None
 
 
 class LocalResponseNorm(nn.Module):
@@ -84,7 +83,8 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) floating point, to the same shape and dtype."""
         with torch.autocast(x.device.type, enabled=False):
-            normalised: Tensor = _Window.apply(x, self.band.to(x.dtype), self.k, self.alpha, self.beta)
+            window = self.band.to(x.dtype) * self.alpha
+            normalised: Tensor = _Window.apply(x, window, x.new_full((len(window),), self.k), self.beta)
         return normalised
 
 
@@ -114,6 +114,8 @@ class TemporalConv(nn.Conv2d):
     ) -> None:
         super().__init__(channels * extent, filters, kernel, stride, padding)
         self.extent, self.temporal_stride = extent, temporal_stride
+        # Otherwise every step converts the layout of the weights and of their gradients.
+        self.weight.data = self.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C, H, W) to (B, T', C', H', W'), both channels-last within each frame."""
@@ -172,6 +174,7 @@ class Trunk(nn.Module):
         self.conv3 = TemporalConv(c2, c3, 3, padding=1, extent=time.conv3[0], temporal_stride=time.conv3[1])
         self.conv4 = TemporalConv(c3, c4, 3, padding=1)
         self.conv5 = TemporalConv(c4, c5, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.last_pool = last_pool
         self.features = c5 * TRUNK_SIDE**2
@@ -179,14 +182,12 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, 3, S, S) normalised pixels to (B, T', F), F = 7 * 7 * C in the order height, width, channel."""
         frames = self.conv1(x)
-        frames = self._per_frame(frames.relu_(), self.norm1, self.pool)
+        frames = self._per_frame(frames, self.relu, self.norm1, self.pool)
         frames = self.conv2(frames)
-        frames = self._per_frame(frames.relu_(), self.norm2, self.pool)
-        frames = self.conv3(frames).relu_()
-        frames = self.conv4(frames).relu_()
-        frames = self.conv5(frames).relu_()
-        if self.last_pool:
-            frames = self._per_frame(frames, self.pool)
+        frames = self._per_frame(frames, self.relu, self.norm2, self.pool)
+        frames = self._per_frame(self.conv3(frames), self.relu)
+        frames = self._per_frame(self.conv4(frames), self.relu)
+        frames = self._per_frame(self.conv5(frames), self.relu, *([self.pool] if self.last_pool else []))
         return frames.permute(0, 1, 3, 4, 2).flatten(2)
 
     @staticmethod

@@ -228,6 +228,16 @@ def test_colours_follow_the_matrix_and_range_that_the_file_names(
     np.testing.assert_allclose(rgb.reshape(-1, 3).mean(0), colour, atol=3)
 
 
+def test_full_range_under_a_name_without_a_range(tmp_path: Path) -> None:
+    """H.264 in full range comes as `yuvj420p`; VP9 comes as `yuv420p` and says it elsewhere."""
+    path = tmp_path / "full.webm"
+    planes = planes_of((200, 30, 40), 0.299, 0.114, full=True)
+    encode(path, codec="libvpx-vp9", planes=planes, frames=1, colour_space=6, colour_range=2, options={"lossless": "1"})
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).format.name == "yuv420p"
+    np.testing.assert_allclose(read(path, [0])[0].reshape(-1, 3).mean(0), (200, 30, 40), atol=3)
+
+
 @pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"no UCF-101 originals at {ORIGINALS}")
 @pytest.mark.parametrize(
     "name", ["Archery/v_Archery_g03_c01", "Surfing/v_Surfing_g18_c03", "HorseRace/v_HorseRace_g04_c03"]
