@@ -3,6 +3,7 @@
 python -m benchmark fit --config conf/multires.yaml
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentError, Namespace
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+from jsonargparse import ArgumentError, Namespace, dict_to_namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
@@ -79,7 +79,7 @@ class BenchmarkCLI(LightningCLI):
         for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
             if str(logger.init_args.get("save_dir") or ".") == ".":
                 logger.init_args.save_dir = str(self.run_dir)
-        if rank_zero_only.rank == 0:
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"run folder: {self.run_dir}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
             config.data = self._unlabelled(config)
@@ -93,8 +93,9 @@ class BenchmarkCLI(LightningCLI):
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
         shared = ("batch_size", "num_workers", "clips_per_video", "test_views", "sampler_seed", "decoder")
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
-        options = Namespace(videos=config.predict.videos, class_names=held, **kept)
-        return Namespace(class_path="benchmark.data.files.VideoFiles", init_args=options)
+        options = dict_to_namespace({"videos": config.predict.videos, "class_names": held, **kept})
+        files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
+        return files
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
@@ -151,7 +152,8 @@ def run(argv: Sequence[str]) -> int:
         return 0 if argv else 2
     verb, rest = argv[0], list(argv[1:])
     if verb in COMMANDS:
-        return COMMANDS[verb].main(rest)
+        code: int = COMMANDS[verb].main(rest)
+        return code
     if verb not in TRAINER_VERBS:
         hint = next((word for word in rest if word in {*TRAINER_VERBS, *COMMANDS}), None)
         moved = f"; write `python -m benchmark {hint} {' '.join(w for w in argv if w != hint)}`" if hint else ""

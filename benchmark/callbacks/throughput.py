@@ -5,7 +5,7 @@ import sys
 
 import lightning as L
 import torch
-from torch import Tensor
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from benchmark.clip import ClipBatch
 from benchmark.metrics import ClipsPerSecond
@@ -33,7 +33,7 @@ class Throughput(L.Callback):
         self.stopwatch.data_ready()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Tensor, batch: ClipBatch, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: ClipBatch, batch_idx: int
     ) -> None:
         """The step is done, once the device has finished."""
         if pl_module.device.type == "cuda":

@@ -126,7 +126,8 @@ class TemporalConv(nn.Conv2d):
             steps = torch.arange(windows, device=x.device)[:, None] * self.temporal_stride
             frames = x[:, steps + torch.arange(self.extent, device=x.device)]  # (B, T', extent, C, H, W)
             stacked = frames.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(0, 1).permute(0, 3, 1, 2)
-        return super().forward(stacked).unflatten(0, (-1, windows))
+        filtered: Tensor = super().forward(stacked)
+        return filtered.view(-1, windows, *filtered.shape[1:])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Trunk(nn.Module):
         flat = x.flatten(0, 1)
         for layer in layers:
             flat = layer(flat)
-        return flat.unflatten(0, x.shape[:2])
+        return flat.view(*x.shape[:2], *flat.shape[1:])
 
 
 class Streams(nn.Module):
@@ -250,7 +251,8 @@ class Streams(nn.Module):
 
     def _view(self, pixels: Tensor, stream: str) -> Tensor:
         if stream == "context":
-            return F.avg_pool2d(pixels.flatten(0, 1), 2).unflatten(0, pixels.shape[:2])
+            halved = F.avg_pool2d(pixels.flatten(0, 1), 2)
+            return halved.view(*pixels.shape[:2], *halved.shape[1:])
         if stream == "fovea":
             edge = (pixels.shape[-1] - FOVEA_SIDE) // 2
             return pixels[..., edge : edge + FOVEA_SIDE, edge : edge + FOVEA_SIDE]

@@ -55,7 +55,13 @@ def test_checkpoint_holds_the_weights(tmp_path: Path) -> None:
     first, runner = fitted(tmp_path, epochs=1)
     runner.save_checkpoint(tmp_path / "last.ckpt")
     held = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert held["architecture"] == {"class": "SingleFrame", "num_classes": K, "resolution": "full", "width": WIDTH}
+    assert held["architecture"] == {
+        "class": "SingleFrame",
+        "num_classes": K,
+        "resolution": "full",
+        "width": WIDTH,
+        "pixel_scale": 58.0,
+    }
     assert held["state_dict"].keys() == dict(first.named_parameters()).keys()
     assert all(torch.equal(held["state_dict"][name], weight) for name, weight in first.named_parameters())
 
