@@ -26,6 +26,7 @@ from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.process import tune_process
 from benchmark.runs import find_checkpoint, new_run_dir
 from benchmark.trainer import Trainer
 
@@ -190,9 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `python -m benchmark` and `clipbench`; returns the exit code."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script, unlike `python -m`, cannot see the user's own modules
-    # Momentum of weights behind dead ReLUs decays into denormal numbers, which make a step ten times slower. Threads
-    # inherit this setting, so it must come before the first parallel operation.
-    torch.set_flush_denormal(True)
+    tune_process()
     _quieten()
     try:
         return run(sys.argv[1:] if argv is None else argv)

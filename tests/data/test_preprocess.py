@@ -86,6 +86,19 @@ def test_planes_and_rgb_of_the_same_picture_agree(width: int, height: int) -> No
     assert np.abs(one.astype(int) - other).mean() <= 2
 
 
+@pytest.mark.parametrize(("width", "height"), [(242, 240), (240, 242), (244, 240), (246, 240), (241, 240), (239, 241)])
+def test_colour_stays_on_its_place_in_the_picture(width: int, height: int) -> None:
+    """Grey left of the middle, red right of it; some squares would begin in the middle of a chroma sample."""
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    red = np.full((rows, columns), 128, np.uint8)
+    red[:, columns // 2 :] = 200
+    yuv = np.full((height, width), 126, np.uint8), np.full_like(red, 128), red
+    excess = square_rgb(Picture(yuv=yuv), 200)[:, :, 0].astype(float).mean(0) - 128
+    short = min(width, height)
+    edge = (columns // 2 * 2 - (width - short) // 2) / short * 200
+    assert excess.sum() / excess.max() == pytest.approx(200 - edge, abs=0.25)
+
+
 @pytest.mark.parametrize("size", [(16, 16), (2, 2), (1, 1), (3, 2), (1, 40), (40, 1)])
 def test_very_small_pictures(size: tuple[int, int]) -> None:
     height, width = size
