@@ -20,11 +20,11 @@ _COLUMNS = {
 
 
 class EpochLines(L.Callback):
-    """Prints one line after each validation: loss, Hit@k, average precision overall and per group, clips a second."""
+    """Prints one line an epoch: loss, Hit@k, average precision overall and per group, clips a second."""
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print the line."""
-        if trainer.sanity_checking or not trainer.is_global_zero or trainer.state.fn != "fit":
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print the line; validation, if there is any, has run."""
+        if not trainer.is_global_zero:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         parts = [

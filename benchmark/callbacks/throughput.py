@@ -40,9 +40,9 @@ class Throughput(L.Callback):
             torch.cuda.synchronize(pl_module.device)
         self.stopwatch.step_done(len(batch))
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Log before validation, whose time does not count."""
-        if self.stopwatch.steps == 0 or trainer.sanity_checking:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the epoch's figures; validation ran since the last step and is not in them."""
+        if self.stopwatch.steps == 0:
             return
         summed = {
             "train/clips_per_second": self.stopwatch.clips_per_second,

@@ -183,7 +183,7 @@ class VideoClassifier(L.LightningModule):
         """Refuse weights of another architecture, naming what differs.
 
         Raises:
-            UserError: If class, number of classes, resolution or width differ.
+            UserError: If class, resolution, width, pixel scale, or number, names or order of the classes differ.
         """
         held, mine = checkpoint.get("architecture", {}), self.architecture()
         differs = [
@@ -191,5 +191,11 @@ class VideoClassifier(L.LightningModule):
             for name in sorted(held.keys() | mine.keys())
             if held.get(name) != mine.get(name)
         ]
+        known, wanted = checkpoint.get("class_names"), list(self.trainer.datamodule.class_names)
+        if known is not None and known != wanted:
+            place = next((k for k, pair in enumerate(zip(known, wanted, strict=False)) if pair[0] != pair[1]), 0)
+            differs.append(
+                f"the classes differ, first number {place}: {known[place]} in the checkpoint and {wanted[place]} in the data"
+            )
         if differs:
             raise UserError(f"the checkpoint does not fit the configured model: {'; '.join(differs)}")
