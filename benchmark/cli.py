@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentError, Namespace, dict_to_namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -27,7 +26,7 @@ from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.process import tune_process
-from benchmark.runs import find_checkpoint, new_run_dir
+from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.trainer import Trainer
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
@@ -73,6 +72,9 @@ class BenchmarkCLI(LightningCLI):
         self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path"):
             config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
+            held = read_checkpoint(config.ckpt_path)
+        elif self.subcommand != "fit":
+            raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
         if self.subcommand == "predict":
             config.return_predictions = False
@@ -83,18 +85,15 @@ class BenchmarkCLI(LightningCLI):
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"run folder: {self.run_dir}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
-            config.data = self._unlabelled(config)
+            config.data = self._unlabelled(config, held.get("class_names"))
 
-    def _unlabelled(self, config: Namespace) -> Namespace:
+    def _unlabelled(self, config: Namespace, class_names: list[str] | None) -> Namespace:
         """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
-        if not config.get("ckpt_path"):
-            raise UserError("predict --predict.videos needs --ckpt_path: the checkpoint knows the names of the classes")
-        held = torch.load(config.ckpt_path, weights_only=True, map_location="cpu", mmap=True).get("class_names")
-        if not held:
+        if not class_names:
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
         shared = ("batch_size", "num_workers", "clips_per_video", "test_views", "sampler_seed", "decoder")
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
-        options = dict_to_namespace({"videos": config.predict.videos, "class_names": held, **kept})
+        options = dict_to_namespace({"videos": config.predict.videos, "class_names": class_names, **kept})
         files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
         return files
 
@@ -119,7 +118,11 @@ class BenchmarkCLI(LightningCLI):
 
 
 class ResolvedConfig(SaveConfigCallback):
-    """Leaves the whole configuration as `config.yaml` in the run folder; a resumed run writes it again."""
+    """Leaves the whole configuration of a fit as `config.yaml` in the run folder, and of a test as `config_test.yaml`.
+
+    What belongs to one run alone, its folder and the checkpoint it began with, is left out, so that the file can be
+    given to `--config` for another run.
+    """
 
     def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
         super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
@@ -128,7 +131,13 @@ class ResolvedConfig(SaveConfigCallback):
         """Write the file."""
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        config = self.config.clone()
+        config.run_dir = config.ckpt_path = config.trainer.default_root_dir = None
+        for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
+            if logger.init_args.get("save_dir") == str(folder):
+                logger.init_args.save_dir = "."
+        name = "config.yaml" if stage == "fit" else f"config_{stage}.yaml"
+        self.parser.save(config, folder / name, skip_none=False, overwrite=True, multifile=False)
 
 
 def usage() -> str:

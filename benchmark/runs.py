@@ -2,7 +2,11 @@
 
 import datetime
 import os
+import pickle
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from benchmark.errors import UserError
 
@@ -56,3 +60,18 @@ def find_checkpoint(wanted: str, run_dir: Path) -> str:
     if not path.is_file():
         raise UserError(f"--ckpt_path {wanted}: there is no file {path}; give a checkpoint, `last` or `best`")
     return str(path)
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """What a checkpoint holds, its tensors left on disk until they are used.
+
+    Raises:
+        UserError: If the file is no checkpoint, or is damaged.
+    """
+    try:
+        held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"--ckpt_path {path} is no checkpoint, or is damaged; give another file") from error
+    if not isinstance(held, dict) or "state_dict" not in held:
+        raise UserError(f"--ckpt_path {path} holds no model; give a checkpoint that a fit has written")
+    return held

@@ -69,7 +69,7 @@ def test_a_run_has_one_folder_with_all_that_it_left(run_dir: Path) -> None:
     rows = list(csv.DictReader((run_dir / "csv/version_0/metrics.csv").open()))
     logged = {name for row in rows for name, value in row.items() if value}
     assert {
-        *("train/loss", "train/clip_hit1", "train/clip_hit5", "train/clips_per_second"),
+        *("train/loss_step", "train/loss_epoch", "train/clip_hit1", "train/clip_hit5", "train/clips_per_second"),
         *("train/compute_clips_per_second", "train/waiting_share", "train/peak_memory_mb"),
         *("val/clip_hit1", "val/clip_hit5", "val/video_hit1", "val/video_hit5", "val/map"),
     } <= logged
@@ -84,6 +84,8 @@ def test_two_runs_with_one_seed_are_equal(videos: Path, run_dir: Path, tmp_path:
 def test_the_resolved_config_repeats_the_run(run_dir: Path, tmp_path: Path) -> None:
     config = str(run_dir / "config.yaml")
     assert main(["fit", "--config", config, "--run_dir", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again/csv/version_0/metrics.csv").is_file()
+    assert not (run_dir / "csv/version_1").exists()
     first, second = (weights(run / "checkpoints/last.ckpt") for run in (run_dir, tmp_path / "again"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -208,7 +210,9 @@ def test_the_checkpoint_must_fit_the_configuration(
         (["fit", "--config", "{conf}", "--data.clips_per_video.train", "0"], "clips_per_video.train is 0"),
         (["fit", "--config", "{conf}", "--ckpt_path", "last"], "nothing to resume"),
         (["test", "--config", "{conf}", "--ckpt_path", "no.ckpt"], "no.ckpt"),
-        (["predict", "--config", "{conf}", "--predict.videos", '["x.mp4"]'], "needs --ckpt_path"),
+        (["predict", "--config", "{conf}", "--predict.videos", '["x.mp4"]'], "predict needs --ckpt_path"),
+        (["test", "--config", "{conf}"], "test needs --ckpt_path"),
+        (["test", "--config", "{conf}", "--ckpt_path", "{conf}"], "is no checkpoint"),
         (["prepare", "ucf101", "--root", "/no/such"], "/no/such"),
     ],
 )

@@ -16,10 +16,10 @@ ALLOWED = {
     "metrics": set[str](),
     "data": {"clip", "protocol", "errors"},
     "models": {"clip", "protocol", "errors", "metrics"},
-    "callbacks": {"clip", "errors", "metrics", "results"},
-    "results": {"protocol", "errors"},
+    "callbacks": {"clip", "errors", "metrics"},
     "runs": {"errors"},
     "trainer": set[str](),
+    "process": set[str](),
 }
 
 

@@ -68,4 +68,7 @@ class FailedVideos(L.Callback):
         if reasons:
             names = "; ".join(f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5])
             more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
-            rank_zero_warn(f"{len(reasons)} videos could not be read and were {what} ({names}{more})")
+            rank_zero_warn(
+                f"epoch {trainer.current_epoch + 1}: {len(reasons)} videos could not be read and were {what} "
+                f"({names}{more})"
+            )

@@ -29,9 +29,9 @@ class PredictionTable(L.Callback):
 
     def __init__(self, output: Path, top: int = 5) -> None:
         if output.suffix not in {".csv", ".parquet"}:
-            raise UserError(f"--output is {output}; it must end in .csv or .parquet")
+            raise UserError(f"--predict.output is {output}; it must end in .csv or .parquet")
         if top < 1:
-            raise UserError(f"--top is {top}; it must be 1 or more")
+            raise UserError(f"--predict.top is {top}; it must be 1 or more")
         self.output, self.top = output, top
         self.rows: list[Row] = []
 

@@ -6,7 +6,7 @@ import lightning as L
 from rich import print as rich_print
 
 _COLUMNS = {
-    "train/loss": "loss {:.3f}",
+    "train/loss_epoch": "loss {:.3f}",
     "val/clip_hit1": "clip@1 {:.1%}",
     "val/clip_hit5": "clip@5 {:.1%}",
     "val/video_hit1": "video@1 {:.1%}",

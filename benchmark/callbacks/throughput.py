@@ -21,6 +21,10 @@ class Throughput(L.Callback):
     def __init__(self, warmup_steps: int = 5) -> None:
         self.stopwatch = ClipsPerSecond(warmup_steps=warmup_steps)
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to wait; a run resumed in mid-epoch has no start of an epoch."""
+        self.stopwatch.start()
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the figures of a new epoch."""
         self.stopwatch.reset()
@@ -51,7 +55,9 @@ class Throughput(L.Callback):
         own = {"train/waiting_share": self.stopwatch.waiting_share, "train/peak_memory_mb": peak_memory_mb()}
         for values, reduce in ((summed, "sum"), (own, "mean")):
             for name, value in values.items():
-                trainer.callback_metrics[name] = trainer.strategy.reduce(torch.tensor(value), reduce_op=reduce)
+                trainer.callback_metrics[name] = trainer.strategy.reduce(
+                    torch.tensor(value, device=pl_module.device), reduce_op=reduce
+                )
         if trainer.logger is not None:
             values = {name: float(trainer.callback_metrics[name]) for name in (*summed, *own)}
             for logger in trainer.loggers:

@@ -95,6 +95,11 @@ class VideoDataModule(L.LightningDataModule):
             )
         if not test_views or not set(test_views) <= set(get_args(View)):
             raise UserError(f"data.test_views is {list(test_views)}; name one or more of {', '.join(get_args(View))}")
+        if not 0 <= seed < 2**31 or sampler_seed < 0:
+            raise UserError(
+                f"data.seed is {seed} and data.sampler_seed is {sampler_seed}; "
+                "both must be 0 or more, the first below 2**31"
+            )
         self.root = root
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.clips_per_video, self.decoder = clips_per_video, decoder

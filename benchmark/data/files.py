@@ -1,4 +1,4 @@
-"""Videos named on the command line, without labels: what `predict --videos` reads."""
+"""Videos named on the command line, without labels: what `predict --predict.videos` reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,12 +58,13 @@ class VideoFiles(VideoDataModule):
         files: dict[Path, None] = {}
         for path in self.videos:
             if not path.exists():
-                raise DatasetNotFoundError(f"--videos names {path}, which does not exist")
+                raise DatasetNotFoundError(f"--predict.videos names {path}, which does not exist")
             found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             files.update(dict.fromkeys(found))
         if not files:
             raise DatasetNotFoundError(
-                f"--videos {' '.join(map(str, self.videos))} holds no file ending in {', '.join(sorted(SUFFIXES))}"
+                f"--predict.videos {' '.join(map(str, self.videos))} holds no file "
+                f"ending in {', '.join(sorted(SUFFIXES))}"
             )
         names = [str(path) for path in files]
         return VideoIndex.from_columns(

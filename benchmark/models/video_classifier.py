@@ -4,6 +4,7 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 """
 
 import dataclasses
+from itertools import zip_longest
 from typing import Any
 
 import lightning as L
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import SGD
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from benchmark.clip import ClipBatch, cut_view
 from benchmark.errors import UserError
@@ -92,7 +93,8 @@ class VideoClassifier(L.LightningModule):
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
         """Let dropout be a function of (seed, step, process), so that a resumed run repeats an uninterrupted one."""
         seed = int(getattr(self.trainer.datamodule, "seed", 0)) if hasattr(self.trainer, "datamodule") else 0
-        torch.manual_seed((seed * 1_000_003 + self.global_step) * 4096 + self.global_rank)
+        step = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        torch.manual_seed((seed * 1_000_003 + step) * 4096 + self.global_rank)
         if self.global_step <= self.recipe.warmup_steps:
             rise = min(1.0, (self.global_step + 1) / (self.recipe.warmup_steps + 1))
             for group in self.trainer.optimizers[0].param_groups:
@@ -105,7 +107,7 @@ class VideoClassifier(L.LightningModule):
         loss = F.cross_entropy(logits.float(), targets, reduction="sum") / max(len(batch), 1)
         self.train_hit1.update(logits.detach().float(), batch.labels)
         self.train_hit5.update(logits.detach().float(), batch.labels)
-        self.log("train/loss", loss, prog_bar=True, batch_size=max(len(batch), 1))
+        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=max(len(batch), 1))
         self.log("train/clip_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
         self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
         return loss
@@ -135,19 +137,38 @@ class VideoClassifier(L.LightningModule):
         return self.clip_probabilities(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log clip and video Hit@k and average precision."""
-        self._log_scores("val")
+        """Log clip and video Hit@k and average precision; lower the learning rate where they no longer improve."""
+        values = self._log_scores("val")
+        if (
+            self.trainer.state.fn != "fit"
+            or self.trainer.sanity_checking
+            or self.global_step <= self.recipe.warmup_steps
+        ):
+            return
+        if self.recipe.plateau_metric not in values:
+            raise UserError(
+                f"model.recipe.plateau_metric is {self.recipe.plateau_metric}; validation logs {', '.join(values)}"
+            )
+        plateau = self.lr_schedulers()
+        if not isinstance(plateau, ReduceLROnPlateau):
+            raise TypeError(f"expected {ReduceLROnPlateau}, got {type(plateau)}")
+        plateau.step(float(values[self.recipe.plateau_metric]))
+
+    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
+        """Nothing: Lightning would step behind the epoch's checkpoint, which a resumed run then begins without."""
 
     def on_test_epoch_end(self) -> None:
         """Log clip and video Hit@k and average precision."""
         self._log_scores("test")
 
-    def _log_scores(self, stage: str) -> None:
+    def _log_scores(self, stage: str) -> dict[str, Tensor]:
         if self.scores is None:
-            return
-        for name, value in self.scores.compute().items():
-            self.log(f"{stage}/{name}", value, prog_bar=name in {"clip_hit1", "video_hit1"}, sync_dist=False)
+            raise RuntimeError("the metrics are prepared in setup()")
+        values = {f"{stage}/{name}": value for name, value in self.scores.compute().items()}
+        for name, value in values.items():
+            self.log(name, value, prog_bar=name.endswith(("clip_hit1", "video_hit1")), sync_dist=False)
         self.scores.reset()
+        return values
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD, and a learning rate that falls when validation stops improving (section 3.3)."""
@@ -191,11 +212,16 @@ class VideoClassifier(L.LightningModule):
             for name in sorted(held.keys() | mine.keys())
             if held.get(name) != mine.get(name)
         ]
-        known, wanted = checkpoint.get("class_names"), list(self.trainer.datamodule.class_names)
-        if known is not None and known != wanted:
-            place = next((k for k, pair in enumerate(zip(known, wanted, strict=False)) if pair[0] != pair[1]), 0)
-            differs.append(
-                f"the classes differ, first number {place}: {known[place]} in the checkpoint and {wanted[place]} in the data"
-            )
+        # Weights may also be loaded without a Trainer, and so without data.
+        data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
+        known, wanted = checkpoint.get("class_names"), None if data is None else list(data.class_names)
+        if known and wanted and known != wanted:
+            first = next(pair for pair in zip_longest(known, wanted) if pair[0] != pair[1])
+            differs.append(f"the classes differ, first {first[0]} in the checkpoint and {first[1]} in the data")
+        shapes = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        stored = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        if shapes != stored:
+            name = next(n for n in (*shapes, *stored) if shapes.get(n) != stored.get(n))
+            differs.append(f"{name} is {stored.get(name)} in the checkpoint and {shapes.get(name)} in the model")
         if differs:
             raise UserError(f"the checkpoint does not fit the configured model: {'; '.join(differs)}")
