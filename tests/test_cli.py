@@ -120,6 +120,19 @@ def test_a_run_killed_in_mid_epoch_and_resumed_equals_one_that_was_not(videos: P
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
 
 
+def test_a_run_resumed_behind_an_epoch_keeps_its_learning_rate(videos: Path, tmp_path: Path) -> None:
+    falls = ["--model.recipe.plateau_patience", "0", "--model.recipe.warmup_steps", "0", "--trainer.max_epochs"]
+    assert main(["fit", *options(videos, tmp_path / "broken", *falls, "3")]) == 0
+    assert main(["fit", *options(videos, tmp_path / "broken", *falls, "6"), "--ckpt_path", "last"]) == 0
+    assert main(["fit", *options(videos, tmp_path / "whole", *falls, "6")]) == 0
+    resumed, whole = (
+        torch.load(tmp_path / run / "checkpoints/last.ckpt", weights_only=True) for run in ("broken", "whole")
+    )
+    rates = [held["optimizer_states"][0]["param_groups"][0]["lr"] for held in (resumed, whole)]
+    assert rates[0] == rates[1] < 0.01  # it fell at least once, or this would show nothing
+    assert all(torch.equal(resumed["state_dict"][name], value) for name, value in whole["state_dict"].items())
+
+
 AGREEMENT = '''
 import json, pathlib, lightning as L
 class Agreement(L.Callback):
