@@ -215,7 +215,7 @@ class _TorchcodecVideo:
     """A file read with torchcodec, one thread."""
 
     def __init__(self, path: Path, timeline: Timeline) -> None:
-        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]
+        from torchcodec.decoders import VideoDecoder
 
         with av.open(str(path), metadata_errors="ignore") as container:
             stream = _video_stream(container).index
