@@ -94,8 +94,12 @@ def _centre_square(image: np.ndarray) -> np.ndarray:
 
 
 def _resize(image: np.ndarray, side: int, out: np.ndarray | None = None) -> np.ndarray:
-    """Area average when shrinking, so that fine texture does not alias; linear when enlarging."""
-    method = cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_LINEAR
+    """Area average when shrinking, so that fine texture does not alias; linear where that comes to nearly the same.
+
+    Up to a quarter larger, an area average weighs two neighbours as well (at 6 to 5, the common 240 to 200, no weight
+    differs by more than 1/15), and OpenCV has it five times slower.
+    """
+    method = cv2.INTER_AREA if image.shape[0] > 1.25 * side else cv2.INTER_LINEAR
     return cv2.resize(image, (side, side), dst=out, interpolation=method)
 
 

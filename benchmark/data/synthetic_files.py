@@ -21,7 +21,7 @@ from benchmark.data.synthetic_scenes import FRAMES, HEIGHT, WIDTH, draw_frames
 from benchmark.errors import UserError
 
 NAME = "SyntheticActions"
-VERSION = 1
+VERSION = 2
 """Changes whenever a frame, its encoding or an annotation does."""
 
 FRAMES_PER_SECOND = 25

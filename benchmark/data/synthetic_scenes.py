@@ -22,8 +22,8 @@ _MARGIN = 8  # The canvas is larger than the picture on each side, so that the c
 _CAMERA_REACH = 5.5
 _CENTRE_HALF_WIDTH = 80  # A multiple of the codec's 8x8 blocks: no block holds both centre and border.
 _MIDDLE = 126.0  # Luma half-way between 16 and 235, the limits of the studio range.
-_NYQUIST = np.array([1.6, -2.0, 1.0, 1.0, -2.0, 1.6, -1.6, 2.0, -1.0, -1.0, 2.0, -1.6])
-"""Twelve pixels that an area average reduces to ten alternating ones, +1 -1 +1 ...: at 6 to 5, the smallest solution.
+_NYQUIST = np.array([83, -117, 63, 63, -117, 83, -83, 117, -63, -63, 117, -83]) / 63
+"""Twelve pixels that linear interpolation at 6 to 5 reduces to ten alternating ones, +1 -1 +1 ...
 
 Twice two of these average to exactly 0, at even and odd positions alike, along rows, columns or both."""
 
@@ -222,7 +222,7 @@ def _tint(chroma: np.ndarray, hue: float, strength: float, where: np.ndarray) ->
 
 
 def _fine_texture(name: str, negative: bool) -> np.ndarray:
-    """A texture of +1 and -1 in the 200x200 picture, of mean 0 over any 2x2 of its pixels; up to 2 on the canvas.
+    """A texture of +1 and -1 in the 200x200 picture, of mean 0 over any 2x2 of its pixels; up to 1.9 on the canvas.
 
     `_NYQUIST` along one direction and any constants along the other: ones, or a sign that changes every 6 pixels (5 of
     the 200x200 picture).

@@ -49,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     assert [folder.name for folder in root.iterdir() if folder.is_dir()] == [
-        f"SyntheticActions-v1-seed0-g{SMALL:02d}.unfinished"
+        f"SyntheticActions-v2-seed0-g{SMALL:02d}.unfinished"
     ]
     started = [_start(root, f"{n}.log") for n in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
@@ -60,7 +60,7 @@ def test_one_of_several_processes_generates_after_a_killed_one(root: Path) -> No
     assert "Generating SyntheticActions: 96 videos" in (root / "killed.log").read_text()
     said = [(root / f"{n}.log").read_text() for n in range(3)]
     assert sorted(text.count("Generating SyntheticActions: 96 videos") for text in said) == [0, 0, 1]
-    folder = root / f"SyntheticActions-v1-seed0-g{SMALL:02d}"
+    folder = root / f"SyntheticActions-v2-seed0-g{SMALL:02d}"
     assert [path for path in root.iterdir() if path.is_dir()] == [folder]
     videos = read_annotation(folder)["videos"]
     assert sorted(video["file"] for video in videos) == sorted(
@@ -83,7 +83,7 @@ def test_every_file_is_whole_mpeg4(root: Path) -> None:
 
 
 def test_same_seed_same_frames_and_another_seed_others(root: Path, tmp_path: Path) -> None:
-    annotation = read_annotation(root / f"SyntheticActions-v1-seed0-g{SMALL:02d}")
+    annotation = read_annotation(root / f"SyntheticActions-v2-seed0-g{SMALL:02d}")
     known = {video["video_id"]: video["frames_sha256"] for video in annotation["videos"]}
     sample = plan(0, SMALL)[::7]
     for name, seed in (("again", 0), ("other", 1)):
@@ -145,7 +145,7 @@ def test_the_usual_set_is_large_enough() -> None:
 
 
 def test_the_annotation_says_it_all(root: Path) -> None:
-    annotation = json.loads((root / f"SyntheticActions-v1-seed0-g{SMALL:02d}" / "annotation.json").read_text())
+    annotation = json.loads((root / f"SyntheticActions-v2-seed0-g{SMALL:02d}" / "annotation.json").read_text())
     by_id = {video["video_id"]: video for video in annotation["videos"]}
     expand = by_id["v_Expand_g03_c02"]
     assert {key: expand[key] for key in ("file", "labels", "group", "source_group", "test_fold")} == {
@@ -174,11 +174,11 @@ def test_a_class_subset_renumbers_labels(root: Path) -> None:
 
 def test_sets_that_differ_are_not_comparable(root: Path) -> None:
     small = read_synthetic_index(root, source_groups=SMALL).identity
-    assert small.dataset == "SyntheticActions-v1-seed0-g03"
+    assert small.dataset == "SyntheticActions-v2-seed0-g03"
 
 
 def test_a_deleted_file_is_missing_and_a_damaged_annotation_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / f"SyntheticActions-v1-seed5-g{SMALL:02d}"
+    folder = tmp_path / f"SyntheticActions-v2-seed5-g{SMALL:02d}"
     generate(folder, plan(5, SMALL)[:4], seed=5)
     (folder / "videos/v_Discs_g01_c02.mp4").unlink()
     index = read_synthetic_index(tmp_path, source_groups=SMALL, generation_seed=5)
