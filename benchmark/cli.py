@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentError, Namespace, dict_to_namespace
+from lightning import Callback
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -18,7 +20,10 @@ import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
 from benchmark.callbacks.checkpoints import run_checkpoints
 from benchmark.callbacks.failures import FailedVideos
+from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.predictions import PredictionTable
+from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
+from benchmark.callbacks.record import RecordWriter
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
 from benchmark.commands import COMMANDS
@@ -26,6 +31,7 @@ from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.process import tune_process
+from benchmark.results.ledger import file_hash
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.trainer import Trainer
 
@@ -60,6 +66,18 @@ class BenchmarkCLI(LightningCLI):
             help="Table to write, .csv or .parquet; in the run folder by default.",
         )
         parser.add_argument("--predict.top", type=int, default=5, help="Classes to write for each video.")
+        parser.add_argument(
+            "--entry_name",
+            type=str | None,
+            default=None,
+            help="Name of a test's record; made from the model's by default.",
+        )
+        parser.add_argument(
+            "--allow_contaminated",
+            type=bool,
+            default=False,
+            help="Test on videos that the checkpoint was trained on; the record then says so.",
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint's hyper-parameters replace the configured model; it is compared on loading."""
@@ -72,7 +90,7 @@ class BenchmarkCLI(LightningCLI):
         self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path"):
             config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
-            held = read_checkpoint(config.ckpt_path)
+            self.checkpoint = read_checkpoint(config.ckpt_path)
         elif self.subcommand != "fit":
             raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
@@ -85,7 +103,7 @@ class BenchmarkCLI(LightningCLI):
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"run folder: {self.run_dir}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
-            config.data = self._unlabelled(config, held.get("class_names"))
+            config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
 
     def _unlabelled(self, config: Namespace, class_names: list[str] | None) -> Namespace:
         """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
@@ -104,8 +122,11 @@ class BenchmarkCLI(LightningCLI):
             Throughput(),
             FailedVideos(),
             EpochLines(),
+            SeenVideos(),
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
+        if self.subcommand == "test":
+            self.trainer_defaults["callbacks"] += self._scoring()
         if self.subcommand == "predict":
             predict = self._get(self.config, "predict")
             self.trainer_defaults["callbacks"].append(
@@ -115,6 +136,30 @@ class BenchmarkCLI(LightningCLI):
         if not isinstance(trainer, Trainer):
             raise TypeError(f"expected {Trainer}, got {type(trainer)}")
         return trainer
+
+    def _scoring(self) -> list[Callback]:
+        """What turns a test into a ledger and a record."""
+        config = self.config[self.subcommand]
+        guard = ContaminationGuard(self.checkpoint, allowed=config.allow_contaminated)
+        writer = LedgerWriter(self.run_dir, file_hash(Path(config.ckpt_path)))
+        plain = shareable(config)
+        options = plain.model.init_args
+        parts = [config.model.class_path.split(".")[-1], options.get("resolution")]
+        parts.append(f"width {options.width}" if "width" in options else None)
+        name = config.entry_name or ", ".join(part for part in parts if part)
+        text = self._parser(self.subcommand).dump(plain, skip_none=False)
+        return [guard, writer, RecordWriter(name, writer, guard, yaml.safe_load(text))]
+
+
+def shareable(config: Namespace) -> Namespace:
+    """A configuration without what belongs to one run alone: its folder and the checkpoint it began with."""
+    shared = config.clone()
+    folder = str(shared.trainer.default_root_dir)
+    shared.run_dir = shared.ckpt_path = shared.trainer.default_root_dir = None
+    for logger in shared.trainer.logger if isinstance(shared.trainer.logger, list) else []:
+        if logger.init_args.get("save_dir") == folder:
+            logger.init_args.save_dir = "."
+    return shared
 
 
 class ResolvedConfig(SaveConfigCallback):
@@ -131,12 +176,9 @@ class ResolvedConfig(SaveConfigCallback):
         """Write the file."""
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        config = self.config.clone()
-        config.run_dir = config.ckpt_path = config.trainer.default_root_dir = None
-        for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
-            if logger.init_args.get("save_dir") == str(folder):
-                logger.init_args.save_dir = "."
-        name = "config.yaml" if stage == "fit" else f"config_{stage}.yaml"
+        config = shareable(self.config)
+        verb = trainer.state.fn.value
+        name = "config.yaml" if verb == "fit" else f"config_{verb}.yaml"
         self.parser.save(config, folder / name, skip_none=False, overwrite=True, multifile=False)
 
 

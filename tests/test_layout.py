@@ -1,6 +1,8 @@
 """The structure of the package: who may import whom, and how long a file may be."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ ALLOWED = {
     "metrics": set[str](),
     "data": {"clip", "protocol", "errors"},
     "models": {"clip", "protocol", "errors", "metrics"},
-    "callbacks": {"clip", "errors", "metrics"},
+    "callbacks": {"clip", "errors", "metrics", "results"},
+    "results": {"protocol", "errors"},
     "runs": {"errors"},
     "trainer": set[str](),
     "process": set[str](),
@@ -56,6 +59,13 @@ def test_only_one_file_imports_a_decoder() -> None:
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             importing |= {path.name for name in names if name.split(".")[0] in decoders}
     assert importing - {"synthetic_files.py"} == {"decode.py"}  # the embedded data is encoded, not decoded
+
+
+def test_results_need_neither_torch_nor_lightning() -> None:
+    names = ", ".join(f"benchmark.results.{path.stem}" for path in (PACKAGE / "results").glob("[!_]*.py"))
+    code = f"import sys, {names}; print({{'torch', 'lightning'}} & {{*sys.modules}})"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "set()"
 
 
 def test_a_forbidden_import_would_be_seen() -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 from typing import Protocol as Interface
 
 import lightning as L
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -103,6 +104,8 @@ class VideoDataModule(L.LightningDataModule):
         self.root = root
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.clips_per_video, self.decoder = clips_per_video, decoder
+        # Rows of test videos that a test which goes on has scored before.
+        self.scored_rows: frozenset[int] = frozenset()
         self.test_protocol = Protocol(
             sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
         )
@@ -195,6 +198,8 @@ class VideoDataModule(L.LightningDataModule):
     def _video_loader(self, split: Split, protocol: Protocol) -> DataLoader[ClipBatch]:
         offsets, trainer = self._needs().frame_offsets, self._trainer()
         rows = self.index.rows(split)
+        if split == "test" and self.scored_rows:
+            rows = rows[~np.isin(rows, list(self.scored_rows))]
         if 0 < len(rows) < trainer.world_size:
             raise UserError(
                 f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"

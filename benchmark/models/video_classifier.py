@@ -117,20 +117,15 @@ class VideoClassifier(L.LightningModule):
         views = [self(cut_view(batch.frames, view, self.input_side)).float().softmax(1) for view in batch.views]
         return torch.stack(views).mean(0)
 
-    def _evaluate(self, batch: ClipBatch) -> Tensor:
-        if self.scores is None:
-            raise RuntimeError("the metrics are prepared in setup()")
-        probabilities = self.clip_probabilities(batch)
-        self.scores.update(probabilities, batch.labels, batch.rows)
-        return probabilities
-
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score the clips of whole videos."""
-        self._evaluate(batch)
+        if self.scores is None:
+            raise RuntimeError("the metrics are prepared in setup()")
+        self.scores.update(self.clip_probabilities(batch), batch.labels, batch.rows)
 
     def test_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
-        """Score the clips of whole videos; returns (B, K) probabilities."""
-        return self._evaluate(batch)
+        """Score the clips of whole videos for the ledger; returns (B, K) probabilities."""
+        return self.clip_probabilities(batch)
 
     def predict_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """Score clips whose labels may be unknown; returns (B, K) probabilities."""
@@ -138,7 +133,7 @@ class VideoClassifier(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log clip and video Hit@k and average precision; lower the learning rate where they no longer improve."""
-        values = self._log_scores("val")
+        values = self._log_scores()
         if (
             self.trainer.state.fn != "fit"
             or self.trainer.sanity_checking
@@ -157,14 +152,10 @@ class VideoClassifier(L.LightningModule):
     def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
         """Nothing: Lightning would step behind the epoch's checkpoint, which a resumed run then begins without."""
 
-    def on_test_epoch_end(self) -> None:
-        """Log clip and video Hit@k and average precision."""
-        self._log_scores("test")
-
-    def _log_scores(self, stage: str) -> dict[str, Tensor]:
+    def _log_scores(self) -> dict[str, Tensor]:
         if self.scores is None:
             raise RuntimeError("the metrics are prepared in setup()")
-        values = {f"{stage}/{name}": value for name, value in self.scores.compute().items()}
+        values = {f"val/{name}": value for name, value in self.scores.compute().items()}
         for name, value in values.items():
             self.log(name, value, prog_bar=name.endswith(("clip_hit1", "video_hit1")), sync_dist=False)
         self.scores.reset()

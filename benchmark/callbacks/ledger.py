@@ -1,0 +1,215 @@
+"""Writes the ledger of a test while it runs, so that a killed one goes on where it stopped; then the record.
+
+Each process appends its videos to a file of its own under `unfinished/`; the first process joins them in the end.
+Letters: B clips, K classes.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pyarrow as pa
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+
+from benchmark.clip import ClipBatch
+from benchmark.errors import UserError
+from benchmark.metrics import ClipsPerSecond, ranks, video_scores
+from benchmark.results.ledger import FILE_NAME, Ledger, LedgerInfo, schema
+from benchmark.results.record import dataset_of
+
+_PARTS = "unfinished"
+_NO_NUMBERS = "the model's scores for it are not all finite numbers"
+
+
+class LedgerWriter(L.Callback):
+    """Leaves `ledger.parquet` in a folder when a test ends; a repeated test in that folder scores only what is missing.
+
+    Args:
+        folder: Where it is written; shared by all processes.
+        checkpoint_sha256: Of the weights that are tested.
+
+    Raises:
+        UserError: In `setup`, if the folder holds a finished test, or the beginning of another one.
+    """
+
+    def __init__(self, folder: Path, checkpoint_sha256: str) -> None:
+        self.folder, self.checkpoint_sha256 = folder, checkpoint_sha256
+        self.ledger: Ledger | None = None
+        self.stopwatch = ClipsPerSecond(warmup_steps=1)
+        self._sink: pa.NativeFile | None = None
+
+    @property
+    def _parts(self) -> Path:
+        return self.folder / _PARTS
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Find what an earlier, killed test in this folder has scored, and leave those videos out of the loader."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self.info = ledger_info(data)
+        try:
+            dataset_of(self.info)
+        except ValueError as error:  # before the test, not behind it
+            raise UserError(f"the dataset has a name that a record cannot hold: {error}") from error
+        self.schema = pa.schema([pa.field("row", pa.int64()), *schema(len(self.info.class_names))])
+        if (self.folder / FILE_NAME).exists():
+            raise UserError(f"--run_dir {self.folder} holds a finished test; name another folder")
+        key = {
+            "checkpoint": self.checkpoint_sha256,
+            "ledger": json.loads(self.info.to_json()),
+            "precision": str(trainer.precision),
+        }
+        if trainer.is_global_zero:
+            self._parts.mkdir(parents=True, exist_ok=True)
+            self._claim(key)
+        trainer.strategy.barrier("ledger")
+        done = read_parts(self._parts, self.schema)["row"].to_pylist()
+        if done and trainer.is_global_zero:
+            print(f"{self.folder} holds the scores of {len(done):,} videos; scoring the rest", flush=True)
+        # Lightning leaves out a test without a batch, so every process scores one, again if need be.
+        remaining = len(data.index.rows("test")) - len(done)
+        data.scored_rows = frozenset(done[: max(0, len(done) - max(0, trainer.world_size - remaining))])
+        trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
+        self._sink = pa.OSFile(str(self._parts / f"{uuid.uuid4().hex}.arrows"), "wb")
+        self._writer = pa.ipc.new_stream(self._sink, self.schema)
+
+    def _claim(self, key: dict[str, Any]) -> None:
+        file = self._parts / "test.json"
+        if file.exists():
+            held = json.loads(file.read_text())
+            differ = [name for name in key if held.get(name) != key[name]]
+            if differ:
+                raise UserError(
+                    f"--run_dir {self.folder} holds the beginning of a test that differs in {' and '.join(differ)}; "
+                    f"name another folder, or delete {self._parts}"
+                )
+        else:
+            unfinished = file.with_suffix(".new")
+            unfinished.write_text(json.dumps(key))
+            unfinished.replace(file)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to wait for the first batch."""
+        self.stopwatch.start()
+
+    def on_test_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """The batch is there."""
+        self.stopwatch.data_ready()
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Append the videos of a batch; outputs are class probabilities (B, K)."""
+        if not isinstance(outputs, Tensor):
+            raise TypeError(f"test_step must return class probabilities (B, K), not {type(outputs)}")
+        rows = list(self._rows(trainer, outputs, batch))
+        self.stopwatch.step_done(len(batch))
+        if rows and self._sink is not None:
+            self._writer.write_batch(pa.RecordBatch.from_pylist(rows, self.schema))
+            self._sink.flush()
+
+    def _rows(self, trainer: L.Trainer, outputs: Tensor, batch: ClipBatch) -> Iterable[dict[str, Any]]:
+        table = trainer.datamodule.index.table  # type: ignore[attr-defined]
+
+        def row(number: int, **rest: Any) -> dict[str, Any]:
+            names = ("video_id", "labels", "source_group")
+            return {"row": number, **{name: table[name][number].as_py() for name in names}, **rest}
+
+        for failure in batch.failures:
+            yield row(failure.row, status="failed", reason=failure.reason)
+        if not len(batch):
+            return
+        scores, numbers, _ = video_scores(outputs, batch.rows)
+        rank = ranks(outputs, batch.labels).cpu().numpy()
+        owner, clips, starts = batch.rows.cpu().numpy(), batch.clips.cpu().numpy(), batch.starts.cpu().numpy()
+        for number, score in zip(numbers.tolist(), scores.cpu().numpy(), strict=True):
+            places = np.flatnonzero(owner == number)
+            places = places[np.argsort(clips[places])]
+            if not np.isfinite(score).all():
+                yield row(number, status="failed", reason=_NO_NUMBERS)
+                continue
+            own = dict(scores=score.tolist(), clip_starts=starts[places].tolist(), clip_ranks=rank[places].tolist())
+            yield row(number, status="scored", **own)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Join the parts of all processes, in the order of the index."""
+        self._close()
+        trainer.strategy.barrier("ledger written")
+        if trainer.is_global_zero:
+            table = read_parts(self._parts, self.schema).sort_by("row")
+            expected = trainer.datamodule.index.rows("test")  # type: ignore[attr-defined]
+            if not np.array_equal(table["row"].to_numpy(), expected) and not _is_limited(trainer):
+                raise RuntimeError(f"{len(table)} videos were scored where {len(expected)} were to be")
+            self.ledger = Ledger(self.info, table.drop_columns("row").combine_chunks())
+
+    def finish(self) -> str:
+        """Write the ledger and remove the parts; returns the file's SHA-256."""
+        if self.ledger is None:
+            raise RuntimeError("the ledger is complete when the test ends")
+        sha256 = self.ledger.write(self.folder / FILE_NAME)
+        for part in self._parts.iterdir():
+            part.unlink()
+        self._parts.rmdir()
+        return sha256
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Keep what was scored."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._sink is not None:
+            self._writer.close()
+            self._sink.close()
+            self._sink = None
+
+
+def _is_limited(trainer: L.Trainer) -> bool:
+    return trainer.limit_test_batches != 1.0
+
+
+def ledger_info(data: Any) -> LedgerInfo:
+    """What a data module says of its test videos."""
+    index = data.index
+    return LedgerInfo(
+        dataset=index.identity.dataset,
+        fold=index.identity.fold,
+        classes=index.identity.classes,
+        fingerprint=index.fingerprint,
+        held_videos=len(index.rows("test")),
+        official_videos=len(index.rows("test")) + len(index.missing("test")) if index.official_videos else None,
+        class_names=tuple(index.class_names),
+        class_groups=index.class_groups,
+        protocol=data.test_protocol,
+    )
+
+
+def read_parts(folder: Path, wanted: pa.Schema) -> pa.Table:
+    """All rows that processes have written, killed ones too: the last batch of a file may be cut off."""
+    batches, seen = [], set[int]()
+    for path in sorted(folder.glob("*.arrows")):
+        try:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                while True:
+                    batches.append(stream.read_next_batch())
+        except (StopIteration, pa.ArrowInvalid, OSError, EOFError):
+            continue
+    table = pa.Table.from_batches(batches, wanted)
+    first = [number not in seen and not seen.add(number) for number in table["row"].to_pylist()]  # type: ignore[func-returns-value]
+    return table.filter(pa.array(first, pa.bool_()))
