@@ -1,0 +1,81 @@
+"""Boards: rows that may be compared, in order. What tables, the page and the W&B report are made from."""
+
+import dataclasses
+from typing import Literal
+
+from benchmark.results.record import Provenance, Value
+
+Tier = Literal["claimed", "recomputed", "reproduced"]
+"""How far a row can be trusted: somebody says so; its numbers follow from its ledger, which proves arithmetic only; its
+ledger was made again from the videos and the checkpoint, in part or whole."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One entry of a board.
+
+    Args:
+        entry_id: Unique on all boards; the entry's folder below the leaderboards' root.
+        name: For people.
+        tier: How far it can be trusted.
+        rank: 1 + the number of rows of its board that are significantly better; None where nothing can be tested.
+        metrics: `clip_hit1`, `clip_hit5`, `video_hit1`, `video_hit5`, `map`, `map/<group>`, whichever are known.
+        decoded_only: The same without failed videos; None if none failed.
+        source: Where a claim stands, or the folder of the record and ledger.
+        videos: Number of test videos; None for a claim.
+        failed_videos: Number of them that could not be read.
+        held_share: Share of the official test videos that were there, 0 to 1, or None.
+        provenance: Whether its weights have seen test videos; None for a claim.
+        clips_per_second: Of the test, each clip in all views.
+        gflop_per_clip: One view.
+        parameters: Of the network.
+        precision: Of the test.
+        hardware: Of the test, for people.
+        created: Day of the test, ISO 8601.
+    """
+
+    entry_id: str
+    name: str
+    tier: Tier
+    rank: int | None
+    metrics: dict[str, Value]
+    source: str
+    decoded_only: dict[str, Value] | None = None
+    videos: int | None = None
+    failed_videos: int = 0
+    held_share: float | None = None
+    provenance: Provenance | None = None
+    clips_per_second: float | None = None
+    gflop_per_clip: float | None = None
+    parameters: int | None = None
+    precision: str | None = None
+    hardware: str | None = None
+    created: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """Rows of equal protocol, dataset, fold and class subset.
+
+    Args:
+        dataset: Name of the dataset.
+        fold: Official fold, 1-based, or None.
+        classes: Names of the chosen classes, or None for all of them.
+        protocol_hash: Of the protocol; None for claims, whose protocol nobody can check.
+        protocol: The protocol in words.
+        rows: Best first; claims behind the rest.
+    """
+
+    dataset: str
+    fold: int | None
+    classes: tuple[str, ...] | None
+    protocol_hash: str | None
+    protocol: str
+    rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """Dataset, fold and class subset."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        subset = "" if self.classes is None else f", {len(self.classes)} chosen classes"
+        return f"{self.dataset}{fold}{subset}"
