@@ -32,13 +32,20 @@ class LedgerWriter(L.Callback):
     Args:
         folder: Where it is written; shared by all processes.
         checkpoint_sha256: Of the weights that are tested.
+        sample_videos: Number of videos to score, drawn at random, or None for all of them.
+        sample_seed: Seed of that draw.
 
     Raises:
         UserError: In `setup`, if the folder holds a finished test, or the beginning of another one.
     """
 
-    def __init__(self, folder: Path, checkpoint_sha256: str) -> None:
+    def __init__(
+        self, folder: Path, checkpoint_sha256: str, sample_videos: int | None = None, sample_seed: int = 0
+    ) -> None:
+        if sample_videos is not None and sample_videos < 1:
+            raise UserError(f"--sample.videos is {sample_videos}; it must be 1 or more, or null for all videos")
         self.folder, self.checkpoint_sha256 = folder, checkpoint_sha256
+        self.sample_videos, self.sample_seed = sample_videos, sample_seed
         self.ledger: Ledger | None = None
         self.stopwatch = ClipsPerSecond(warmup_steps=1)
         self._sink: pa.NativeFile | None = None
@@ -62,6 +69,7 @@ class LedgerWriter(L.Callback):
             "checkpoint": self.checkpoint_sha256,
             "ledger": json.loads(self.info.to_json()),
             "precision": str(trainer.precision),
+            "sample": [self.sample_videos, self.sample_seed],
         }
         if trainer.is_global_zero:
             self._parts.mkdir(parents=True, exist_ok=True)
@@ -70,9 +78,14 @@ class LedgerWriter(L.Callback):
         done = read_parts(self._parts, self.schema)["row"].to_pylist()
         if done and trainer.is_global_zero:
             print(f"{self.folder} holds the scores of {len(done):,} videos; scoring the rest", flush=True)
+        every = data.index.rows("test")
+        self.rows = every
+        if self.sample_videos is not None and self.sample_videos < len(every):
+            drawn = np.random.default_rng(self.sample_seed).choice(every, self.sample_videos, replace=False)
+            self.rows = np.sort(drawn)
         # Lightning leaves out a test without a batch, so every process scores one, again if need be.
-        remaining = len(data.index.rows("test")) - len(done)
-        data.scored_rows = frozenset(done[: max(0, len(done) - max(0, trainer.world_size - remaining))])
+        again = max(0, trainer.world_size - (len(self.rows) - len(done)))
+        data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *np.setdiff1d(every, self.rows).tolist()])
         trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
         self._sink = pa.OSFile(str(self._parts / f"{uuid.uuid4().hex}.arrows"), "wb")
         self._writer = pa.ipc.new_stream(self._sink, self.schema)
@@ -154,9 +167,8 @@ class LedgerWriter(L.Callback):
         trainer.strategy.barrier("ledger written")
         if trainer.is_global_zero:
             table = read_parts(self._parts, self.schema).sort_by("row")
-            expected = trainer.datamodule.index.rows("test")  # type: ignore[attr-defined]
-            if not np.array_equal(table["row"].to_numpy(), expected) and not _is_limited(trainer):
-                raise RuntimeError(f"{len(table)} videos were scored where {len(expected)} were to be")
+            if not np.array_equal(table["row"].to_numpy(), self.rows) and trainer.limit_test_batches == 1.0:
+                raise RuntimeError(f"{len(table)} videos were scored where {len(self.rows)} were to be")
             self.ledger = Ledger(self.info, table.drop_columns("row").combine_chunks())
 
     def finish(self) -> str:
@@ -178,10 +190,6 @@ class LedgerWriter(L.Callback):
             self._writer.close()
             self._sink.close()
             self._sink = None
-
-
-def _is_limited(trainer: L.Trainer) -> bool:
-    return trainer.limit_test_batches != 1.0
 
 
 def ledger_info(data: Any) -> LedgerInfo:

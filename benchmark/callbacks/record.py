@@ -86,7 +86,7 @@ class RecordWriter(L.Callback):
         if trainer.world_size > 1:
             torch.distributed.broadcast_object_list(values)
         for name, value in values[0].items():
-            pl_module.log(f"test/{name}", value, rank_zero_only=False, sync_dist=False)
+            pl_module.log(f"test/{name}", value, sync_dist=True)  # equal everywhere, so their mean is the same
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say where the files are, what failed and how much of the official set was there."""

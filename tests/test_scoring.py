@@ -1,0 +1,237 @@
+"""The verb `test` from end to end: what it leaves, how it goes on, what it refuses, on any number of processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.callbacks.ledger import read_parts
+from benchmark.cli import main
+from benchmark.data.synthetic import read_synthetic_index
+from benchmark.metrics import ClassificationScores
+from benchmark.results.ledger import Ledger, file_hash
+from benchmark.results.record import Record
+from benchmark.results.scores import metrics
+
+ROOT = Path(__file__).resolve().parents[1]
+VIDEOS = 32  # of the test list: 16 classes, one source group, two clips each
+BROKEN = "v_Rise_g01_c01"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest set of the embedded data, one test video of which cannot be read."""
+    folder = tmp_path_factory.mktemp("embedded")
+    read_synthetic_index(folder, source_groups=3)
+    next(folder.rglob(f"{BROKEN}.*")).write_bytes(b"no video")
+    return folder
+
+
+def options(root: Path, run: Path, *more: str) -> list[str]:
+    return [
+        *("--config", str(ROOT / "conf/multires.yaml"), "--data.root", str(root), "--data.source_groups", "3"),
+        *("--data.num_workers", "0", "--data.batch_size", "4", "--model.width", "0.05"),
+        *("--data.clips_per_video", '{"train": 8, "train_epoch": 1, "validation": 1, "test": 3}'),
+        *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.precision", "32-true"),
+        *("--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--run_dir", str(run), *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights trained on fold 1."""
+    run = tmp_path_factory.mktemp("fit") / "run"
+    assert main(["fit", *options(root, run)]) == 0
+    return str(run / "checkpoints/last.ckpt")
+
+
+@pytest.fixture(scope="module")
+def tested(root: Path, checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of a test by one process."""
+    run = tmp_path_factory.mktemp("test") / "run"
+    assert main(["test", *options(root, run), "--ckpt_path", checkpoint]) == 0
+    return run
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("CLIPBENCH_RUN_DIR", None)
+    command = [sys.executable, "-m", "benchmark", "test", *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def assert_equal(one: Ledger, other: Ledger) -> None:
+    """The same rows, clip starts and status, and scores within 1e-5."""
+    assert one.info == other.info
+    for column in ("video_id", "labels", "source_group", "status", "reason", "clip_starts"):
+        assert one.table[column].to_pylist() == other.table[column].to_pylist()
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-5, rtol=0)
+    assert np.mean(one.clip_ranks == other.clip_ranks) > 0.95  # ties within 1e-5 may turn
+
+
+def test_a_test_leaves_a_ledger_and_a_record_that_agree(tested: Path, checkpoint: str) -> None:
+    assert {path.name for path in tested.iterdir()} == {"ledger.parquet", "record.json", "config_test.yaml"}
+    ledger, record = Ledger.read(tested), Record.read(tested)
+    assert len(ledger) == record.videos == VIDEOS
+    assert list(record.failed_videos) == [BROKEN]
+    assert record.ledger.sha256 == file_hash(tested / "ledger.parquet")
+    assert record.checkpoint.sha256 == file_hash(Path(checkpoint))
+    assert record.checkpoint.provenance == "clean"
+    assert (record.dataset.fold, record.dataset.held_videos, record.protocol.clips_per_video) == (1, VIDEOS, 3)
+    for name, value in metrics(ledger).items():
+        assert record.metrics[name].value == pytest.approx(value)
+    assert record.decoded_only is not None
+    assert record.decoded_only["video_hit1"].value == pytest.approx(  # type: ignore[union-attr]
+        record.metrics["video_hit1"].value * VIDEOS / (VIDEOS - 1)  # type: ignore[operator]
+    )
+    assert record.config["model"]["init_args"]["width"] == 0.05
+    assert str(tested) not in (tested / "record.json").read_text()
+
+
+def test_the_cost_of_a_clip_is_counted(tested: Path) -> None:
+    """Against a count by hand of multiplications and additions, two for each weight and place it is applied at."""
+    model = Record.read(tested).model
+    first = round(96 * 0.05) * 3 * 11 * 11 * 27 * 27  # 89 -> 27 at stride 3
+    assert model.gflop_per_clip is not None
+    assert model.gflop_per_clip > 2 * 2 * first / 1e9  # both streams begin with it
+    assert model.frame_offsets == (8,)
+
+
+def test_numbers_of_the_ledger_are_those_that_scroll_by_in_a_run(root: Path, checkpoint: str, tested: Path) -> None:
+    """torchmetrics, fed with the ledger's video scores as clips of their own, gives the same video-level numbers."""
+    ledger = Ledger.read(tested)
+    rows = np.flatnonzero(ledger.scored)
+    scores = ClassificationScores(len(ledger.info.class_names), ledger.info.groups())
+    scores.update(
+        torch.from_numpy(ledger.scores[rows]), torch.from_numpy(ledger.labels[rows]).float(), torch.from_numpy(rows)
+    )
+    scrolled = {name: float(value) for name, value in scores.compute().items()}
+    counted = metrics(ledger.select(rows))
+    for name in ("video_hit1", "video_hit5", "map", *(name for name in counted if name.startswith("map/"))):
+        assert counted[name] == pytest.approx(scrolled[name], abs=1e-6)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_gives_the_same_ledger(
+    root: Path, checkpoint: str, tested: Path, tmp_path: Path, processes: int
+) -> None:
+    several = ["--trainer.devices", str(processes), "--trainer.strategy", "ddp"]
+    process = start([*options(root, tmp_path / "run", *several), "--ckpt_path", checkpoint])
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert_equal(Ledger.read(tmp_path / "run"), Ledger.read(tested))
+    assert Record.read(tmp_path / "run").hardware.processes == processes
+    assert output.count("test/video_hit1") == 1
+
+
+def test_a_killed_test_goes_on_where_it_stopped(root: Path, checkpoint: str, tested: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = [*options(root, run), "--ckpt_path", checkpoint]
+    process = start(arguments)
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size > 4000 for path in run.glob("unfinished/*.arrows")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert not (run / "ledger.parquet").exists()
+    parts = sorted(run.glob("unfinished/*.arrows"))
+    with parts[0].open("r+b") as file:
+        file.truncate(parts[0].stat().st_size - 7)  # as if the machine had lost power while writing
+    process = start(arguments)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    done = int(output.partition("holds the scores of ")[2].partition(" ")[0])
+    assert 1 <= done < VIDEOS
+    assert_equal(Ledger.read(run), Ledger.read(tested))
+    assert not (run / "unfinished").exists()
+
+
+def test_parts_are_read_up_to_where_they_are_whole(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema([pa.field("row", pa.int64())])
+    with pa.OSFile(str(tmp_path / "a.arrows"), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for first in (0, 10):
+            writer.write_batch(pa.record_batch([pa.array(range(first, first + 10))], schema=schema))
+    whole = (tmp_path / "a.arrows").read_bytes()
+    (tmp_path / "b.arrows").write_bytes(whole)
+    (tmp_path / "c.arrows").write_bytes(b"")
+    counts = []
+    for length in range(len(whole) + 1):
+        (tmp_path / "a.arrows").write_bytes(whole[:length])
+        (tmp_path / "b.arrows").write_bytes(b"")
+        counts.append(read_parts(tmp_path, schema).num_rows)
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 10, 20}
+    (tmp_path / "b.arrows").write_bytes(whole)
+    assert read_parts(tmp_path, schema)["row"].to_pylist() == list(range(20))
+
+
+def test_a_finished_or_another_test_is_not_written_over(
+    root: Path, checkpoint: str, tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test", *options(root, tested), "--ckpt_path", checkpoint]) == 2
+    assert "holds a finished test" in capsys.readouterr().err
+    parts = tmp_path / "run/unfinished"
+    parts.mkdir(parents=True)
+    (parts / "test.json").write_text(json.dumps({"checkpoint": "another"}))
+    assert main(["test", *options(root, tmp_path / "run"), "--ckpt_path", checkpoint]) == 2
+    assert "a test that differs in checkpoint" in capsys.readouterr().err
+
+
+def test_another_folds_test_videos_are_refused_with_names(
+    root: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [*options(root, tmp_path / "run", "--data.fold", "2"), "--ckpt_path", checkpoint]
+    assert main(["test", *other]) == 2
+    message = capsys.readouterr().err
+    assert "trained or validated on 32 of the 32 test videos" in message
+    assert "videos of 16 of their source groups" in message
+    assert "_g02_c01" in message
+    assert main(["test", *other, "--allow_contaminated", "true"]) == 0
+    assert Record.read(tmp_path / "run").checkpoint.provenance == "contaminated"
+
+
+def test_what_was_seen_is_inherited_and_the_unknown_stays_unknown(
+    root: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training goes on in fold 2 from weights of fold 1, and from weights that do not say where they come from."""
+    held = torch.load(checkpoint, weights_only=True)
+    del held["provenance"]
+    torch.save(held, tmp_path / "unknown.ckpt")
+    more = ["--data.fold", "2", "--trainer.max_epochs", "2"]
+    for name, origin in (("inherited", checkpoint), ("unknown", str(tmp_path / "unknown.ckpt"))):
+        assert main(["fit", *options(root, tmp_path / name, *more), "--ckpt_path", origin]) == 0
+    inherited, unknown = (str(tmp_path / name / "checkpoints/last.ckpt") for name in ("inherited", "unknown"))
+    for fold in ("1", "2"):
+        arguments = options(root, tmp_path / f"test{fold}", "--data.fold", fold)
+        assert main(["test", *arguments, "--ckpt_path", inherited]) == 2
+        assert "was trained or validated on" in capsys.readouterr().err
+    arguments = options(root, tmp_path / "test", "--data.fold", "2", "--sample.videos", "2")
+    assert main(["test", *arguments, "--ckpt_path", unknown]) == 0
+    assert Record.read(tmp_path / "test").checkpoint.provenance == "unknown"
+
+
+def test_a_sample_scores_some_videos_like_the_whole(root: Path, checkpoint: str, tested: Path, tmp_path: Path) -> None:
+    names = {}
+    for seed in (0, 1):
+        run = tmp_path / str(seed)
+        sample = ["--sample.videos", "5", "--sample.seed", str(seed)]
+        assert main(["test", *options(root, run, *sample), "--ckpt_path", checkpoint]) == 0
+        ledger, whole = Ledger.read(run), Ledger.read(tested)
+        names[seed] = ledger.video_ids
+        places = np.array([whole.video_ids.index(name) for name in names[seed]])
+        assert_equal(ledger, whole.select(places))
+    assert len(names[0]) == len(names[1]) == 5
+    assert names[0] != names[1]
