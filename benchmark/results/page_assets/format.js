@@ -1,0 +1,59 @@
+"use strict";
+// Whatever a row says reaches the page through here: as text, never as markup.
+
+const MISSING = "–";
+
+/** An element with attributes; strings among its children become text. */
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+function fixed(value, digits) {
+  return value === null ? MISSING : value.toFixed(digits).replace("-", "−");
+}
+
+/** 0.609 to "60.9". */
+function percent(value) {
+  return fixed(value === null ? null : 100 * value, 1);
+}
+
+function interval(held, show) {
+  return held.low === null || held.high === null ? "" : `[${show(held.low)}, ${show(held.high)}]`;
+}
+
+/** Three digits that count, at most two decimals, thousands apart. */
+function measure(value) {
+  if (value === null) return MISSING;
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function count(value) {
+  return value === null ? MISSING : value.toLocaleString("en-US");
+}
+
+/** 3912000 to "3.9 M". */
+function compact(value) {
+  if (value === null) return MISSING;
+  const [size, unit] = value >= 1e9 ? [1e9, " G"] : value >= 1e6 ? [1e6, " M"] : value >= 1e3 ? [1e3, " k"] : [1, ""];
+  return (value / size).toFixed(size === 1 || value / size >= 100 ? 0 : 1) + unit;
+}
+
+function plural(number, one, many) {
+  return `${count(number)} ${number === 1 ? one : many}`;
+}
+
+/** A link only to a plain https address; anything else stays text. */
+function textOrLink(text) {
+  if (!/^https:\/\/[\w.-]+(:\d+)?\/[\w./~%+@=-]*$/.test(text)) return text;
+  return element("a", { href: text, rel: "noopener noreferrer" }, text);
+}
