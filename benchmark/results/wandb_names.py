@@ -1,0 +1,20 @@
+"""Names under which a test leaves its numbers in a W&B run, and a W&B report finds them there."""
+
+import hashlib
+import json
+
+METRIC_PREFIX = "test/"
+CLIPS_PER_SECOND = "test/clips_per_second"
+CONFUSION = "evaluation/confusion"
+CLASS_AP = "evaluation/class_ap"
+PREDICTIONS = "evaluation/predictions"
+FAILED = "evaluation/failed_videos"
+ARTIFACT_TYPE = "evaluation"
+BOARD = "board"
+"""Key of a run's config that holds `board_key`."""
+
+
+def board_key(dataset: str, fold: int | None, classes: tuple[str, ...] | None, protocol_hash: str) -> str:
+    """Name of a board in filters: 16 hexadecimal digits, whatever quotes or signs the dataset's name has."""
+    text = json.dumps([dataset, fold, classes, protocol_hash])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
