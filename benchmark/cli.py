@@ -26,6 +26,7 @@ from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
 from benchmark.callbacks.record import RecordWriter
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
+from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
@@ -72,6 +73,10 @@ class BenchmarkCLI(LightningCLI):
             default=None,
             help="Name of a test's record; made from the model's by default.",
         )
+        parser.add_argument(
+            "--sample.videos", type=int | None, default=None, help="Test on so many random videos alone."
+        )
+        parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
         parser.add_argument(
             "--allow_contaminated",
             type=bool,
@@ -141,14 +146,15 @@ class BenchmarkCLI(LightningCLI):
         """What turns a test into a ledger and a record."""
         config = self.config[self.subcommand]
         guard = ContaminationGuard(self.checkpoint, allowed=config.allow_contaminated)
-        writer = LedgerWriter(self.run_dir, file_hash(Path(config.ckpt_path)))
+        writer = LedgerWriter(self.run_dir, file_hash(Path(config.ckpt_path)), config.sample.videos, config.sample.seed)
         plain = shareable(config)
         options = plain.model.init_args
         parts = [config.model.class_path.split(".")[-1], options.get("resolution")]
         parts.append(f"width {options.width}" if "width" in options else None)
         name = config.entry_name or ", ".join(part for part in parts if part)
         text = self._parser(self.subcommand).dump(plain, skip_none=False)
-        return [guard, writer, RecordWriter(name, writer, guard, yaml.safe_load(text))]
+        record = RecordWriter(name, writer, guard, yaml.safe_load(text))
+        return [guard, writer, record, WandbTables(record)]
 
 
 def shareable(config: Namespace) -> Namespace:

@@ -1,9 +1,14 @@
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from benchmark.cli import main
+from benchmark.data.synthetic import read_synthetic_index
+from tests.generators.small_test import BROKEN, options
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +19,28 @@ def random_state() -> Iterator[None]:
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest set of the embedded data, one test video of which cannot be read."""
+    folder = tmp_path_factory.mktemp("embedded")
+    read_synthetic_index(folder, source_groups=3)
+    next(folder.rglob(f"{BROKEN}.*")).write_bytes(b"no video")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights trained on fold 1 of it."""
+    run = tmp_path_factory.mktemp("fit") / "run"
+    assert main(["fit", *options(small_set, run)]) == 0
+    return str(run / "checkpoints/last.ckpt")
+
+
+@pytest.fixture(scope="session")
+def tested(small_set: Path, checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of their test by one process."""
+    run = tmp_path_factory.mktemp("test") / "run"
+    assert main(["test", *options(small_set, run), "--ckpt_path", checkpoint]) == 0
+    return run

@@ -2,6 +2,13 @@
 
 from types import ModuleType
 
-from benchmark.commands import prepare
+from benchmark.commands import compare, leaderboard, prepare, protocol, report, rescore
 
-COMMANDS: dict[str, ModuleType] = {"prepare": prepare}
+COMMANDS: dict[str, ModuleType] = {
+    "prepare": prepare,
+    "rescore": rescore,
+    "compare": compare,
+    "protocol": protocol,
+    "leaderboard": leaderboard,
+    "report": report,
+}

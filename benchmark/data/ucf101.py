@@ -201,7 +201,7 @@ def read_ucf101_index(
     lists: Path | None = None,
     fold: int = 1,
     classes: Sequence[str] | None = None,
-    validation_share: float = 1 / 8,
+    validation_share: float = 1 / 16,
     split_seed: int = 0,
 ) -> VideoIndex:
     """The videos of one official fold, of which validation is held out of the training list by source group.
@@ -260,7 +260,7 @@ class UCF101(VideoDataModule):
         lists: Folder of the official lists; None looks inside and beside `root`.
         fold: Official fold, 1 to 3.
         classes: Names of the classes to keep, or None for all 101.
-        validation_share: Fraction of each class's training source groups held out for validation.
+        validation_share: Fraction of each class's training source groups held out for validation; one of 18 suffices.
         split_seed: Chooses which source groups those are; apart from `seed`.
         batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
         num_workers: Loader processes; 0 loads in the main process.
@@ -278,7 +278,7 @@ class UCF101(VideoDataModule):
         lists: Path | None = None,
         fold: int = 1,
         classes: list[str] | None = None,
-        validation_share: float = 1 / 8,
+        validation_share: float = 1 / 16,
         split_seed: int = 0,
         batch_size: int = 32,
         num_workers: int = 2,

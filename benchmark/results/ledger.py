@@ -4,15 +4,18 @@ One row a video: what is true of it, what the model said, or why it could not be
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
+from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
@@ -21,6 +24,9 @@ FILE_NAME = "ledger.parquet"
 
 _METADATA = b"clipbench.ledger"
 _FORMAT = 1
+
+# Rows looked at together where a copy of all scores would be large.
+_ROWS_AT_ONCE = 16_384
 
 
 def schema(num_classes: int) -> pa.Schema:
@@ -86,15 +92,17 @@ class LedgerInfo:
         """From the file's metadata.
 
         Raises:
-            ValueError, KeyError or TypeError: If it is something else.
+            ValueError: If it is something else.
         """
-        held: dict[str, Any] = json.loads(text)
-        if held.pop("format") != _FORMAT:
+        try:
+            info = TypeAdapter(cls).validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ValueError(f"its metadata are wrong: {where}: {first['msg']}") from None
+        if json.loads(text).get("format") != _FORMAT:
             raise ValueError("it is of another format version")
-        for name in ("classes", "class_names", "class_groups"):
-            held[name] = None if held[name] is None else tuple(str(value) for value in held[name])
-        protocol = held.pop("protocol")
-        return cls(**held, protocol=Protocol(**{**protocol, "views": tuple(protocol["views"])}))
+        return info
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,20 +131,29 @@ class Ledger:
         """(V,) bool, false where the video failed."""
         return np.asarray(pc.equal(self.table["status"], "scored").to_numpy())
 
-    @property
+    @functools.cached_property
     def labels(self) -> np.ndarray:
-        """(V, K) bool, multi-hot."""
+        """(V, K) bool, multi-hot; read-only."""
         lists = self.table["labels"].combine_chunks()
         truth = np.zeros((len(self), len(self.info.class_names)), bool)
         truth[pc.list_parent_indices(lists).to_numpy(), lists.flatten().to_numpy()] = True
+        truth.flags.writeable = False
         return truth
 
-    @property
+    @functools.cached_property
     def scores(self) -> np.ndarray:
-        """(V, K) float32, NaN where the video failed."""
-        values = np.full((len(self), len(self.info.class_names)), np.nan, np.float32)
-        held = self.table["scores"].combine_chunks().drop_null()
-        values[self.scored] = held.flatten().to_numpy().reshape(len(held), -1)
+        """(V, K) float32, NaN where the video failed; read-only, and a view of the table where it can be."""
+        classes, column = len(self.info.class_names), self.table["scores"]
+        if column.num_chunks == 1 and not column.null_count:
+            return np.asarray(column.chunk(0).flatten().to_numpy().reshape(-1, classes))
+        values = np.full((len(self), classes), np.nan, np.float32)
+        first = 0
+        for chunk in column.chunks:
+            # Null rows have no place among the flattened values.
+            held = np.asarray(chunk.is_valid().to_numpy(zero_copy_only=False))
+            values[first : first + len(chunk)][held] = chunk.flatten().to_numpy().reshape(-1, classes)
+            first += len(chunk)
+        values.flags.writeable = False
         return values
 
     @property
@@ -148,10 +165,13 @@ class Ledger:
     def clusters(self) -> np.ndarray:
         """(V,) int64 from 0: number of each video's source group, or of the video itself where that is unknown."""
         sources = self.table["source_group"]
-        names = pc.if_else(
-            sources.is_valid(), sources, pc.binary_join_element_wise("video", self.table["video_id"], "\0")
-        )
-        return np.asarray(np.unique(names.to_numpy(), return_inverse=True)[1])
+        alone = pc.binary_join_element_wise("video", self.table["video_id"], "\0")
+        names = pc.if_else(sources.is_valid(), sources, alone)
+        codes = names.combine_chunks().dictionary_encode()
+        # Numbered by name, so that the order of rows does not change what is drawn.
+        number = np.empty(len(codes.dictionary), np.int64)
+        number[pc.sort_indices(codes.dictionary).to_numpy()] = np.arange(len(number))
+        return np.asarray(number[codes.indices.to_numpy()])
 
     def failures(self) -> dict[str, str]:
         """Reason of each video that failed."""
@@ -167,7 +187,7 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
         table = self.table.replace_schema_metadata({_METADATA: self.info.to_json()})
-        parquet.write_table(table, unfinished, compression="zstd")
+        parquet.write_table(table, unfinished, row_group_size=_ROWS_AT_ONCE, compression="zstd")
         unfinished.replace(path)
         return file_hash(path)
 
@@ -183,14 +203,30 @@ class Ledger:
         if not path.is_file():
             raise UserError(f"there is no ledger {path}; give the {FILE_NAME} that a test has left")
         try:
-            table = parquet.read_table(path)
-            metadata = (table.schema.metadata or {})[_METADATA]
-            ledger = cls(LedgerInfo.from_json(metadata), table.replace_schema_metadata(None))
-        except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            raise UserError(f"{path} is no ledger, or is damaged ({str(error).splitlines()[0][:200]})") from error
-        if problem := _contradiction(ledger):
+            ledger = cls._open(path)
+            problem = next(_contradictions(ledger), None)
+        except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
+            # What is quoted comes from the file; it must not reach a terminal as it is.
+            reason = (str(error) or type(error).__name__).splitlines()[0].encode("unicode_escape").decode()
+            raise UserError(f"{path} is no ledger, or is damaged ({reason[:300]})") from error
+        if problem:
             raise UserError(f"the ledger {path} cannot be right: {problem}")
         return ledger
+
+    @classmethod
+    def _open(cls, path: Path) -> "Ledger":
+        with parquet.ParquetFile(path) as file:
+            metadata = (file.schema_arrow.metadata or {}).get(_METADATA)
+            if metadata is None:
+                raise ValueError(f"it is a Parquet file without the metadata {_METADATA.decode()}")
+            info = LedgerInfo.from_json(metadata)
+            wanted, held = schema(len(info.class_names)), file.schema_arrow.remove_metadata()
+            if held.names != wanted.names:
+                raise ValueError(f"its columns are {', '.join(held.names)}; allowed are {', '.join(wanted.names)}")
+            for field, other in zip(held, wanted, strict=True):
+                if field != other:
+                    raise ValueError(f"its column {field.name} is {field.type}; it must be {other.type}")
+            return cls(info, file.read().replace_schema_metadata(None))
 
 
 def file_hash(path: Path) -> str:
@@ -199,32 +235,61 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _contradiction(ledger: Ledger) -> str | None:
-    """What is wrong with a ledger's rows, or None."""
+def _contradictions(ledger: Ledger) -> Iterator[str]:
+    """What is wrong with a ledger; each check relies on the ones before it."""
     info, table = ledger.info, ledger.table
-    classes, clips = len(info.class_names), info.protocol.clips_per_video
-    if table.schema != schema(classes):
-        return f"its columns are {', '.join(table.schema.names)}, with other names or types than a ledger's"
+    classes = len(info.class_names)
+    if not classes:
+        yield "it has no classes"
+    if len(set(info.class_names)) != classes:
+        yield "two of its classes have the same name"
+    if info.classes is not None and info.classes != info.class_names:
+        yield "its class subset is not its classes"
     if info.class_groups is not None and len(info.class_groups) != classes:
-        return f"it has {classes} classes and {len(info.class_groups)} groups of classes"
+        yield f"it has {classes} classes and {len(info.class_groups)} groups of classes"
+    if info.held_videos < len(table):
+        yield f"it has {len(table)} videos, but only {info.held_videos} were held"
+    if info.official_videos is not None and info.official_videos < info.held_videos:
+        yield f"{info.held_videos} videos were held, but the official list has only {info.official_videos}"
+    for field in table.schema:
+        if not field.nullable and table[field.name].null_count:
+            yield f"a row lacks its {field.name}"
     if len(pc.unique(table["video_id"])) != len(table):
-        return "a video stands in it twice"
+        yield "a video stands in it twice"
+    if not pc.all(pc.is_in(table["status"], pa.array(["scored", "failed"]))).as_py() and len(table):
+        yield "a status is neither scored nor failed"
     scored = ledger.scored
-    if not np.isin(table["status"].to_numpy(), ["scored", "failed"]).all():
-        return "a status is neither scored nor failed"
     for name, held in (("scores", scored), ("clip_starts", scored), ("clip_ranks", scored), ("reason", ~scored)):
         if (np.asarray(table[name].is_valid().to_numpy()) != held).any():
-            return f"a row has {name} that its status does not allow, or lacks it"
-    flat = table["labels"].combine_chunks().flatten().to_numpy()
-    if len(flat) and not (flat.min() >= 0 and flat.max() < classes):
-        return f"a label is not from 0 to {classes - 1}"
+            yield f"a row has {name} that its status does not allow, or lacks it"
+    for name in ("labels", "scores", "clip_starts", "clip_ranks"):
+        if any(chunk.flatten().null_count for chunk in table[name].chunks):
+            yield f"a null stands among the {name} of a video"
+    labels = pc.list_flatten(table["labels"])
+    if len(labels) and not (pc.min(labels).as_py() >= 0 and pc.max(labels).as_py() < classes):
+        yield f"a label is not from 0 to {classes - 1}"
+    yield from _wrong_clips(ledger)
+    for first in range(0, len(table), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        held = ledger.scores[rows][scored[rows]]
+        if not (np.isfinite(held).all() and (held >= 0).all() and (np.abs(held.sum(1) - 1) < 1e-2).all()):
+            yield "a video's scores are no probabilities that add up to 1"
+
+
+def _wrong_clips(ledger: Ledger) -> Iterator[str]:
+    """What is wrong with the columns of clips."""
+    clips, classes = ledger.info.protocol.clips_per_video, len(ledger.info.class_names)
     for name in ("clip_starts", "clip_ranks"):
-        lengths = pc.list_value_length(table[name].drop_null())
-        if len(lengths) and pc.min_max(lengths).as_py() != {"min": clips, "max": clips}:
-            return f"a video has another number of {name} than the protocol's {clips}"
-    held = ledger.scores[scored]
-    if not (np.isfinite(held).all() and (held >= 0).all() and (np.abs(held.sum(1) - 1) < 1e-2).all()):
-        return "a video's scores are no probabilities that add up to 1"
-    if len(held) and not ((ledger.clip_ranks >= 1) & (ledger.clip_ranks <= classes + 1)).all():
-        return f"a clip's rank is not from 1 to {classes + 1}"
-    return None
+        lengths = pc.list_value_length(ledger.table[name].drop_null())
+        if len(lengths) and (pc.min(lengths).as_py(), pc.max(lengths).as_py()) != (clips, clips):
+            yield f"a video has another number of {name} than the protocol's {clips}"
+    starts = pc.list_flatten(ledger.table["clip_starts"])
+    if len(starts) and pc.min(starts).as_py() < 0:
+        yield "a clip starts before its video"
+    true = ledger.labels.sum(1)[ledger.scored, None]
+    lowest, highest = np.where(true > 0, 1, classes + 1), np.where(true > 0, classes + 1 - true, classes + 1)
+    if not ((ledger.clip_ranks >= lowest) & (ledger.clip_ranks <= highest)).all():
+        yield (
+            f"a clip's rank cannot be: it is 1 to {classes + 1} less the video's true labels, "
+            f"and {classes + 1} where it has none"
+        )

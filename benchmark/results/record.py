@@ -4,13 +4,22 @@ import datetime
 import json
 import math
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from benchmark.errors import UserError
-from benchmark.protocol import Protocol
+from benchmark.protocol import Protocol, View
 from benchmark.results.ledger import Ledger, LedgerInfo
 
 FILE_NAME = "record.json"
@@ -19,37 +28,50 @@ Provenance = Literal["clean", "contaminated", "unknown"]
 """Whether the checkpoint ever saw a test video or its source group: no; yes; nobody can tell."""
 
 # What a reader of a table sees; nothing that a terminal, a page or Markdown would take for anything but text.
-_PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069<>\"`|\\]{1,200}")
+_PLAIN = re.compile(
+    r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff<>\"`|\\]{1,200}"
+)
 _HASH = r"^[0-9a-f]{64}$"
 
 
 def _plain(text: str) -> str:
     if not _PLAIN.fullmatch(text):
-        raise ValueError(f'{text[:80]!r} is empty, too long, or has control characters or one of < > " ` | \\')
+        raise ValueError(f'{text[:80]!r} is blank, too long, or has control characters or one of < > " ` | \\')
     return text
 
 
 def _inside(text: str) -> str:
-    path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or "\\" in text or len(path.parts) != 1:
+    if "/" in text or "\\" in text or text in {".", ".."}:
         raise ValueError(f"{text[:80]!r} is no file name; it must name a file in the record's own folder")
     return _plain(text)
 
 
 def _https(text: str) -> str:
-    if not re.fullmatch(r"https://[\w.-]+(:\d+)?/[\w./~%+@=-]*", text) or ".." in text:
+    if not re.fullmatch(r"https://[\w.-]+(:\d+)?/[\w./~%+@=-]{0,2000}", text, re.ASCII) or ".." in text:
         raise ValueError(f"{text[:80]!r} is no plain https address")
     return text
+
+
+def _storable(value: Any) -> Any:
+    """Refuse numbers that JSON cannot hold or other readers cannot read."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        _storable(part)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number of JSON")
+    if isinstance(value, int) and abs(value) >= 2**64:
+        raise ValueError("an integer of more than 64 bits")
+    return value
 
 
 Plain = Annotated[str, AfterValidator(_plain)]
 FileName = Annotated[str, AfterValidator(_inside)]
 Https = Annotated[str, AfterValidator(_https)]
 Sha256 = Annotated[str, Field(pattern=_HASH)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # above that, readers in other languages round
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Value(_Part):
@@ -69,11 +91,11 @@ class Dataset(_Part):
     """What was scored."""
 
     name: Plain
-    fold: int | None
+    fold: Count | None
     classes: tuple[Plain, ...] | None  # chosen ones, or None for all
     fingerprint: Plain
-    held_videos: int
-    official_videos: int | None
+    held_videos: Count
+    official_videos: Count | None
 
     @property
     def held_share(self) -> float | None:
@@ -84,23 +106,28 @@ class Dataset(_Part):
 class ProtocolFields(_Part):
     """The protocol, field by field."""
 
-    clip_frames: int
-    frame_side: int
-    sampler_seed: int
-    clips_per_video: int
-    views: tuple[Plain, ...]
-    averaging: Plain
+    clip_frames: Count
+    frame_side: Count
+    sampler_seed: Count
+    clips_per_video: Count
+    views: tuple[View, ...]
+    averaging: Literal["mean_probability"]
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        Protocol(**self.model_dump())
+        return self
 
 
 class Model(_Part):
     """What scored it."""
 
     class_path: Plain
-    options: dict[Plain, Plain | int | float | bool | None]
-    parameters: int = Field(ge=0)
+    options: Annotated[dict[Plain, Plain | int | float | bool | None], AfterValidator(_storable)]
+    parameters: Count
     gflop_per_clip: float | None = Field(ge=0)  # one view; a multiplication and an addition are two
-    frame_offsets: tuple[int, ...]
-    input_side: int
+    frame_offsets: tuple[Count, ...]
+    input_side: Count
 
 
 class Checkpoint(_Part):
@@ -122,16 +149,16 @@ class Hardware(_Part):
     """The machine."""
 
     processor: Plain
-    cores: int
+    cores: Count
     gpu: Plain | None
-    processes: int
+    processes: Count
 
 
 class Throughput(_Part):
     """How fast it went, all processes together; the views of a clip are scored within it."""
 
-    clips_per_second: float | None
-    compute_clips_per_second: float | None
+    clips_per_second: float | None = Field(ge=0)
+    compute_clips_per_second: float | None = Field(ge=0)
 
 
 class LedgerFile(_Part):
@@ -150,13 +177,13 @@ class Record(_Part):
 
     record_version: Literal[1] = 1
     name: Plain
-    created: datetime.datetime
+    created: AwareDatetime
     dataset: Dataset
     protocol: ProtocolFields
     protocol_hash: Plain
     metrics: dict[Plain, Value]
     decoded_only: dict[Plain, Value] | None
-    videos: int
+    videos: Count
     failed_videos: dict[str, str]
     model: Model
     checkpoint: Checkpoint
@@ -166,7 +193,7 @@ class Record(_Part):
     seed: int | None
     libraries: dict[Plain, Plain]
     throughput: Throughput
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], AfterValidator(_storable)]
     ledger: LedgerFile
 
     @field_serializer("created")
@@ -204,9 +231,13 @@ class Record(_Part):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
+            first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise UserError(f"{path} is no record: {where}: {first['msg']}") from None
+            # What is quoted comes from the file; it must not reach a terminal as it is.
+            reason = f"{where}: {first['msg']}".encode("unicode_escape").decode()[:300]
+            raise UserError(f"{path} is no record: {reason}") from None
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def dataset_of(info: LedgerInfo) -> Dataset:
@@ -221,26 +252,27 @@ def dataset_of(info: LedgerInfo) -> Dataset:
     )
 
 
-def differences(first: Record, second: Record) -> list[str]:
-    """Why two records cannot be ranked together, one sentence a difference; empty if they can."""
-    found = []
-    for name, one, other in (
-        ("dataset", first.dataset.name, second.dataset.name),
-        ("fold", first.dataset.fold, second.dataset.fold),
-        ("class subset", _classes(first), _classes(second)),
-        *(
-            (f"protocol's {field}", getattr(first.protocol, field), getattr(second.protocol, field))
-            for field in ProtocolFields.model_fields
-        ),
-    ):
-        if one != other:
-            found.append(f"the {name} is {one} in the first and {other} in the second")
-    return found
+def differences(first: Record | LedgerInfo, second: Record | LedgerInfo) -> list[str]:
+    """Why two results cannot be ranked together, one clause a difference; empty if they can."""
+    return [
+        f"the {name} is {_words(one)} in the first and {_words(other)} in the second"
+        for (name, one), other in zip(_compared(first).items(), _compared(second).values(), strict=True)
+        if one != other
+    ]
 
 
-def _classes(record: Record) -> str:
-    names = record.dataset.classes
-    return "all classes" if names is None else f"{len(names)} classes ({', '.join(names)})"
+def _compared(result: Record | LedgerInfo) -> dict[str, Any]:
+    """What must agree, by its name for people."""
+    dataset, fold, classes, _ = result.board
+    protocol = result.protocol_value if isinstance(result, Record) else result.protocol
+    fields = {f"protocol's {name}": getattr(protocol, name) for name in ProtocolFields.model_fields}
+    return {"dataset": dataset, "fold": fold, "class subset": classes, **fields}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)
+    return "none" if value is None else str(value)
 
 
 def check_against(record: Record, ledger: Ledger) -> list[str]:

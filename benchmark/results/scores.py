@@ -12,6 +12,10 @@ from benchmark.results.ledger import Ledger
 
 HIT_KS = (1, 5)
 
+# Bounds of the copies made of a large dataset's scores.
+_ROWS_AT_ONCE = 16_384
+_CLASSES_AT_ONCE = 32
+
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Rank of the best-scored true label of each video, ties counted against it.
@@ -23,10 +27,14 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
         (V,) int64, 1 to K; K + 1 where the video failed or has no true label.
     """
-    best = np.where(labels, scores, -np.inf).max(1, keepdims=True)
-    rank = 1 + ((scores >= best) & ~labels).sum(1)
-    rank[np.isnan(scores).any(1) | ~labels.any(1)] = scores.shape[1] + 1
-    return np.asarray(rank)
+    rank = np.full(len(scores), scores.shape[1] + 1, np.int64)
+    for first in range(0, len(scores), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        part, true = scores[rows], labels[rows]
+        best = np.where(true, part, -np.inf).max(1, keepdims=True)
+        valid = true.any(1) & ~np.isnan(part).any(1)
+        rank[rows][valid] = 1 + ((part >= best) & ~true).sum(1)[valid]
+    return rank
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -40,14 +48,16 @@ def average_precision(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         (K,) float64, NaN for a class without a positive.
     """
     areas = np.full(scores.shape[1], np.nan)
-    for number in range(scores.shape[1]):
-        truth = labels[:, number]
-        if truth.any():
-            column = np.nan_to_num(scores[:, number], nan=-np.inf)
-            order = np.argsort(-column, kind="stable")
-            ends = np.flatnonzero(np.append(np.diff(column[order]) != 0, True))
-            found = np.cumsum(truth[order])[ends]
-            areas[number] = (np.diff(found, prepend=0) * found / (ends + 1)).sum() / found[-1]
+    for first in range(0, scores.shape[1], _CLASSES_AT_ONCE):
+        columns = np.array(scores[:, first : first + _CLASSES_AT_ONCE].T, order="C")  # a copy in any case
+        columns[np.isnan(columns)] = -np.inf
+        for number, column in enumerate(columns, first):
+            # Precision changes the area only where a positive enters, at the scores of the positives.
+            true = np.sort(column[labels[:, number]])
+            if len(true):
+                found = len(true) - np.searchsorted(true, true)
+                seen = len(column) - np.searchsorted(np.sort(column), true)
+                areas[number] = (found / seen).mean()
     return areas
 
 
@@ -60,7 +70,8 @@ def clip_hits(ledger: Ledger, k: int) -> np.ndarray:
 
 def decoded_only(ledger: Ledger) -> Ledger:
     """The ledger without the videos that failed."""
-    return ledger.select(np.flatnonzero(ledger.scored))
+    scored = ledger.scored
+    return ledger if scored.all() else ledger.select(np.flatnonzero(scored))
 
 
 def metrics(ledger: Ledger, ks: Sequence[int] = HIT_KS) -> dict[str, float]:
@@ -74,9 +85,10 @@ def metrics(ledger: Ledger, ks: Sequence[int] = HIT_KS) -> dict[str, float]:
         `clip_hit<k>`, `video_hit<k>`, `map` and `map/<group>` of each group with a positive, from 0 to 1; NaN where no
         video has a label.
     """
-    labels = ledger.labels
+    scores, labels = ledger.scores, ledger.labels
     labelled = labels.any(1)
-    scores, labels = ledger.scores[labelled], labels[labelled]
+    if not labelled.all():
+        scores, labels = scores[labelled], labels[labelled]
     rank, classes = ranks(scores, labels), scores.shape[1]
     clips = len(labels) * ledger.info.protocol.clips_per_video
     values = {
@@ -104,8 +116,11 @@ def confusions(ledger: Ledger) -> np.ndarray:
     A video with several true labels counts as correct if the best-scored class is among them, and else in the row of
     each.
     """
-    part = decoded_only(ledger)
-    labels, best = part.labels, np.argmax(part.scores, 1) if len(part) else np.zeros(0, np.int64)
+    rows = np.flatnonzero(ledger.scored)
+    labels, best = ledger.labels[rows], np.zeros(len(rows), np.int64)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        best[part] = ledger.scores[rows[part]].argmax(1)
     counts = np.zeros((labels.shape[1],) * 2, np.int64)
     correct = labels[np.arange(len(labels)), best]
     np.add.at(counts, (best[correct], best[correct]), 1)

@@ -1,5 +1,6 @@
 """Metrics of a ledger with their intervals, as a record holds them."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -15,11 +16,14 @@ from benchmark.results.statistics import (
     share_samples,
 )
 
-# Sorted video-class-replicate triples up to which intervals for average precision are worked out without being asked.
+# Video-class-replicate triples up to which intervals for average precision are worked out without being asked.
 _QUICK = 1_000_000_000
 
+# Classes that share one pass over the replicates; bounds the memory at about 12 bytes times V times this number.
+_CLASSES_AT_ONCE = 32
+
 Progress = Callable[[Iterable[int]], Iterable[int]]
-"""Wraps the loop over classes, as a progress bar does."""
+"""Wraps the loop over blocks of classes, as a progress bar does."""
 
 
 def summarise(
@@ -31,7 +35,7 @@ def summarise(
         ledger: The predictions.
         map_intervals: Whether average precision gets intervals too; None means where they take seconds.
         ks: Predictions looked at for Hit@k.
-        progress: Wraps the loop over classes.
+        progress: Wraps the loop over blocks of classes.
 
     Returns:
         The numbers with failed videos counted as wrong, and those without failed videos, or None if none failed.
@@ -51,13 +55,18 @@ def _summarise(ledger: Ledger, map_intervals: bool | None, ks: Sequence[int], pr
     clusters = np.unique(ledger.clusters()[rows], return_inverse=True)[1]
     samples = share_samples({n: h[rows] for n, h in hits.items()}, {n: t[rows] for n, t in trials.items()}, clusters)
     if map_intervals is None:
-        map_intervals = len(rows) * labels.shape[1] * REPLICATES <= _QUICK
+        map_intervals = is_quick((len(rows), labels.shape[1]))
     if map_intervals:
         samples |= map_samples(ledger.scores[rows], labels[rows], clusters, ledger.info.groups(), progress)
     return {
         name: Value.of(value, *interval(samples[name])) if name in samples else Value.of(value)
         for name, value in values.items()
     }
+
+
+def is_quick(shape: tuple[int, ...]) -> bool:
+    """Whether intervals for average precision of labels (V, K) take seconds."""
+    return math.prod(shape) * REPLICATES <= _QUICK
 
 
 def hit_counts(ledger: Ledger, ks: Sequence[int] = HIT_KS) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -87,16 +96,20 @@ def map_samples(
         labels: (V, K) bool.
         clusters: (V,) int64 from 0.
         groups: Class numbers of each group.
-        progress: Wraps the loop over classes.
+        progress: Wraps the loop over blocks of classes.
         replicates: R.
         seed: Of the draws.
     """
     areas = np.full((replicates, labels.shape[1]), np.nan)
-    for number in progress(range(labels.shape[1])):
-        if labels[:, number].any():
-            area = WeightedAveragePrecision(scores[:, number], labels[:, number])
-            blocks = resampled_weights(clusters, replicates, seed)
-            areas[:, number] = np.concatenate([area(weights) for weights in blocks])
+    present = np.flatnonzero(labels.any(0))
+    for first in progress(range(0, len(present), _CLASSES_AT_ONCE)):
+        numbers = present[first : first + _CLASSES_AT_ONCE]
+        classes = [WeightedAveragePrecision(scores[:, number], labels[:, number]) for number in numbers]
+        done = 0
+        for weights in resampled_weights(clusters, replicates, seed):
+            for number, area in zip(numbers, classes, strict=True):
+                areas[done : done + len(weights), number] = area(weights)
+            done += len(weights)
     means = [mean_average_precisions(row, groups) for row in areas]
     names = {name for mean in means for name in mean}
     return {name: np.array([mean.get(name, np.nan) for mean in means]) for name in names}

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms.v2 import functional as tv  # type: ignore[import-untyped]
+from torchvision.transforms.v2 import functional as tv
 
 from benchmark.data.decode import open_video
 from benchmark.data.preprocess import Picture, augment, square_rgb

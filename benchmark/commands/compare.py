@@ -1,0 +1,167 @@
+"""Compares two models on the videos that both have scored, paired video by video."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsonargparse
+import numpy as np
+
+from benchmark.commands.rescore import progress_bar
+from benchmark.commands.text import aligned, interval, number, printable, title
+from benchmark.errors import UserError
+from benchmark.results.comparison import Comparison, common_videos, decoded_by_both
+from benchmark.results.comparison import compare as compare_ledgers
+from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
+from benchmark.results.record import FILE_NAME as RECORD_NAME
+from benchmark.results.record import Record, differences
+
+SUMMARY = "two ledgers, paired: differences with intervals, tests, and the classes that differ most"
+
+_SHOWN = 5
+
+
+def compare(
+    first: Path,
+    second: Path,
+    classes: int = _SHOWN,
+    map_intervals: bool | None = None,
+    across_protocols: bool = False,
+) -> int:
+    """Print how two models differ on the videos that both ledgers hold.
+
+    Args:
+        first: A ledger, or the folder of a test.
+        second: Another one.
+        classes: Classes to show in each direction.
+        map_intervals: Whether average precision gets intervals; None means where they take seconds.
+        across_protocols: Compare even if protocol, dataset, fold or class subset differ.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If a ledger is damaged, or the two cannot be compared.
+    """
+    if classes < 0:
+        raise UserError(f"--classes is {classes}; it must be 0 or more")
+    paths = [path / FILE_NAME if path.is_dir() else path for path in (first, second)]
+    ledgers = [Ledger.read(path) for path in paths]
+    reasons = differences(ledgers[0].info, ledgers[1].info)
+    if reasons and not across_protocols:
+        raise UserError(
+            f"the ledgers cannot be compared: {printable('; '.join(reasons))}. "
+            "To compare them on their common videos nevertheless, add --across_protocols true"
+        )
+    try:
+        one, other = common_videos(*ledgers)
+    except UserError as error:
+        raise UserError(printable(str(error))) from None
+    for reason in reasons:
+        print(f"WARNING: {printable(reason)}")
+    for place, path, ledger in zip(("first", "second"), paths, ledgers, strict=True):
+        dropped = len(ledger) - len(one)
+        left_out = f", {dropped:,} of which the other lacks: left out" if dropped else ""
+        failed = f"; {len(ledger.failures()):,} failed" if ledger.failures() else ""
+        print(f"{place}: {_name(path)}, {len(ledger):,} videos{left_out}{failed}")
+    found = compare_ledgers(one, other, map_intervals=map_intervals, progress=progress_bar)
+    print(f"\non {found.videos:,} common videos with labels, failed ones counted as wrong:")
+    print(_metrics(found))
+    both = decoded_by_both(one, other)
+    if len(both[0]) < len(one) and both[0].labels.any():
+        part = compare_ledgers(*both, map_intervals=map_intervals, progress=progress_bar)
+        print(f"\non the {part.videos:,} of them that both have decoded:")
+        print(_metrics(part))
+    print(_tests(found))
+    print(_classes(found, one.info.class_names, classes))
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `compare A B [options]` and return the exit code."""
+    parser = jsonargparse.ArgumentParser(
+        prog="clipbench compare", description="Compare two models on the videos that both have scored."
+    )
+    parser.add_argument("first", type=Path, help=f"A {FILE_NAME}, or the folder of a test.")
+    parser.add_argument("second", type=Path, help="Another one.")
+    parser.add_argument("--classes", type=int, default=_SHOWN, help="Classes to show in each direction.")
+    parser.add_argument(
+        "--map_intervals",
+        type=bool | None,
+        default=None,
+        help="Whether average precision gets intervals; by default where they take seconds.",
+    )
+    parser.add_argument(
+        "--across_protocols",
+        type=bool,
+        default=False,
+        help="Compare even if protocol, dataset, fold or class subset differ.",
+    )
+    return compare(**vars(parser.parse_args(list(argv))))
+
+
+def _name(path: Path) -> str:
+    """The name of a ledger's record if that is beside it and means it, else the path; and a word on its weights."""
+    try:
+        record = Record.read(path.parent / RECORD_NAME)
+    except UserError:
+        return str(path)
+    if record.ledger.sha256 != file_hash(path):
+        return f"{path} (the record beside it is of another ledger)"
+    provenance = {"contaminated": ", whose weights HAVE SEEN test videos", "unknown": ", of weights of unknown origin"}
+    return f"{printable(record.name)} ({path}){provenance.get(record.checkpoint.provenance, '')}"
+
+
+def _metrics(found: Comparison) -> str:
+    rows = [
+        [
+            title(name),
+            number(name, value.first),
+            number(name, value.second),
+            number(name, value.difference, signed=True),
+            interval(name, value.low, value.high, signed=True),
+        ]
+        for name, value in found.metrics.items()
+    ]
+    units = "videos, as no two are known to share a source" if found.clusters == found.videos else "source groups"
+    lines = [aligned(["", "first", "second", "first - second", "95% interval"], rows)]
+    lines.append(f"intervals: paired bootstrap over {found.clusters:,} {units}")
+    if "map" in found.metrics and np.isnan(found.metrics["map"].low):
+        lines.append("no intervals for mAP, as they would take minutes; ask for them with --map_intervals true")
+    return "\n".join(lines)
+
+
+def _tests(found: Comparison) -> str:
+    verdict = (
+        "the two differ significantly at 5%"
+        if found.clustered_p < 0.05
+        else "no significant difference at 5%; that is no proof that there is none"
+    )
+    return (
+        f"\nvideo Hit@1: only the first is right on {found.only_first:,} videos, "
+        f"only the second on {found.only_second:,}\n"
+        f"test over source groups: p = {found.clustered_p:.3g} ({verdict})\n"
+        f"McNemar's exact test: p = {found.mcnemar_p:.3g}; it is at video level and treats videos as independent, "
+        "so it is too sure of itself where several come from one source"
+    )
+
+
+def _classes(found: Comparison, names: Sequence[str], shown: int) -> str:
+    gains = found.average_precision[0] - found.average_precision[1]
+    order = [int(n) for n in np.argsort(-gains, kind="stable") if not np.isnan(gains[n])]
+    parts = []
+    for side, numbers in (
+        ("first", [n for n in order if gains[n] > 0][:shown]),
+        ("second", [n for n in order[::-1] if gains[n] < 0][:shown]),
+    ):
+        rows = [
+            [
+                names[n],
+                number("ap", gains[n], signed=True),
+                *(number("ap", area[n]) for area in found.average_precision),
+                f"{found.positives[n]:,}",
+            ]
+            for n in numbers
+        ]
+        if rows:
+            parts.append("\n" + aligned([f"classes better with the {side}", "AP", "first", "second", "videos"], rows))
+    return "\n".join(parts) if parts else "\nno class differs in average precision"

@@ -1,0 +1,152 @@
+"""Adds entries to the leaderboards, builds what is generated from them, checks both, and scores entries again."""
+
+import filecmp
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jsonargparse
+
+from benchmark.commands.reproduction import reproduce_entry
+from benchmark.errors import UserError
+from benchmark.results.entries import REPRODUCED_VIDEOS, add_entry, verify_entries, write_reproduction
+from benchmark.results.ranking import read_boards
+from benchmark.results.record import FILE_NAME as RECORD_NAME
+from benchmark.results.tables import write_tables
+
+SUMMARY = "add, build, verify or reproduce entries of the leaderboards"
+
+ROOT = Path("leaderboards")
+
+
+def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None) -> int:
+    """Check a finished test and copy its record and ledger into the leaderboards.
+
+    Args:
+        run_dir: Run folder of the test.
+        root: The leaderboards' folder.
+        ledger_url: Address of the ledger, for ledgers too large for the repository.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If the test cannot be an entry.
+    """
+    folder = add_entry(run_dir, root, ledger_url)
+    print(f"added {folder}; now run: python -m benchmark leaderboard build --root {root}")
+    return 0
+
+
+def build(root: Path = ROOT, ledgers: Path | None = None) -> int:
+    """Write the tables, the CSV and the page from the entries.
+
+    Args:
+        root: The leaderboards' folder.
+        ledgers: Folder with large ledgers, named `<sha256>.parquet`.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If an entry is not what it should be.
+    """
+    boards = read_boards(root, ledgers)
+    for path in write_tables(boards, root):
+        print(f"wrote {path}")
+    print(f"{sum(len(board.rows) for board in boards)} rows on {len(boards)} boards")
+    return 0
+
+
+def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
+    """Work every number out again from its ledger, and check hashes, schema, places and the generated files.
+
+    Args:
+        root: The leaderboards' folder.
+        ledgers: Folder with large ledgers, named `<sha256>.parquet`.
+
+    Returns:
+        0 if nothing is wrong, else 1.
+    """
+    problems, unchecked = verify_entries(root, ledgers)
+    if not problems:
+        problems = _stale(root, ledgers)
+    for line in problems:
+        print(f"wrong: {line}")
+    for line in unchecked:
+        print(f"not checked: {line}")
+    print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
+    return 1 if problems else 0
+
+
+def _stale(root: Path, ledgers: Path | None) -> list[str]:
+    """Generated files that differ from what the entries give."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = write_tables(read_boards(root, ledgers), Path(folder))
+        return [
+            f"{path.name} is not what the entries give; run: python -m benchmark leaderboard build --root {root}"
+            for path in fresh
+            if not (root / path.name).is_file() or not filecmp.cmp(path, root / path.name, shallow=False)
+        ]
+
+
+def reproduce(
+    record: Path,
+    ckpt_path: Path,
+    videos: int = REPRODUCED_VIDEOS,
+    data_root: Path | None = None,
+    lists: Path | None = None,
+    allowed_difference: float = 0.01,
+) -> int:
+    """Score random videos of an entry again from their files, and compare with its ledger.
+
+    Args:
+        record: The entry's record, or its folder.
+        ckpt_path: The checkpoint that the record names by its hash.
+        videos: Number of videos to score; all of them if there are no more.
+        data_root: Folder of the videos, where it is not the one in the record.
+        lists: Folder of the official lists, where it is not the one in the record.
+        allowed_difference: Largest difference of a class probability that still counts as the same, 0 to 1.
+
+    Returns:
+        0 if the ledger came out, else 1; `reproduction.json` is left beside the record only then.
+
+    Raises:
+        UserError: If the record, checkpoint or data are not the ones needed.
+    """
+    folder = record.parent if record.name == RECORD_NAME else record
+    if videos < 1 or not 0 <= allowed_difference <= 1:
+        raise UserError(
+            f"--videos is {videos} and --allowed_difference is {allowed_difference}; "
+            "the first must be 1 or more, the second from 0 to 1"
+        )
+    found = reproduce_entry(folder, ckpt_path, videos, data_root, lists, allowed_difference)
+    print(
+        f"{found.videos} videos scored again; largest difference of a class probability {found.largest_difference:.2g}"
+        f" (allowed {found.allowed_difference:g})"
+    )
+    if found.largest_difference > found.allowed_difference:
+        print(f"{folder} is not reproduced: the ledger's scores did not come out")
+        return 1
+    print(f"wrote {write_reproduction(folder, found)}")
+    if not found.is_enough:
+        print(f"too few for the tier reproduced, which takes {REPRODUCED_VIDEOS} videos or all")
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `leaderboard add RUN_DIR | build | verify | reproduce RECORD` and return the exit code."""
+    parser = jsonargparse.ArgumentParser(
+        prog="clipbench leaderboard", description="Add, build, verify or reproduce entries of the leaderboards."
+    )
+    verbs: dict[str, Callable[..., int]] = {"add": add, "build": build, "verify": verify, "reproduce": reproduce}
+    files = {"add": ("run_dir", "Run folder of a test."), "reproduce": ("record", "The entry's record, or its folder.")}
+    choices = parser.add_subcommands(dest="verb")
+    for name, function in verbs.items():
+        options = jsonargparse.ArgumentParser(description=str(function.__doc__).partition("\n")[0])
+        if name in files:
+            options.add_argument(files[name][0], type=Path, help=files[name][1])
+        options.add_function_arguments(function, as_group=False, skip={"run_dir", "record"})
+        choices.add_subcommand(name, options, help=options.description)
+    chosen = parser.parse_args(list(argv))
+    return verbs[chosen.verb](**chosen[chosen.verb])

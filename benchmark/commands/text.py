@@ -1,0 +1,49 @@
+"""Plain, aligned text for a terminal or a pipe, in which names from other people's files do no harm."""
+
+import math
+from collections.abc import Sequence
+
+from benchmark.results.record import Value
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table: the first column to the left, the others to the right."""
+    lines = [[printable(cell) for cell in line] for line in (header, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]).rstrip()
+        for line in lines
+    )
+
+
+def number(name: str, value: float | None, *, signed: bool = False) -> str:
+    """A value of a metric: shares in percent, average precision as it is, a dash where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    sign = "+" if signed else ""
+    return f"{value:{sign}.3f}" if name.startswith(("map", "ap")) else f"{100 * value:{sign}.1f}%"
+
+
+def interval(name: str, low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """A 95% interval, or nothing."""
+    if low is None or high is None or math.isnan(low):
+        return ""
+    return f"{number(name, low, signed=signed)} to {number(name, high, signed=signed)}"
+
+
+def cells(name: str, value: Value) -> list[str]:
+    """A value and its interval."""
+    return [number(name, value.value), interval(name, value.low, value.high)]
+
+
+def title(name: str) -> str:
+    """A metric's name for people."""
+    if name.startswith("map"):
+        return "mAP" + name.removeprefix("map").replace("/", ", ", 1)
+    level, _, k = name.partition("_hit")
+    return f"{level} Hit@{k}"

@@ -1,0 +1,168 @@
+"""Two models on the same videos: paired differences, their intervals, and tests (Table 2 class by class).
+
+Letters: V videos, K classes, R replicates.
+"""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmark.errors import UserError
+from benchmark.results.ledger import Ledger
+from benchmark.results.scores import HIT_KS, average_precision, mean_average_precisions, ranks
+from benchmark.results.statistics import interval, mcnemar, paired_p_value, share_samples
+from benchmark.results.summary import Progress, hit_counts, is_quick, map_samples
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A metric of two models on the same videos, 0 to 1, and the first minus the second with its 95% interval.
+
+    Args:
+        first: Of the first model.
+        second: Of the second model.
+        low: Lower end, -1 to 1, NaN where it was not worked out.
+        high: Upper end, -1 to 1, NaN where it was not worked out.
+    """
+
+    first: float
+    second: float
+    low: float = np.nan
+    high: float = np.nan
+
+    @property
+    def difference(self) -> float:
+        """The first minus the second."""
+        return self.first - self.second
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two models on the labelled videos that both ledgers hold.
+
+    Args:
+        videos: V.
+        clusters: Number of source groups that were resampled; V where no video shares its source.
+        metrics: `clip_hit<k>`, `video_hit<k>`, `map` and `map/<group>`.
+        only_first: Videos whose best-scored class is a true one with the first model alone.
+        only_second: The same with the second model alone.
+        mcnemar_p: McNemar's exact p-value at video level; it takes videos as independent.
+        clustered_p: The p-value that respects source groups.
+        average_precision: (2, K) float64 of both models, NaN for a class without a positive.
+        positives: (K,) int64, videos of each class.
+    """
+
+    videos: int
+    clusters: int
+    metrics: dict[str, Difference]
+    only_first: int
+    only_second: int
+    mcnemar_p: float
+    clustered_p: float
+    average_precision: np.ndarray
+    positives: np.ndarray
+
+
+def common_videos(first: Ledger, second: Ledger) -> tuple[Ledger, Ledger]:
+    """The rows of both ledgers that are about the same videos, in the same order.
+
+    Raises:
+        UserError: If classes differ, no video is common, or labels or source group of a video differ.
+    """
+    if first.info.class_names != second.info.class_names:
+        only = sorted(set(first.info.class_names) ^ set(second.info.class_names))
+        what = f"only one of them has {', '.join(only[:5])}" if only else "they are in another order"
+        raise UserError(
+            f"the ledgers have {len(first.info.class_names)} and {len(second.info.class_names)} classes, and {what}; "
+            "compare ledgers of the same classes"
+        )
+    _, mine, theirs = np.intersect1d(
+        np.array(first.video_ids, object), np.array(second.video_ids, object), assume_unique=True, return_indices=True
+    )
+    if not len(mine):
+        raise UserError("the ledgers have no video in common; compare ledgers of the same dataset")
+    identical = len(mine) == len(first) == len(second) and (mine == theirs).all()
+    if not identical:
+        first, second = first.select(mine), second.select(theirs)
+    if len(different := np.flatnonzero((first.labels != second.labels).any(1))):
+        raise UserError(
+            f"{len(different)} videos have other labels in one ledger than in the other, "
+            f"such as {first.video_ids[different[0]]}; compare ledgers of the same lists"
+        )
+    one, other = first.table["source_group"].combine_chunks(), second.table["source_group"].combine_chunks()
+    if pc.any(pc.not_equal(one, other)).as_py():
+        place = pc.index(pc.not_equal(one, other), True).as_py()
+        raise UserError(
+            f"{first.video_ids[place]} is of source group {one[place]} in one ledger and {other[place]} in the other; "
+            "compare ledgers of the same lists"
+        )
+    place = first.table.schema.get_field_index("source_group")
+    known = pa.chunked_array([pc.coalesce(one, other)])
+    return dataclasses.replace(first, table=first.table.set_column(place, "source_group", known)), second
+
+
+def decoded_by_both(first: Ledger, second: Ledger) -> tuple[Ledger, Ledger]:
+    """Rows of `common_videos` that failed in neither ledger."""
+    rows = np.flatnonzero(first.scored & second.scored)
+    return first.select(rows), second.select(rows)
+
+
+def compare(
+    first: Ledger, second: Ledger, *, map_intervals: bool | None = None, progress: Progress = iter
+) -> Comparison:
+    """Compare two models on the same videos; failed videos count as wrong.
+
+    Args:
+        first: Rows as `common_videos` gives them; source groups are taken from here.
+        second: The same videos.
+        map_intervals: Whether average precision gets intervals too; None means where they take seconds.
+        progress: Wraps the loop over blocks of classes.
+
+    Raises:
+        UserError: If no video has a label.
+    """
+    labels = first.labels
+    rows = np.flatnonzero(labels.any(1))
+    if not len(rows):
+        raise UserError("no common video has a label, so there is nothing to compare")
+    if len(rows) < len(labels):
+        first, second, labels = first.select(rows), second.select(rows), labels[rows]
+    clusters, pair = first.clusters(), (first, second)
+    hits: dict[str, np.ndarray] = {}
+    trials: dict[str, np.ndarray] = {}
+    for side, ledger in enumerate(pair):
+        hit, trial = hit_counts(ledger, HIT_KS)
+        hits |= {f"{side}/{name}": values for name, values in hit.items()}
+        trials |= {f"{side}/{name}": values for name, values in trial.items()}
+    values = {name: float(hits[name].sum() / trials[name].sum()) for name in hits}
+    samples = share_samples(hits, trials, clusters)
+    areas = np.stack([average_precision(ledger.scores, labels) for ledger in pair])
+    groups = first.info.groups()
+    for side, ledger in enumerate(pair):
+        values |= {f"{side}/{name}": v for name, v in mean_average_precisions(areas[side], groups).items()}
+        if is_quick(labels.shape) if map_intervals is None else map_intervals:
+            found = map_samples(ledger.scores, labels, clusters, groups, progress)
+            samples |= {f"{side}/{name}": v for name, v in found.items()}
+    names = [name.removeprefix("0/") for name in values if name.startswith("0/")]
+    correct = [ranks(ledger.scores, labels) == 1 for ledger in pair]
+    counts = int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())
+    return Comparison(
+        videos=len(labels),
+        clusters=int(clusters.max()) + 1,
+        metrics={
+            name: Difference(
+                values[f"0/{name}"],
+                values[f"1/{name}"],
+                *(interval(samples[f"0/{name}"] - samples[f"1/{name}"]) if f"0/{name}" in samples else ()),
+            )
+            for name in names
+        },
+        only_first=counts[0],
+        only_second=counts[1],
+        mcnemar_p=mcnemar(*counts),
+        clustered_p=paired_p_value(correct[0].astype(float) - correct[1], clusters),
+        average_precision=areas,
+        positives=labels.sum(0),
+    )
