@@ -29,7 +29,11 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
     if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
     if chosen is None and resume:
-        earlier = sorted(parent.glob(f"{name}-*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        # Behind the name stands a moment, so that `slow` does not go on with a run of `slow-2`.
+        earlier = sorted(
+            parent.glob(f"{name}-{'[0-9]' * 8}-{'[0-9]' * 6}*/checkpoints/last.ckpt"),
+            key=lambda path: path.stat().st_mtime,
+        )
         if not earlier:
             raise UserError(
                 f"there is nothing to resume: no {parent}/{name}-*/checkpoints/last.ckpt; leave out --ckpt_path"

@@ -39,7 +39,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         self.clips_per_video, self.clips_per_epoch = clips_per_video, clips_per_epoch
         self.rank, self.processes = rank, processes
         self.epoch = 0
-        self.first_batch = 0
+        self.first_batch: dict[int, int] = {}  # by epoch: where a resumed one goes on
 
     @property
     def sampler(self) -> "EpochBatches":
@@ -57,7 +57,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         clips = visited_clips(self.seed, self.epoch, len(self.rows), self.clips_per_video, self.clips_per_epoch)
         order = epoch_order(self.seed, self.epoch, clips.size)
         mine = order[: clips.size // self.processes * self.processes][self.rank :: self.processes]
-        first, self.first_batch = self.first_batch, 0
+        first, self.first_batch = self.first_batch.get(self.epoch, 0), {}
         for batch in range(first, len(self)):
             places = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
             rows, numbers = self.rows[places // self.clips_per_epoch], clips.reshape(-1)[places]
@@ -95,16 +95,20 @@ class ResumableLoader(DataLoader[ClipBatch]):
     _handed_out = 0
 
     def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
-        self._handed_out = self.batch_sampler.first_batch
+        self._handed_out = self.batch_sampler.first_batch.get(self.batch_sampler.epoch, 0)
         for batch in super().__iter__():
             self._handed_out += 1
             yield batch
         self._handed_out = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Batches of the current epoch that were handed out; 0 after the last one."""
-        return {"batches": self._handed_out % len(self)}
+        """The current epoch, and its batches that were handed out; 0 after the last one.
+
+        The epoch tells a run that was stopped within it from one whose epochs are limited to some batches.
+        """
+        return {"epoch": self.batch_sampler.epoch, "batches": self._handed_out % len(self)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration begin behind the batches that were handed out."""
-        self.batch_sampler.first_batch = self._handed_out = state["batches"]
+        """Let the next iteration, if it is of the same epoch, begin behind the batches that were handed out."""
+        self.batch_sampler.epoch, self._handed_out = state["epoch"], state["batches"]
+        self.batch_sampler.first_batch = {state["epoch"]: state["batches"]}

@@ -108,19 +108,28 @@ def test_a_loader_goes_on_behind_the_batches_that_were_handed_out(workers: int, 
     interrupted.batch_sampler.set_epoch(2)
     first = list(islice(interrupted, stop))
     assert keys_of(first) == list(whole)[:stop]
-    assert interrupted.state_dict() == {"batches": stop}  # not those that workers have prepared
+    assert interrupted.state_dict() == {"epoch": 2, "batches": stop}  # not those that workers have prepared
     resumed.load_state_dict(interrupted.state_dict())
     resumed.batch_sampler.set_epoch(2)
-    assert resumed.state_dict() == {"batches": stop}
+    assert resumed.state_dict() == {"epoch": 2, "batches": stop}
     assert keys_of(list(resumed)) == list(whole)[stop:]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_epochs_after_a_resumed_one_are_whole(workers: int) -> None:
     resumed = loader(workers)
-    resumed.load_state_dict({"batches": 4})
+    resumed.load_state_dict({"epoch": 0, "batches": 4})
     assert len(list(resumed)) == len(resumed) - 4
-    assert resumed.state_dict() == {"batches": 0}
+    assert resumed.state_dict() == {"epoch": 0, "batches": 0}
+    resumed.batch_sampler.set_epoch(1)
+    expected = epoch_batches()
+    expected.set_epoch(1)
+    assert keys_of(list(resumed)) == list(expected)
+
+
+def test_an_epoch_behind_one_of_limited_length_is_whole() -> None:
+    resumed = loader()
+    resumed.load_state_dict({"epoch": 0, "batches": 2})  # stopped behind epoch 0, of which only 2 batches were wanted
     resumed.batch_sampler.set_epoch(1)
     expected = epoch_batches()
     expected.set_epoch(1)
@@ -129,7 +138,7 @@ def test_epochs_after_a_resumed_one_are_whole(workers: int) -> None:
 
 def test_the_state_counts_batches() -> None:
     counted = loader()
-    assert counted.state_dict() == {"batches": 0}
+    assert counted.state_dict() == {"epoch": 0, "batches": 0}
     states = [counted.state_dict()["batches"] for _ in counted]
     assert states == [1, 2, 3, 4, 5, 0]
 
