@@ -252,6 +252,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quieten()
     try:
         return run(sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         message = _for_the_user(error)
         if message is None:

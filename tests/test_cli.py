@@ -252,3 +252,17 @@ def test_without_a_verb_the_verbs_are_listed(capsys: pytest.CaptureFixture[str])
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {verb}" in shown for verb in ("fit", "validate", "test", "predict", "prepare"))
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    shown = subprocess.run(
+        [f"{sys.executable} -m benchmark leaderboard build --help | head -c 10"],
+        cwd=ROOT,
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in shown.stderr
+    assert len(shown.stdout) == 10
