@@ -28,6 +28,8 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
     """
     if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
+    if "LOCAL_RANK" in os.environ and chosen is None:
+        raise UserError("processes started from outside must agree on one run folder; pass --run_dir")
     if chosen is None and resume:
         # Behind the name stands a moment, so that `slow` does not go on with a run of `slow-2`.
         earlier = sorted(

@@ -155,6 +155,58 @@ def test_a_finished_or_another_test_is_not_written_over(
     assert "a test that differs in checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("left", ["parts", "parts and ledger"])
+def test_a_kill_behind_the_last_video_loses_nothing(
+    small_set: Path, checkpoint: str, tested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Killed before the ledger is written, or between ledger and record."""
+    run, died = tmp_path / "run", KeyboardInterrupt("killed")
+
+    def die(*_: object, **__: object) -> None:
+        raise died
+
+    place = "benchmark.callbacks.ledger.Ledger.write" if left == "parts" else "benchmark.results.record.Record.write"
+    arguments = ["test", *options(small_set, run), "--ckpt_path", checkpoint]
+    with monkeypatch.context() as patched:
+        patched.setattr(place, die)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            main(arguments)
+    assert (run / "ledger.parquet").exists() == (left == "parts and ledger")
+    assert main(arguments) == 0
+    assert_equal(Ledger.read(run), Ledger.read(tested))
+    assert Record.read(run).ledger.sha256 == file_hash(run / "ledger.parquet")
+    assert not (run / "unfinished").exists()
+
+
+@pytest.mark.parametrize(
+    ("options_given", "message"),
+    [
+        (["--entry_name", "a <b>"], "a record cannot hold this test: name"),
+        (["--data.sampler_seed", str(2**60)], "a record cannot hold this test"),
+        (["--sample.videos", "0"], "--sample.videos is 0"),
+    ],
+)
+def test_what_a_record_cannot_hold_is_refused_before_scoring(
+    small_set: Path,
+    checkpoint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options_given: list[str],
+    message: str,
+) -> None:
+    run = tmp_path / "run"
+    assert main(["test", *options(small_set, run, *options_given), "--ckpt_path", checkpoint]) == 2
+    assert message in capsys.readouterr().err
+    assert not (run / "ledger.parquet").exists()
+
+
+def test_a_limited_test_is_a_partial_one(small_set: Path, checkpoint: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    limited = options(small_set, run, "--trainer.limit_test_batches", "1")
+    assert main(["test", *limited, "--ckpt_path", checkpoint]) == 0
+    assert 0 < len(Ledger.read(run)) < VIDEOS
+
+
 def test_another_folds_test_videos_are_refused_with_names(
     small_set: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

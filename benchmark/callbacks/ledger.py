@@ -13,14 +13,15 @@ from typing import Any
 import lightning as L
 import numpy as np
 import pyarrow as pa
+import torch
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 from benchmark.metrics import ClipsPerSecond, ranks, video_scores
-from benchmark.results.ledger import FILE_NAME, Ledger, LedgerInfo, schema
-from benchmark.results.record import dataset_of
+from benchmark.results.ledger import FILE_NAME, Ledger, LedgerInfo, file_hash, schema
+from benchmark.results.record import FILE_NAME as RECORD_NAME
 
 _PARTS = "unfinished"
 _NO_NUMBERS = "the model's scores for it are not all finite numbers"
@@ -31,7 +32,8 @@ class LedgerWriter(L.Callback):
 
     Args:
         folder: Where it is written; shared by all processes.
-        checkpoint_sha256: Of the weights that are tested.
+        checkpoint: File of the weights that are tested.
+        settings: What else decides the scores; a test in the same folder goes on only with equal ones.
         sample_videos: Number of videos to score, drawn at random, or None for all of them.
         sample_seed: Seed of that draw.
 
@@ -40,11 +42,17 @@ class LedgerWriter(L.Callback):
     """
 
     def __init__(
-        self, folder: Path, checkpoint_sha256: str, sample_videos: int | None = None, sample_seed: int = 0
+        self,
+        folder: Path,
+        checkpoint: Path,
+        settings: dict[str, Any],
+        sample_videos: int | None = None,
+        sample_seed: int = 0,
     ) -> None:
         if sample_videos is not None and sample_videos < 1:
             raise UserError(f"--sample.videos is {sample_videos}; it must be 1 or more, or null for all videos")
-        self.folder, self.checkpoint_sha256 = folder, checkpoint_sha256
+        self.folder, self.checkpoint, self.settings = folder, checkpoint, settings
+        self.checkpoint_sha256 = file_hash(checkpoint)
         self.sample_videos, self.sample_seed = sample_videos, sample_seed
         self.ledger: Ledger | None = None
         self.stopwatch = ClipsPerSecond(warmup_steps=1)
@@ -58,22 +66,17 @@ class LedgerWriter(L.Callback):
         """Find what an earlier, killed test in this folder has scored, and leave those videos out of the loader."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         self.info = ledger_info(data)
-        try:
-            dataset_of(self.info)
-        except ValueError as error:  # before the test, not behind it
-            raise UserError(f"the dataset has a name that a record cannot hold: {error}") from error
         self.schema = pa.schema([pa.field("row", pa.int64()), *schema(len(self.info.class_names))])
-        if (self.folder / FILE_NAME).exists():
+        if (self.folder / RECORD_NAME).exists():
             raise UserError(f"--run_dir {self.folder} holds a finished test; name another folder")
         key = {
             "checkpoint": self.checkpoint_sha256,
             "ledger": json.loads(self.info.to_json()),
             "precision": str(trainer.precision),
             "sample": [self.sample_videos, self.sample_seed],
+            **self.settings,
         }
-        if trainer.is_global_zero:
-            self._parts.mkdir(parents=True, exist_ok=True)
-            self._claim(key)
+        self._claim(json.loads(json.dumps(key, default=str)), is_first=trainer.is_global_zero)
         trainer.strategy.barrier("ledger")
         done = read_parts(self._parts, self.schema)["row"].to_pylist()
         if done and trainer.is_global_zero:
@@ -90,23 +93,30 @@ class LedgerWriter(L.Callback):
         self._sink = pa.OSFile(str(self._parts / f"{uuid.uuid4().hex}.arrows"), "wb")
         self._writer = pa.ipc.new_stream(self._sink, self.schema)
 
-    def _claim(self, key: dict[str, Any]) -> None:
+    def _claim(self, key: dict[str, Any], *, is_first: bool) -> None:
+        """Every process compares, so that none waits for one that has refused; the first one writes."""
         file = self._parts / "test.json"
-        if file.exists():
+        try:
             held = json.loads(file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):  # the second after a loss of power
+            held = None
+        if held is not None:
             differ = [name for name in key if held.get(name) != key[name]]
             if differ:
                 raise UserError(
                     f"--run_dir {self.folder} holds the beginning of a test that differs in {' and '.join(differ)}; "
                     f"name another folder, or delete {self._parts}"
                 )
-        else:
+        elif is_first:
+            self._parts.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(".new")
             unfinished.write_text(json.dumps(key))
             unfinished.replace(file)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin to wait for the first batch."""
+        """Begin to wait for the first batch, with the weights that were looked at before."""
+        if file_hash(self.checkpoint) != self.checkpoint_sha256:
+            raise UserError(f"--ckpt_path {self.checkpoint} was written to while it was read; test a copy of it")
         self.stopwatch.start()
 
     def on_test_batch_start(
@@ -132,6 +142,9 @@ class LedgerWriter(L.Callback):
         """Append the videos of a batch; outputs are class probabilities (B, K)."""
         if not isinstance(outputs, Tensor):
             raise TypeError(f"test_step must return class probabilities (B, K), not {type(outputs)}")
+        if len(outputs) and not torch.allclose(outputs.sum(1), torch.ones(()).to(outputs), atol=1e-2):
+            if outputs.isfinite().all():
+                raise UserError("test_step must return class probabilities (B, K); these do not add up to 1")
         rows = list(self._rows(trainer, outputs, batch))
         self.stopwatch.step_done(len(batch))
         if rows and self._sink is not None:
@@ -162,24 +175,24 @@ class LedgerWriter(L.Callback):
             yield row(number, status="scored", **own)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Join the parts of all processes, in the order of the index."""
+        """Wait until every process has written its videos."""
         self._close()
         trainer.strategy.barrier("ledger written")
-        if trainer.is_global_zero:
-            table = read_parts(self._parts, self.schema).sort_by("row")
-            if not np.array_equal(table["row"].to_numpy(), self.rows) and trainer.limit_test_batches == 1.0:
-                raise RuntimeError(f"{len(table)} videos were scored where {len(self.rows)} were to be")
-            self.ledger = Ledger(self.info, table.drop_columns("row").combine_chunks())
 
-    def finish(self) -> str:
-        """Write the ledger and remove the parts; returns the file's SHA-256."""
-        if self.ledger is None:
-            raise RuntimeError("the ledger is complete when the test ends")
-        sha256 = self.ledger.write(self.folder / FILE_NAME)
+    def write(self, trainer: L.Trainer) -> str:
+        """Join the parts of all processes in the order of the index; returns the SHA-256 of the ledger's file."""
+        table = read_parts(self._parts, self.schema).sort_by("row")
+        limit = trainer.limit_test_batches
+        if not np.array_equal(table["row"].to_numpy(), self.rows) and isinstance(limit, float) and limit == 1.0:
+            raise RuntimeError(f"{len(table)} videos were scored where {len(self.rows)} were to be")
+        self.ledger = Ledger(self.info, table.drop_columns("row").combine_chunks())
+        return self.ledger.write(self.folder / FILE_NAME)
+
+    def remove_parts(self) -> None:
+        """Forget the parts, once nothing can be lost any more."""
         for part in self._parts.iterdir():
             part.unlink()
         self._parts.rmdir()
-        return sha256
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Keep what was scored."""

@@ -36,17 +36,12 @@ class SeenVideos(L.Callback):
 
     def inherit(self, checkpoint: dict[str, Any]) -> None:
         """Take over what the weights that a run begins with have seen."""
-        held = checkpoint.get(_KEY)
+        held = _provenance(checkpoint)
         if held is None:
             self.is_known = False
         else:
             self.is_known = self.is_known and held["is_known"]
             self.inherited = torch.unique(torch.cat([self.inherited, held["seen"]]))
-
-    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """A resumed or continued run inherits."""
-        if trainer.state.fn == "fit":
-            self.inherit(checkpoint)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note everything seen so far."""
@@ -54,6 +49,18 @@ class SeenVideos(L.Callback):
             self._own = _hashes(trainer.datamodule.index, ("train", "validation"))  # type: ignore[attr-defined]
         seen = torch.unique(torch.cat([self.inherited, self._own]))
         checkpoint[_KEY] = {"is_known": self.is_known, "seen": seen}
+
+
+def _provenance(checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+    """What a checkpoint says that it has seen, or None if it says nothing that can be understood."""
+    held = checkpoint.get(_KEY)
+    is_whole = (
+        isinstance(held, dict)
+        and isinstance(held.get("is_known"), bool)
+        and isinstance(held.get("seen"), Tensor)
+        and held["seen"].dtype == torch.int64
+    )
+    return held if is_whole else None
 
 
 def _hashes(index: Any, splits: tuple[str, ...]) -> Tensor:
@@ -75,7 +82,7 @@ def _named_hashes(index: Any, split: str) -> list[tuple[str, int]]:
 
 def find_seen(checkpoint: dict[str, Any], index: Any) -> list[str]:
     """Names of the test videos and of their source groups that a checkpoint has seen."""
-    held = checkpoint.get(_KEY)
+    held = _provenance(checkpoint)
     if held is None:
         return []
     seen = set(held["seen"].tolist())
@@ -115,5 +122,5 @@ class ContaminationGuard(L.Callback):
                 print(f"warning: {message}; the record will say contaminated", flush=True)
             self.provenance = "contaminated"
             return
-        held = self.checkpoint.get(_KEY)
+        held = _provenance(self.checkpoint)
         self.provenance = "clean" if held is not None and held["is_known"] else "unknown"

@@ -1,5 +1,6 @@
 """Turns a finished ledger into the record, and shows and logs its numbers."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import math
@@ -12,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 import torch.distributed
+from pydantic import ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
 import benchmark
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.provenance import ContaminationGuard
+from benchmark.errors import UserError
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.record import (
     FILE_NAME,
@@ -52,41 +54,79 @@ class RecordWriter(L.Callback):
         self.name, self.writer, self.guard, self.config = name, writer, guard, config
         self.record: Record | None = None
 
-    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Work out the numbers once, from the whole ledger, and give them to every process."""
-        throughput = self._throughput(trainer)
-        values: list[dict[str, float]] = [{}]
-        if trainer.is_global_zero and self.writer.ledger is not None:
-            ledger = self.writer.ledger
-            metrics, decoded = summarise(ledger)
-            values = [{n: v.value if v.value is not None else math.nan for n, v in metrics.items()}]
-            values[0]["videos"] = float(len(ledger))
-            self.record = Record(
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Everything but the numbers, checked before hours of scoring instead of behind them."""
+        info, seed = self.writer.info, self.config.get("seed_everything")
+        try:
+            self._draft = Record(
                 name=self.name,
                 created=datetime.datetime.now(datetime.UTC),
-                dataset=dataset_of(ledger.info),
-                protocol=ProtocolFields.model_validate(ledger.info.protocol, from_attributes=True),
-                protocol_hash=ledger.info.protocol.hash,
-                metrics=metrics,
-                decoded_only=decoded,
-                videos=len(ledger),
-                failed_videos=ledger.failures(),
+                dataset=dataset_of(info),
+                protocol=ProtocolFields.model_validate(info.protocol, from_attributes=True),
+                protocol_hash=info.protocol.hash,
+                metrics={},
+                decoded_only=None,
+                videos=0,
+                failed_videos={},
                 model=model_facts(pl_module, self.config),
                 checkpoint=Checkpoint(sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance),
                 code=code_facts(),
                 hardware=hardware_facts(trainer.world_size),
                 precision=str(trainer.precision),
-                seed=self.config.get("seed_everything"),
+                seed=None if isinstance(seed, bool) else seed,
                 libraries=library_versions(),
-                throughput=throughput,
+                throughput=Throughput(clips_per_second=None, compute_clips_per_second=None),
                 config=self.config,
-                ledger=LedgerFile(file=LEDGER_NAME, sha256=self.writer.finish()),
+                ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
             )
-            self.record.write(self.writer.folder / FILE_NAME)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"a record cannot hold this test: {where}: {first['msg']}") from None
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Work out the numbers once, from the whole ledger, and give them to every process."""
+        throughput = self._throughput(trainer, pl_module.device)
+        values: dict[str, float] = {}
+        problem: Exception | None = None
+        if trainer.is_global_zero:
+            try:
+                values = self._write(trainer, throughput)
+            except Exception as error:  # the other processes wait for this one
+                problem = error
         if trainer.world_size > 1:
-            torch.distributed.broadcast_object_list(values)
-        for name, value in values[0].items():
+            outcome: list[Any] = [values, None if problem is None else str(problem)]
+            torch.distributed.broadcast_object_list(outcome)
+            values = outcome[0]
+            if problem is None and outcome[1] is not None:
+                problem = RuntimeError(outcome[1])
+        if problem is not None:
+            raise problem
+        for name, value in values.items():
             pl_module.log(f"test/{name}", value, sync_dist=True)  # equal everywhere, so their mean is the same
+
+    def _write(self, trainer: L.Trainer, throughput: Throughput) -> dict[str, float]:
+        """Leave ledger and record; returns the numbers by name."""
+        sha256 = self.writer.write(trainer)
+        ledger = self.writer.ledger
+        if ledger is None:
+            raise RuntimeError("the ledger was just written")
+        metrics, decoded = summarise(ledger)
+        self.record = self._draft.model_copy(
+            update={
+                "created": datetime.datetime.now(datetime.UTC),
+                "metrics": metrics,
+                "decoded_only": decoded,
+                "videos": len(ledger),
+                "failed_videos": ledger.failures(),
+                "throughput": throughput,
+                "ledger": LedgerFile(file=LEDGER_NAME, sha256=sha256),
+            }
+        )
+        self.record.write(self.writer.folder / FILE_NAME)
+        self.writer.remove_parts()
+        values = {name: value.value if value.value is not None else math.nan for name, value in metrics.items()}
+        return {**values, "videos": float(len(ledger))}
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say where the files are, what failed and how much of the official set was there."""
@@ -103,11 +143,11 @@ class RecordWriter(L.Callback):
             flush=True,
         )
 
-    def _throughput(self, trainer: L.Trainer) -> Throughput:
+    def _throughput(self, trainer: L.Trainer, device: torch.device) -> Throughput:
         own = self.writer.stopwatch
         values = (own.clips_per_second, own.compute_clips_per_second) if own.steps else (math.nan, math.nan)
-        total = trainer.strategy.reduce(torch.tensor(values), reduce_op="sum")
-        whole, compute = (float(v) for v in np.asarray(total))
+        total = trainer.strategy.reduce(torch.tensor(values, device=device), reduce_op="sum")
+        whole, compute = torch.as_tensor(total).tolist()
         return Throughput(
             clips_per_second=whole if math.isfinite(whole) else None,
             compute_clips_per_second=compute if math.isfinite(compute) else None,
@@ -142,11 +182,12 @@ def gflop_per_clip(network: Any) -> float:
 
 
 def code_facts() -> Code:
-    """Version of this package, and its commit where it is run from a working tree."""
+    """Version of this package, and commit and state of the working tree that it is run from, if it is."""
     folder = Path(benchmark.__file__).parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # else it is installed inside another repository
         commit = _git(folder, "rev-parse", "HEAD")
-        modified = bool(_git(folder, "status", "--porcelain", "--", "."))
+        modified = bool(_git(folder, "status", "--porcelain"))
     except (OSError, subprocess.SubprocessError):
         commit, modified = None, None
     return Code(version=benchmark.__version__, commit=commit, modified=modified)
@@ -174,4 +215,8 @@ def _text(name: str) -> str:
 
 def library_versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _LIBRARIES}}
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # it may go by another distribution's name
+            versions[name] = importlib.metadata.version(name)
+    return versions

@@ -8,10 +8,20 @@ from pathlib import Path
 import jsonargparse
 
 from benchmark.commands.reproduction import reproduce_entry
+from benchmark.commands.text import printable
 from benchmark.errors import UserError
-from benchmark.results.entries import REPRODUCED_VIDEOS, add_entry, verify_entries, write_reproduction
-from benchmark.results.ranking import read_boards
+from benchmark.results.board import Board
+from benchmark.results.entries import (
+    LARGEST_DIFFERENCE,
+    REPRODUCED_VIDEOS,
+    add_entry,
+    check_entries,
+    read_claims,
+    write_reproduction,
+)
+from benchmark.results.ranking import boards_of, read_boards
 from benchmark.results.record import FILE_NAME as RECORD_NAME
+from benchmark.results.record import Record
 from benchmark.results.tables import write_tables
 
 SUMMARY = "add, build, verify or reproduce entries of the leaderboards"
@@ -68,24 +78,32 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     Returns:
         0 if nothing is wrong, else 1.
     """
-    problems, unchecked = verify_entries(root, ledgers)
+    entries, problems, unchecked = check_entries(root, ledgers)
     if not problems:
-        problems = _stale(root, ledgers)
+        try:
+            stale = _stale(root, boards_of(entries, read_claims(root)))
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            # Without all ledgers the boards differ from those that were built with them.
+            (unchecked if unchecked else problems).extend(stale)
     for line in problems:
-        print(f"wrong: {line}")
+        print(printable(f"wrong: {line}"))
     for line in unchecked:
-        print(f"not checked: {line}")
+        print(printable(f"not checked: {line}"))
+    for entry in entries:
+        if entry.reproduction is not None:
+            print(f"on its maintainer's word: {entry.entry_id} was reproduced on {entry.reproduction.videos} videos")
     print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
     return 1 if problems else 0
 
 
-def _stale(root: Path, ledgers: Path | None) -> list[str]:
+def _stale(root: Path, boards: Sequence[Board]) -> list[str]:
     """Generated files that differ from what the entries give."""
     with tempfile.TemporaryDirectory() as folder:
-        fresh = write_tables(read_boards(root, ledgers), Path(folder))
         return [
             f"{path.name} is not what the entries give; run: python -m benchmark leaderboard build --root {root}"
-            for path in fresh
+            for path in write_tables(boards, Path(folder))
             if not (root / path.name).is_file() or not filecmp.cmp(path, root / path.name, shallow=False)
         ]
 
@@ -97,6 +115,7 @@ def reproduce(
     data_root: Path | None = None,
     lists: Path | None = None,
     allowed_difference: float = 0.01,
+    trust_code: bool = False,
 ) -> int:
     """Score random videos of an entry again from their files, and compare with its ledger.
 
@@ -106,7 +125,8 @@ def reproduce(
         videos: Number of videos to score; all of them if there are no more.
         data_root: Folder of the videos, where it is not the one in the record.
         lists: Folder of the official lists, where it is not the one in the record.
-        allowed_difference: Largest difference of a class probability that still counts as the same, 0 to 1.
+        allowed_difference: Largest difference of a class probability that still counts as the same, 0 to 0.05.
+        trust_code: Run a model or data module from outside this package, which the record names.
 
     Returns:
         0 if the ledger came out, else 1; `reproduction.json` is left beside the record only then.
@@ -115,12 +135,12 @@ def reproduce(
         UserError: If the record, checkpoint or data are not the ones needed.
     """
     folder = record.parent if record.name == RECORD_NAME else record
-    if videos < 1 or not 0 <= allowed_difference <= 1:
+    if videos < 1 or not 0 <= allowed_difference <= LARGEST_DIFFERENCE:
         raise UserError(
             f"--videos is {videos} and --allowed_difference is {allowed_difference}; "
-            "the first must be 1 or more, the second from 0 to 1"
+            f"the first must be 1 or more, the second from 0 to {LARGEST_DIFFERENCE}"
         )
-    found = reproduce_entry(folder, ckpt_path, videos, data_root, lists, allowed_difference)
+    found = reproduce_entry(folder, ckpt_path, videos, data_root, lists, allowed_difference, trust_code)
     print(
         f"{found.videos} videos scored again; largest difference of a class probability {found.largest_difference:.2g}"
         f" (allowed {found.allowed_difference:g})"
@@ -128,8 +148,9 @@ def reproduce(
     if found.largest_difference > found.allowed_difference:
         print(f"{folder} is not reproduced: the ledger's scores did not come out")
         return 1
-    print(f"wrote {write_reproduction(folder, found)}")
-    if not found.is_enough:
+    if found.proves(Record.read(folder)):
+        print(f"wrote {write_reproduction(folder, found)}")
+    else:
         print(f"too few for the tier reproduced, which takes {REPRODUCED_VIDEOS} videos or all")
     return 0
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -25,6 +26,7 @@ def reproduce_entry(
     data_root: Path | None,
     lists: Path | None,
     allowed_difference: float,
+    trust_code: bool,
 ) -> Reproduction:
     """Run the recorded test on some of its videos and compare the scores.
 
@@ -35,29 +37,43 @@ def reproduce_entry(
         data_root: Folder of the videos, or None for the recorded one.
         lists: Folder of the official lists, or None for the recorded one.
         allowed_difference: Noted in the result.
+        trust_code: Whether to run classes from outside this package.
 
     Raises:
-        UserError: If the checkpoint is not the recorded one, the ledger is not at hand, or the test fails.
+        UserError: If the checkpoint is not the recorded one, the ledger is not at hand, the test fails, or the record
+            says of model, board or provenance what the test denies.
     """
     record = Record.read(folder)
     path = ledger_path(folder, record)
     if path is None or file_hash(path) != record.ledger.sha256:
         raise UserError(f"{folder} holds no ledger, or not the one that its record is about")
-    if not checkpoint.is_file() or (found := file_hash(checkpoint)) != record.checkpoint.sha256:
-        held = found if checkpoint.is_file() else "missing"
+    if not checkpoint.is_file() or (hashed := file_hash(checkpoint)) != record.checkpoint.sha256:
+        held = hashed if checkpoint.is_file() else "missing"
         raise UserError(
             f"--ckpt_path {checkpoint} is not the checkpoint of this record: its SHA-256 is {held}, and the record's "
             f"is {record.checkpoint.sha256}"
         )
     seed = secrets.randbelow(2**31)
+    settings = recorded_settings(record, data_root, lists, trust_code)
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = _test_again(record, checkpoint, videos, seed, data_root, lists, Path(scratch))
+        run_dir = _test_again(settings, checkpoint, videos, seed, Path(scratch))
+        fresh, again = Ledger.read(run_dir / LEDGER_NAME), Record.read(run_dir)
+    if again.dataset != record.dataset:
+        raise UserError(f"the record is about {record.dataset}, and here is {again.dataset}")
+    # Options may hold paths of another machine; what they make of the network shows in the rest.
+    said, found = (part.model.model_dump(exclude={"options"}) for part in (record, again))
+    if said != found:
+        raise UserError(f"the record's model is {said}, and the test gives {found}")
+    if again.checkpoint.provenance != record.checkpoint.provenance:
+        raise UserError(
+            f"the record says that the weights are {record.checkpoint.provenance}, and the checkpoint that they are "
+            f"{again.checkpoint.provenance}"
+        )
     ledger = Ledger.read(path)
     return Reproduction(
         ledger_sha256=record.ledger.sha256,
         checkpoint_sha256=record.checkpoint.sha256,
         videos=len(fresh),
-        all_videos=set(fresh.video_ids) == set(ledger.video_ids),
         seed=seed,
         largest_difference=largest_difference(ledger, fresh),
         allowed_difference=allowed_difference,
@@ -66,17 +82,34 @@ def reproduce_entry(
     )
 
 
-def _test_again(
-    record: Record, checkpoint: Path, videos: int, seed: int, data_root: Path | None, lists: Path | None, scratch: Path
-) -> Ledger:
-    config = scratch / "config.yaml"
-    settings = {name: value for name, value in record.config.items() if name not in {"run_dir", "ckpt_path"}}
-    options = settings.get("data", {}).get("init_args", {})
+def recorded_settings(record: Record, data_root: Path | None, lists: Path | None, trust_code: bool) -> dict[str, Any]:
+    """Model, data and precision of a record, and nothing else of a stranger's configuration.
+
+    Raises:
+        UserError: If they are missing, or name a class from outside this package that is not trusted.
+    """
+    settings: dict[str, Any] = {"trainer": {"precision": record.precision}}
+    for name in ("model", "data"):
+        part = record.config.get(name)
+        if not isinstance(part, dict) or not isinstance(part.get("class_path"), str):
+            raise UserError(f"the record's configuration names no {name}, so its test cannot be run again")
+        path = part["class_path"]
+        if "." in path and not path.startswith("benchmark.") and not trust_code:
+            raise UserError(
+                f"the record's {name} is {path}, code from outside this package; look at it, and pass --trust_code true"
+            )
+        settings[name] = {"class_path": path, "init_args": dict(part.get("init_args") or {})}
+    if "weights" in settings["model"]["init_args"]:
+        settings["model"]["init_args"]["weights"] = None  # the checkpoint holds them
     for name, value in (("root", data_root), ("lists", lists)):
         if value is not None:
-            options[name] = str(value)
+            settings["data"]["init_args"][name] = str(value)
+    return settings
+
+
+def _test_again(settings: dict[str, Any], checkpoint: Path, videos: int, seed: int, scratch: Path) -> Path:
+    config, run_dir = scratch / "config.yaml", scratch / "run"
     config.write_text(yaml.safe_dump(settings), "utf-8")
-    run_dir = scratch / "run"
     command = [sys.executable, "-m", "benchmark", "test", "--config", str(config), "--ckpt_path", str(checkpoint)]
     command += ["--run_dir", str(run_dir), "--sample.videos", str(videos), "--sample.seed", str(seed)]
     command += ["--allow_contaminated", "true", "--trainer.logger", "false"]
@@ -84,7 +117,7 @@ def _test_again(
     if done.returncode:
         lines = done.stdout.strip().splitlines()[-5:]
         raise UserError(f"the recorded test does not run here; its last lines: {' / '.join(lines)}")
-    return Ledger.read(run_dir / LEDGER_NAME)
+    return run_dir
 
 
 def largest_difference(ledger: Ledger, fresh: Ledger) -> float:
@@ -92,7 +125,7 @@ def largest_difference(ledger: Ledger, fresh: Ledger) -> float:
 
     It is 1 where a video is not in the first, failed in one of them only, or was scored on other clips.
     """
-    if ledger.info.protocol != fresh.info.protocol or ledger.info.class_names != fresh.info.class_names:
+    if ledger.info != fresh.info:
         return 1.0
     places = {name: place for place, name in enumerate(ledger.video_ids)}
     if not set(fresh.video_ids) <= places.keys():

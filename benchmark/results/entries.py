@@ -5,69 +5,66 @@ videos again, `reproduction.json`; `paper/*.json` holds claims.
 """
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import re
 import shutil
-from pathlib import Path
+import tempfile
+from pathlib import Path, PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from benchmark.errors import UserError
+from benchmark.results.confirmation import confirm
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger, file_hash
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import LedgerFile, Plain, Record, Sha256, Value, check_against
+from benchmark.results.record import LedgerFile, Part, Plain, Record, Sha256, Value
 from benchmark.results.summary import summarise
 
 REPRODUCTION_NAME = "reproduction.json"
 CLAIMS = "paper"
 LARGEST_LEDGER_BYTES = 5_000_000
 REPRODUCED_VIDEOS = 200
+LARGEST_DIFFERENCE = 0.05
+"""Of a class probability, that may still count as the same: bfloat16 on another machine differs by less."""
 
-_TOLERANCE = 1e-6
 _FILES = {RECORD_NAME, LEDGER_NAME, REPRODUCTION_NAME}
 
 
-class Reproduction(BaseModel):
+class Reproduction(Part):
     """What came out when videos were scored again from their files."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ledger_sha256: Sha256
     checkpoint_sha256: Sha256
     videos: int = Field(ge=1)
-    all_videos: bool
     seed: int
-    largest_difference: float = Field(ge=0)
-    allowed_difference: float = Field(ge=0)
-    created: datetime.datetime
+    largest_difference: float = Field(ge=0, le=1)
+    allowed_difference: float = Field(ge=0, le=LARGEST_DIFFERENCE)
+    created: AwareDatetime
     code: Plain
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether it lifts an entry to the tier *reproduced*."""
-        return self.largest_difference <= self.allowed_difference and (
-            self.all_videos or self.videos >= REPRODUCED_VIDEOS
+    def proves(self, record: Record) -> bool:
+        """Whether it lifts a record to the tier *reproduced*: it is about it, large enough, and the scores came out."""
+        return (
+            self.ledger_sha256 == record.ledger.sha256
+            and self.checkpoint_sha256 == record.checkpoint.sha256
+            and min(REPRODUCED_VIDEOS, record.videos) <= self.videos <= record.videos
+            and self.largest_difference <= self.allowed_difference
         )
 
 
-class Claim(BaseModel):
+class Claim(Part):
     """One claimed row."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Plain
     metrics: dict[Plain, Value]
     clips_per_second: float | None = None
 
 
-class Claims(BaseModel):
+class Claims(Part):
     """A table that somebody published."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: Plain
     fold: int | None
@@ -112,35 +109,80 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def entry_folders(root: Path) -> list[Path]:
-    """Folders that hold, or should hold, a record, in a fixed order."""
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}; give the leaderboards' folder as --root")
-    return sorted(path for path in root.glob("*/*/*") if path.is_dir() and path.relative_to(root).parts[0] != CLAIMS)
-
-
-def read_entries(root: Path, ledgers: Path | None = None) -> list[Entry]:
-    """All entries below a root.
+def check_entries(root: Path, ledgers: Path | None = None) -> tuple[list[Entry], list[str], list[str]]:
+    """Read every entry, work its numbers out again and look for what does not belong.
 
     Args:
         root: The leaderboards' folder.
         ledgers: Folder with ledgers that are too large to lie beside their records, named `<sha256>.parquet`.
 
+    Returns:
+        The entries that could be read; what is wrong; and what could not be checked, one line each.
+
     Raises:
-        UserError: If a file is not what it should be.
+        UserError: If there is no such folder.
     """
-    return [_read_entry(root, folder, ledgers) for folder in entry_folders(root)]
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root}; give the leaderboards' folder as --root")
+    entries, problems, unchecked = [], _strangers(root), []
+    seen: dict[str, str] = {}
+    for folder in _entry_folders(root):
+        name = folder.relative_to(root).as_posix()
+        try:
+            entry = _read_entry(root, folder, ledgers)
+        except (UserError, OSError) as error:
+            problems.append(f"{name}: {error}")
+            continue
+        entries.append(entry)
+        found = _check_entry(folder, entry, ledgers, seen)
+        problems += [f"{name}: {line}" for line in found]
+        if entry.ledger is None and not found:
+            hint = f"fetch {entry.record.ledger.url} as {entry.record.ledger.sha256}.parquet and pass its folder"
+            unchecked.append(f"{name}: the ledger is not at hand; {hint} as --ledgers")
+    return entries, problems, unchecked
+
+
+def _entry_folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("*/*/*") if path.is_dir() and path.relative_to(root).parts[0] != CLAIMS)
+
+
+def _strangers(root: Path) -> list[str]:
+    """Links, and files where only folders of entries belong."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if path.is_symlink():
+            found.append(f"{path.relative_to(root).as_posix()}: a link, where only files and folders belong")
+        elif path.is_file() and len(parts) > 1 and parts[0] != CLAIMS and (len(parts) != 4 or parts[3] not in _FILES):
+            found.append(
+                f"{path.relative_to(root).as_posix()} does not belong here; an entry has {', '.join(sorted(_FILES))}"
+            )
+    return found
 
 
 def _read_entry(root: Path, folder: Path, ledgers: Path | None) -> Entry:
     record = Record.read(folder)
     path = ledger_path(folder, record, ledgers)
-    return Entry(
-        folder.relative_to(root).as_posix(),
-        record,
-        None if path is None else Ledger.read(path),
-        _read_reproduction(folder),
-    )
+    name = folder.relative_to(root).as_posix()
+    return Entry(name, record, None if path is None else Ledger.read(path), _read_reproduction(folder))
+
+
+def _check_entry(folder: Path, entry: Entry, ledgers: Path | None, seen: dict[str, str]) -> list[str]:
+    record, problems = entry.record, []
+    if Path(entry.entry_id) != entry_folder(record):
+        problems.append(f"by its record it belongs into {entry_folder(record).as_posix()}")
+    if entry.reproduction is not None and not entry.reproduction.proves(record):
+        problems.append(f"{REPRODUCTION_NAME} is about another ledger or checkpoint, or proves too little")
+    path = ledger_path(folder, record, ledgers)
+    if path is None or entry.ledger is None:
+        if record.ledger.url is None:
+            problems.append(f"{record.ledger.file} is missing, and the record has no address for it")
+        return problems
+    problems += check_record(record, entry.ledger, file_hash(path))
+    twin = seen.setdefault(content_hash(entry.ledger), entry.entry_id)
+    if twin != entry.entry_id:
+        problems.append(f"it has the same scores as {twin}")
+    return problems
 
 
 def ledger_path(folder: Path, record: Record, ledgers: Path | None = None) -> Path | None:
@@ -158,7 +200,9 @@ def _read_reproduction(folder: Path) -> Reproduction | None:
     try:
         return Reproduction.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise UserError(f"{path} is no reproduction: {error.errors()[0]['msg']}") from None
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{REPRODUCTION_NAME} is none: {where}: {first['msg']}") from None
 
 
 def read_claims(root: Path) -> list[Claims]:
@@ -171,9 +215,8 @@ def read_claims(root: Path) -> list[Claims]:
     for path in sorted((root / CLAIMS).glob("*.json")):
         try:
             found.append(Claims.model_validate_json(path.read_bytes()))
-        except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise UserError(f"{path} is no table of claims: {where}: {error.errors()[0]['msg']}") from None
+        except (ValidationError, OSError) as error:
+            raise UserError(f"{path} is no table of claims ({str(error).splitlines()[0]!r})") from None
     return found
 
 
@@ -192,74 +235,67 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
     path = ledger_path(run_dir, record)
     if path is None:
         raise UserError(f"{run_dir} has a record but no {record.ledger.file}; an entry needs the ledger behind it")
-    problems = check_record(record, path)
-    if problems:
+    ledger, size = Ledger.read(path), path.stat().st_size
+    if problems := check_record(record, ledger, file_hash(path)):
         raise UserError(f"{run_dir} cannot be an entry: {'; '.join(problems)}")
     target = root / entry_folder(record)
-    twins = (
-        [entry.entry_id for entry in read_entries(root) if _same_scores(entry, Ledger.read(path))]
-        if root.is_dir()
-        else []
-    )
-    if target.exists() or twins:
-        raise UserError(f"{run_dir} is an entry already: {twins[0] if twins else target}")
-    is_large = path.stat().st_size > LARGEST_LEDGER_BYTES
+    if target.relative_to(root).parts[0] == CLAIMS:
+        raise UserError(f"the dataset is called {record.dataset.name}; that folder is for claims. Rename the dataset")
+    content = content_hash(ledger)
+    for entry in check_entries(root)[0] if root.is_dir() else []:
+        if entry.ledger is not None and content_hash(entry.ledger) == content:
+            raise UserError(f"{run_dir} is an entry already: {entry.entry_id}")
+    is_large = size > LARGEST_LEDGER_BYTES
     if is_large and ledger_url is None:
         raise UserError(
-            f"{path} has {path.stat().st_size:,} bytes, and ledgers above {LARGEST_LEDGER_BYTES:,} stay out of the "
-            "repository; put it where anyone can fetch it and pass --ledger_url https://..."
+            f"{path} has {size:,} bytes, and ledgers above {LARGEST_LEDGER_BYTES:,} stay out of the repository; put it "
+            "where anyone can fetch it and pass --ledger_url https://..."
         )
-    if ledger_url is not None:
-        try:
-            ledger = LedgerFile(file=record.ledger.file, sha256=record.ledger.sha256, url=ledger_url)
-        except ValidationError as error:
-            raise UserError(f"--ledger_url: {error.errors()[0]['msg']}") from None
-        record = record.model_copy(update={"ledger": ledger})
-    record.write(target / RECORD_NAME)
-    if not is_large:
-        shutil.copyfile(path, target / LEDGER_NAME)
+    try:
+        stored = LedgerFile(file=LEDGER_NAME, sha256=record.ledger.sha256, url=ledger_url or record.ledger.url)
+    except ValidationError as error:
+        raise UserError(f"--ledger_url: {error.errors()[0]['msg']}") from None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as scratch:  # so that an entry is there whole or not at all
+        fresh = Path(scratch) / "entry"
+        model = record.model.model_copy(update={"options": without_local_paths(record.model.options)})
+        public = {"ledger": stored, "model": model, "config": without_local_paths(record.config)}
+        record.model_copy(update=public).write(fresh / RECORD_NAME)
+        if not is_large:
+            shutil.copyfile(path, fresh / LEDGER_NAME)
+        if target.exists():
+            raise UserError(f"{run_dir} is an entry already: {target}")
+        fresh.rename(target)
     return target
 
 
-def check_record(record: Record, ledger_file: Path) -> list[str]:
-    """What is wrong between a record and its ledger; works every number out again."""
-    if (found := file_hash(ledger_file)) != record.ledger.sha256:
-        return [f"the ledger's SHA-256 is {found}, and the record says {record.ledger.sha256}"]
-    try:
-        ledger = Ledger.read(ledger_file)
-    except UserError as error:
-        return [str(error)]
-    problems = check_against(record, ledger)
-    if len(ledger) != ledger.info.held_videos:
-        problems.append(f"it scored {len(ledger)} of {ledger.info.held_videos} videos; an entry scores all of them")
+def without_local_paths(value: Any) -> Any:
+    """A configuration in which absolute paths, which are nobody else's business, are cut down to their last name."""
+    if isinstance(value, dict):
+        return {name: without_local_paths(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [without_local_paths(part) for part in value]
+    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
+
+
+def check_record(record: Record, ledger: Ledger, sha256: str) -> list[str]:
+    """What is wrong between a record and its ledger; works every number out again.
+
+    Args:
+        record: What somebody says.
+        ledger: The predictions.
+        sha256: Of the ledger's file.
+    """
+    if not ledger.labels.any():
+        return ["no video has a label, so there is nothing to rank"]
     # Intervals come from fixed draws, so they repeat as well; whether mAP has them is up to the test.
     with_map = any(name.startswith("map") and value.low is not None for name, value in record.metrics.items())
     metrics, decoded = summarise(ledger, map_intervals=with_map)
-    for name, stated, worked_out in (
-        ("", record.metrics, metrics),
-        (" of decoded videos", record.decoded_only, decoded),
-    ):
-        problems += [f"{problem}{name}" for problem in _unequal(stated or {}, worked_out or {})]
+    found = confirm(record, ledger, sha256, metrics, decoded)
+    problems = [*found.denied, *(f"it has {name}, which the ledger does not give" for name in found.unchecked)]
+    if len(ledger) != ledger.info.held_videos:
+        problems.append(f"it scored {len(ledger)} of {ledger.info.held_videos} videos; an entry scores all of them")
     return problems
-
-
-def _unequal(stated: dict[str, Value], worked_out: dict[str, Value]) -> list[str]:
-    names = sorted(stated.keys() ^ worked_out.keys())
-    problems = [
-        f"{name} is {'stated but not in' if name in stated else 'missing but follows from'} the ledger"
-        for name in names
-    ]
-    for name in sorted(stated.keys() & worked_out.keys()):
-        for field in ("value", "low", "high"):
-            one, other = getattr(stated[name], field), getattr(worked_out[name], field)
-            if (one is None) != (other is None) or (one is not None and abs(one - other) > _TOLERANCE):
-                label = name if field == "value" else f"the {field} end of {name}'s interval"
-                problems.append(f"{label} is stated as {one}, and the ledger gives {other}")
-    return problems
-
-
-def _same_scores(entry: Entry, ledger: Ledger) -> bool:
-    return entry.ledger is not None and content_hash(entry.ledger) == content_hash(ledger)
 
 
 def content_hash(ledger: Ledger) -> str:
@@ -270,64 +306,8 @@ def content_hash(ledger: Ledger) -> str:
     return digest.hexdigest()
 
 
-def verify_entries(root: Path, ledgers: Path | None = None) -> tuple[list[str], list[str]]:
-    """Check every entry.
-
-    Args:
-        root: The leaderboards' folder.
-        ledgers: Folder with large ledgers, named `<sha256>.parquet`.
-
-    Returns:
-        What is wrong, and what could not be checked; one line each, beginning with the entry's folder.
-    """
-    problems, unchecked = [], []
-    seen: dict[str, str] = {}
-    for folder in entry_folders(root):
-        name = folder.relative_to(root).as_posix()
-        found, unsure = _verify_entry(root, folder, ledgers, seen)
-        problems += [f"{name}: {line}" for line in found]
-        unchecked += [f"{name}: {line}" for line in unsure]
-    for path in sorted(root.glob("*/*")):
-        if path.parent.name != CLAIMS and path.parent != root and path.is_file() and path.parent.parent == root:
-            problems.append(f"{path.relative_to(root).as_posix()}: a file where only folders of entries belong")
-    try:
-        read_claims(root)
-    except UserError as error:
-        problems.append(str(error))
-    return problems, unchecked
-
-
-def _verify_entry(root: Path, folder: Path, ledgers: Path | None, seen: dict[str, str]) -> tuple[list[str], list[str]]:
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in _FILES or path.is_symlink())
-    problems = [f"{file} does not belong here; an entry has {', '.join(sorted(_FILES))}" for file in strange]
-    try:
-        record, reproduction = Record.read(folder), _read_reproduction(folder)
-    except UserError as error:
-        return [*problems, str(error)], []
-    if folder.relative_to(root) != entry_folder(record):
-        problems.append(f"by its record it belongs into {entry_folder(record).as_posix()}")
-    if reproduction is not None and (
-        reproduction.ledger_sha256 != record.ledger.sha256 or reproduction.checkpoint_sha256 != record.checkpoint.sha256
-    ):
-        problems.append(f"{REPRODUCTION_NAME} is about another ledger or checkpoint")
-    path = ledger_path(folder, record, ledgers)
-    if path is None:
-        if record.ledger.url is None:
-            return [*problems, f"{record.ledger.file} is missing, and the record has no address for it"], []
-        hint = f"fetch {record.ledger.url} as {record.ledger.sha256}.parquet and pass its folder as --ledgers"
-        return problems, [f"the ledger is not at hand; {hint}"]
-    problems += check_record(record, path)
-    if not problems:
-        content = content_hash(Ledger.read(path))
-        if content in seen:
-            problems.append(f"it has the same scores as {seen[content]}")
-        seen.setdefault(content, folder.relative_to(root).as_posix())
-    return problems, []
-
-
 def write_reproduction(folder: Path, reproduction: Reproduction) -> Path:
     """Leave the outcome beside the record."""
     path = folder / REPRODUCTION_NAME
-    held: dict[str, Any] = reproduction.model_dump(mode="json")
-    path.write_text(json.dumps(held, indent=1) + "\n", "utf-8")
+    path.write_text(reproduction.model_dump_json(indent=1) + "\n", "utf-8")
     return path

@@ -27,6 +27,7 @@ _FORMAT = 1
 
 # Rows looked at together where a copy of all scores would be large.
 _ROWS_AT_ONCE = 16_384
+_MOST_SCORES = 1_000_000_000
 
 
 def schema(num_classes: int) -> pa.Schema:
@@ -226,7 +227,11 @@ class Ledger:
             for field, other in zip(held, wanted, strict=True):
                 if field != other:
                     raise ValueError(f"its column {field.name} is {field.type}; it must be {other.type}")
-            return cls(info, file.read().replace_schema_metadata(None))
+            if file.metadata.num_rows * len(info.class_names) > _MOST_SCORES:
+                raise ValueError(f"it has {file.metadata.num_rows:,} rows of {len(info.class_names):,} classes")
+            table = file.read().replace_schema_metadata(None)
+            table.validate(full=True)  # text that is no UTF-8 among the rest
+            return cls(info, table)
 
 
 def file_hash(path: Path) -> str:

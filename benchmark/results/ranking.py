@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.errors import UserError
 from benchmark.protocol import Protocol
 from benchmark.results.board import Board, Row, Tier
-from benchmark.results.entries import Claims, Entry, read_claims, read_entries
+from benchmark.results.comparison import common_videos
+from benchmark.results.entries import Claims, Entry, check_entries, read_claims
 from benchmark.results.ledger import Ledger
+from benchmark.results.record import Value
 from benchmark.results.scores import ranks
 from benchmark.results.statistics import holm, paired_p_value
 
 LEVEL = 0.05
+HELD_SHARE = 0.99
 
 
 def read_boards(root: Path, ledgers: Path | None = None) -> list[Board]:
@@ -25,24 +29,40 @@ def read_boards(root: Path, ledgers: Path | None = None) -> list[Board]:
         ledgers: Folder with large ledgers, named `<sha256>.parquet`.
 
     Raises:
-        UserError: If a file is not what it should be.
+        UserError: If an entry is not in order.
+    """
+    entries, problems, _ = check_entries(root, ledgers)
+    if problems:
+        raise UserError(f"{root} has {len(problems)} problems, which `leaderboard verify` lists; first: {problems[0]}")
+    return boards_of(entries, read_claims(root))
+
+
+def boards_of(entries: Sequence[Entry], claims: Sequence[Claims]) -> list[Board]:
+    """Boards of entries that were checked, in a fixed order, claims last.
+
+    Raises:
+        UserError: If two entries of a board contradict each other in labels or source groups.
     """
     together: dict[object, list[Entry]] = defaultdict(list)
-    for entry in read_entries(root, ledgers):
+    for entry in entries:
         together[entry.record.board].append(entry)
-    boards = [_board(entries) for entries in together.values()]
+    boards = [_board(part) for part in together.values()]
     boards.sort(key=lambda board: (board.dataset, board.fold or 0, board.classes or (), board.protocol_hash or ""))
-    return [*boards, *(_claimed_board(claims) for claims in read_claims(root))]
+    return [*boards, *(_claimed_board(table) for table in claims)]
 
 
 def _board(entries: Sequence[Entry]) -> Board:
     record = entries[0].record
     places = rank_entries(entries)
     rows = [_row(entry, place) for entry, place in zip(entries, places, strict=True)]
-    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -(row.metrics["video_hit1"].value or 0), row.entry_id))
+    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -_hit1(row), row.entry_id))
     dataset = record.dataset
     protocol = record.protocol_value
     return Board(dataset.name, dataset.fold, dataset.classes, protocol.hash, in_words(protocol), tuple(rows))
+
+
+def _hit1(row: Row) -> float:
+    return (row.metrics.get("video_hit1") or Value(value=None)).value or 0.0
 
 
 def in_words(protocol: Protocol) -> str:
@@ -57,15 +77,23 @@ def in_words(protocol: Protocol) -> str:
 def rank_entries(entries: Sequence[Entry]) -> list[int | None]:
     """1 + the number of entries significantly better in video Hit@1, at the 5% level over all pairs of a board.
 
-    Pairs are compared on the videos that both have, source group by source group, and corrected after Holm. An entry
-    without its ledger, or one that saw test videos, has no rank.
+    Pairs are compared on the videos that both have, source group by source group, and corrected after Holm. There is no
+    rank for an entry without its ledger, one that saw test videos, and one that lacks more than 1% of the videos that
+    another entry holds: not having the hard ones must not pay.
+
+    Raises:
+        UserError: If two entries contradict each other in labels or source groups.
     """
-    able = [
-        n for n, e in enumerate(entries) if e.ledger is not None and e.record.checkpoint.provenance != "contaminated"
-    ]
-    hits = {n: _hits(ledger) for n in able if (ledger := entries[n].ledger) is not None}
+    most = max(entry.record.dataset.held_videos for entry in entries)
+    able = {
+        number: entry.ledger
+        for number, entry in enumerate(entries)
+        if entry.ledger is not None
+        and entry.record.checkpoint.provenance != "contaminated"
+        and entry.record.dataset.held_videos >= HELD_SHARE * most
+    }
     pairs = list(itertools.combinations(able, 2))
-    tests = [_compare(hits[one], hits[other]) for one, other in pairs]
+    tests = [_compare(entries[one], able[one], entries[other], able[other]) for one, other in pairs]
     adjusted = holm([p_value for p_value, _ in tests])
     better: dict[int, int] = dict.fromkeys(able, 0)
     for (one, other), p_value, (_, difference) in zip(pairs, adjusted, tests, strict=True):
@@ -74,38 +102,26 @@ def rank_entries(entries: Sequence[Entry]) -> list[int | None]:
     return [1 + better[n] if n in better else None for n in range(len(entries))]
 
 
-def _hits(ledger: Ledger) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Names, video-level hits and source groups of the labelled videos, ordered by name."""
-    labels = ledger.labels
-    names, hit = np.array(ledger.video_ids), ranks(ledger.scores, labels) == 1
-    rows = np.flatnonzero(labels.any(1))
-    rows = rows[np.argsort(names[rows])]
-    return names[rows], hit[rows].astype(np.float64), ledger.clusters()[rows]
-
-
-def _compare(
-    one: tuple[np.ndarray, np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> tuple[float, float]:
-    """P-value and mean difference on the videos of both."""
-    _, mine, theirs = np.intersect1d(one[0], other[0], assume_unique=True, return_indices=True)
-    if not len(mine):
-        return 1.0, 0.0
-    differences = one[1][mine] - other[1][theirs]
-    clusters = np.unique(one[2][mine], return_inverse=True)[1]
-    return paired_p_value(differences, clusters), float(differences.mean())
+def _compare(first: Entry, one: Ledger, second: Entry, other: Ledger) -> tuple[float, float]:
+    """P-value and mean difference of video Hit@1 on the labelled videos of both."""
+    try:
+        one, other = common_videos(one, other)
+    except UserError as error:
+        raise UserError(f"{first.entry_id} and {second.entry_id} cannot stand on one board: {error}") from None
+    rows = np.flatnonzero(one.labels.any(1))
+    labels = one.labels[rows]
+    hits = [(ranks(ledger.scores[rows], labels) == 1).astype(np.float64) for ledger in (one, other)]
+    clusters = np.unique(one.clusters()[rows], return_inverse=True)[1]
+    differences = hits[0] - hits[1]
+    return paired_p_value(differences, clusters), float(differences.mean()) if len(rows) else 0.0
 
 
 def tier_of(entry: Entry) -> Tier:
     """`reproduced` if enough of its videos were scored again from the files, with this ledger and checkpoint."""
+    if entry.ledger is None:
+        return "claimed"
     found = entry.reproduction
-    is_about_it = (
-        found is not None
-        and found.ledger_sha256 == entry.record.ledger.sha256
-        and found.checkpoint_sha256 == entry.record.checkpoint.sha256
-    )
-    if found is not None and is_about_it and found.is_enough:
-        return "reproduced"
-    return "recomputed" if entry.ledger is not None else "claimed"
+    return "reproduced" if found is not None and found.proves(entry.record) else "recomputed"
 
 
 def _row(entry: Entry, rank: int | None) -> Row:

@@ -70,11 +70,13 @@ Sha256 = Annotated[str, Field(pattern=_HASH)]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # above that, readers in other languages round
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Data of strangers: exactly the fields named, of exactly their types, no infinity and no NaN."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Value(_Part):
+class Value(Part):
     """A number from 0 to 1 with its 95% interval; nothing where it cannot be had."""
 
     value: float | None = Field(ge=0, le=1)
@@ -87,7 +89,7 @@ class Value(_Part):
         return cls(**{name: None if math.isnan(v) else v for name, v in dict(value=value, low=low, high=high).items()})
 
 
-class Dataset(_Part):
+class Dataset(Part):
     """What was scored."""
 
     name: Plain
@@ -103,7 +105,7 @@ class Dataset(_Part):
         return None if not self.official_videos else self.held_videos / self.official_videos
 
 
-class ProtocolFields(_Part):
+class ProtocolFields(Part):
     """The protocol, field by field."""
 
     clip_frames: Count
@@ -119,7 +121,7 @@ class ProtocolFields(_Part):
         return self
 
 
-class Model(_Part):
+class Model(Part):
     """What scored it."""
 
     class_path: Plain
@@ -130,14 +132,14 @@ class Model(_Part):
     input_side: Count
 
 
-class Checkpoint(_Part):
+class Checkpoint(Part):
     """Where its weights come from."""
 
     sha256: Sha256
     provenance: Provenance
 
 
-class Code(_Part):
+class Code(Part):
     """The program."""
 
     version: Plain
@@ -145,7 +147,7 @@ class Code(_Part):
     modified: bool | None  # whether the working tree differed from the commit
 
 
-class Hardware(_Part):
+class Hardware(Part):
     """The machine."""
 
     processor: Plain
@@ -154,14 +156,14 @@ class Hardware(_Part):
     processes: Count
 
 
-class Throughput(_Part):
+class Throughput(Part):
     """How fast it went, all processes together; the views of a clip are scored within it."""
 
     clips_per_second: float | None = Field(ge=0)
     compute_clips_per_second: float | None = Field(ge=0)
 
 
-class LedgerFile(_Part):
+class LedgerFile(Part):
     """The predictions behind the numbers."""
 
     file: FileName
@@ -169,7 +171,7 @@ class LedgerFile(_Part):
     url: Https | None = None  # where the file lies if it is too large to lie beside the record
 
 
-class Record(_Part):
+class Record(Part):
     """One test.
 
     `metrics` counts failed videos as wrong; `decoded_only` leaves them out and is there only if some failed.
@@ -277,8 +279,12 @@ def _words(value: Any) -> str:
 
 def check_against(record: Record, ledger: Ledger) -> list[str]:
     """What a record says of its ledger's dataset and protocol that the ledger denies."""
+    try:
+        dataset = dataset_of(ledger.info)
+    except ValueError as error:
+        return [f"its ledger names a dataset that no record can hold ({str(error).splitlines()[0]})"]
     found = []
-    if record.dataset != dataset_of(ledger.info):
+    if record.dataset != dataset:
         found.append("its dataset, fold, class subset, fingerprint or number of videos is not the ledger's")
     if record.protocol_value != ledger.info.protocol:
         found.append("its protocol is not the ledger's")

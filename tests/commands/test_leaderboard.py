@@ -9,13 +9,15 @@ import pyarrow as pa
 import pytest
 
 from benchmark.cli import main
-from benchmark.commands.reproduction import largest_difference
-from benchmark.results.entries import read_entries
+from benchmark.commands.reproduction import largest_difference, recorded_settings
+from benchmark.errors import UserError
+from benchmark.results.entries import check_entries
 from benchmark.results.ledger import Ledger
 from benchmark.results.ranking import read_boards
 from benchmark.results.record import LedgerFile, Record
 from benchmark.results.summary import summarise
 from tests.generators.ledgers import make_ledger, write_run
+from tests.generators.small_test import options
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_generated_files_must_be_current(boards: Path, name: str, capsys: pytest
 def test_an_entry_is_reproduced_from_its_files(
     boards: Path, small_set: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (entry,) = read_entries(boards)
+    ((entry,), _, _) = check_entries(boards)
     folder = boards / entry.entry_id
     arguments = ["leaderboard", "reproduce", str(folder), "--ckpt_path", checkpoint]
     assert main([*arguments, "--videos", "7", "--data_root", str(small_set)]) == 0
@@ -103,7 +105,7 @@ def test_a_made_up_ledger_never_rises_above_recomputed(
 def test_another_checkpoint_reproduces_nothing(
     boards: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (entry,) = read_entries(boards)
+    ((entry,), _, _) = check_entries(boards)
     shutil.copyfile(checkpoint, tmp_path / "other.ckpt")
     with (tmp_path / "other.ckpt").open("ab") as file:
         file.write(b"\0")
@@ -118,6 +120,7 @@ def test_ledgers_are_compared_video_by_video() -> None:
     part = ledger.select(np.array([3, 1, 20]))
     assert largest_difference(ledger, part) == 0
     assert largest_difference(part, ledger) == 1  # videos that the first lacks
+    assert largest_difference(ledger, make_ledger(fold=2, failed=0.2)) == 1
     assert largest_difference(ledger, make_ledger(1, failed=0.2)) == 1
     other = make_ledger(model_seed=4, failed=0)
     assert largest_difference(make_ledger(failed=0), other) == pytest.approx(
@@ -147,3 +150,34 @@ def test_markdown_and_csv_take_no_text_for_code(tmp_path: Path) -> None:
     assert "&#91;x&#93;(http&#58;//evil&#46;example)" in text
     assert "&#42;a&#42; &#95;b&#95; &#35;c" in text
     assert "'=1+1" in (root / "entries.csv").read_text()
+
+
+def test_a_stranger_s_configuration_is_not_run(tested: Path, tmp_path: Path) -> None:
+    record = Record.read(tested)
+    taken = recorded_settings(record, tmp_path, None, trust_code=False)
+    assert set(taken) == {"trainer", "model", "data"}
+    assert set(taken["trainer"]) == {"precision"}
+    assert taken["data"]["init_args"]["root"] == str(tmp_path)
+    for part in ("model", "data"):
+        config = {**record.config, part: {"class_path": "os.system", "init_args": {"command": "true"}}}
+        with pytest.raises(UserError, match="code from outside this package"):
+            recorded_settings(record.model_copy(update={"config": config}), None, None, trust_code=False)
+        with pytest.raises(UserError, match=f"names no {part}"):
+            recorded_settings(record.model_copy(update={"config": {**record.config, part: "x"}}), None, None, False)
+
+
+def test_a_record_that_calls_seen_weights_clean_is_not_reproduced(
+    small_set: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, root = tmp_path / "run", tmp_path / "leaderboards"
+    other = options(small_set, run, "--data.fold", "2", "--allow_contaminated", "true")
+    assert main(["test", *other, "--ckpt_path", checkpoint]) == 0
+    record = Record.read(run)
+    lie = record.checkpoint.model_copy(update={"provenance": "clean"})
+    record.model_copy(update={"checkpoint": lie}).write(run / "record.json")
+    assert main(["leaderboard", "add", str(run), "--root", str(root)]) == 0
+    ((entry,), _, _) = check_entries(root)
+    assert main(["leaderboard", "reproduce", str(root / entry.entry_id), "--ckpt_path", checkpoint]) == 2
+    assert "the record says that the weights are clean, and the checkpoint that they are contaminated" in (
+        capsys.readouterr().err
+    )

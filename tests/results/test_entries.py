@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.results.entries import add_entry, entry_folder, read_entries, verify_entries
+from benchmark.results.entries import add_entry, check_entries, entry_folder
 from benchmark.results.ledger import Ledger
+from benchmark.results.ranking import read_boards
 from benchmark.results.record import Record
 from tests.generators.ledgers import make_ledger, write_run
 
@@ -26,8 +28,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def only_entry(root: Path) -> Path:
-    (entry,) = read_entries(root)
+    ((entry,), _, _) = check_entries(root)
     return root / entry.entry_id
+
+
+def verify_entries(root: Path, ledgers: Path | None = None) -> tuple[list[str], list[str]]:
+    """What is wrong, and what could not be checked."""
+    _, problems, unchecked = check_entries(root, ledgers)
+    return problems, unchecked
 
 
 def edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -53,21 +61,21 @@ def problem(root: Path) -> str:
 def test_an_edited_number_is_caught(root: Path) -> None:
     folder = only_entry(root)
     edit(folder / "record.json", lambda held: held["metrics"]["video_hit1"].update(value=0.999))  # type: ignore[index]
-    assert "video_hit1 is stated as 0.999, and the ledger gives" in problem(root)
+    assert "its video_hit1 is 0.999, but the ledger gives" in problem(root)
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_an_edited_interval_is_caught(root: Path, end: str) -> None:
     edit(only_entry(root) / "record.json", lambda held: held["metrics"]["map"].update({end: 0.01}))  # type: ignore[index]
-    assert f"the {end} end of map's interval is stated as 0.01" in problem(root)
+    assert "its interval of map is" in problem(root)
 
 
 def test_a_dropped_or_invented_number_is_caught(root: Path) -> None:
     path = only_entry(root) / "record.json"
     edit(path, lambda held: held["metrics"].pop("map"))  # type: ignore[attr-defined]
-    assert "map is missing but follows from the ledger" in problem(root)
+    assert "it lacks map, which the ledger gives" in problem(root)
     edit(path, lambda held: held["metrics"].update(map={"value": 0.5}, top1={"value": 1.0}))  # type: ignore[attr-defined]
-    assert any("top1 is stated but not in the ledger" in line for line in verify_entries(root)[0])
+    assert any("it has top1, which the ledger does not give" in line for line in verify_entries(root)[0])
 
 
 def test_hidden_failures_are_caught(root: Path) -> None:
@@ -80,7 +88,7 @@ def test_hidden_failures_are_caught(root: Path) -> None:
 
 def test_a_swapped_ledger_is_caught(root: Path) -> None:
     make_ledger(model_seed=5, official_videos=50).write(only_entry(root) / "ledger.parquet")
-    assert "the ledger's SHA-256 is" in problem(root)
+    assert "its ledger has the SHA-256" in "\n".join(verify_entries(root)[0])
 
 
 def test_a_flipped_byte_is_caught(root: Path) -> None:
@@ -88,7 +96,7 @@ def test_a_flipped_byte_is_caught(root: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert "the ledger's SHA-256 is" in problem(root)
+    assert len(verify_entries(root)[0]) == 1
 
 
 def test_a_ledger_that_is_missing_is_caught(root: Path) -> None:
@@ -151,13 +159,13 @@ def test_a_link_out_of_the_folder_is_named(root: Path, tmp_path: Path) -> None:
     path = only_entry(root) / "ledger.parquet"
     path.rename(tmp_path / "elsewhere.parquet")
     path.symlink_to(tmp_path / "elsewhere.parquet")
-    assert "ledger.parquet does not belong here" in problem(root)
+    assert "ledger.parquet: a link" in problem(root)
 
 
 def test_a_pickle_instead_of_a_ledger_is_caught(root: Path) -> None:
     path = only_entry(root) / "ledger.parquet"
     path.write_bytes(pickle.dumps({"a": 1}))
-    assert "the ledger's SHA-256 is" in problem(root)
+    assert "ledger.parquet is no ledger, or is damaged" in problem(root)
 
 
 def test_a_sample_is_no_entry(tmp_path: Path) -> None:
@@ -183,7 +191,7 @@ def test_a_large_ledger_stays_out_and_can_be_given(tmp_path: Path, monkeypatch: 
     shutil.copyfile(run / "ledger.parquet", tmp_path / f"{record.ledger.sha256}.parquet")
     assert verify_entries(root, tmp_path) == ([], [])
     make_ledger(model_seed=3).write(tmp_path / f"{record.ledger.sha256}.parquet")
-    assert "the ledger's SHA-256 is" in verify_entries(root, tmp_path)[0][0]
+    assert "its ledger has the SHA-256" in "\n".join(verify_entries(root, tmp_path)[0])
 
 
 def test_a_run_without_ledger_is_no_entry(tmp_path: Path) -> None:
@@ -193,7 +201,93 @@ def test_a_run_without_ledger_is_no_entry(tmp_path: Path) -> None:
         add_entry(tmp_path / "run", tmp_path / "leaderboards")
 
 
+def test_paths_of_somebody_s_machine_stay_there(tmp_path: Path) -> None:
+    record = write_run(tmp_path / "run", make_ledger())
+    config = {"data": {"init_args": {"root": "/home/somebody/secret/videos", "views": ["centre", "/a/b"]}}, "seed": 3}
+    record.model_copy(update={"config": config}).write(tmp_path / "run/record.json")
+    added = Record.read(add_entry(tmp_path / "run", tmp_path / "leaderboards"))
+    assert added.config == {"data": {"init_args": {"root": "videos", "views": ["centre", "b"]}}, "seed": 3}
+
+
 def test_what_is_added_is_what_was_tested(root: Path, tmp_path: Path) -> None:
     added = Ledger.read(only_entry(root))
     assert added.table == Ledger.read(tmp_path / "run").table
     assert Record.read(only_entry(root)) == Record.read(tmp_path / "run")
+
+
+def test_a_linked_entry_and_stray_files_are_named(root: Path, tmp_path: Path) -> None:
+    folder = only_entry(root)
+    (root / "made/notes.txt").write_text("x")
+    (root / "made/fold1/x.txt").write_text("x")
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    (root / "made/fold1/linked").symlink_to(tmp_path / "elsewhere")
+    found = "\n".join(verify_entries(root)[0])
+    assert "made/notes.txt does not belong here" in found
+    assert "made/fold1/x.txt does not belong here" in found
+    assert "made/fold1/linked: a link" in found
+
+
+def test_text_that_is_no_utf8_is_caught(root: Path) -> None:
+    path = only_entry(root) / "ledger.parquet"
+    ledger = Ledger.read(path)
+    names = ledger.table["video_id"].to_pylist()
+    broken = pa.array([name.encode() for name in names[:-1]] + [b"\xff\xfe"], pa.binary()).view(pa.string())
+    table = ledger.table.set_column(0, ledger.table.schema.field(0), pa.chunked_array([broken]))
+    Ledger(ledger.info, table).write(path)
+    assert "ledger.parquet is no ledger, or is damaged" in problem(root)
+
+
+def test_a_board_of_contradicting_labels_is_not_built(root: Path, tmp_path: Path) -> None:
+    """A ledger that takes its own predictions for the truth has perfect numbers, and none of the others agrees."""
+    honest = make_ledger(model_seed=9, failed=0, several=0, official_videos=50)
+    own = [[int(best)] for best in honest.scores.argmax(1)]
+    place = honest.table.schema.get_field_index("labels")
+    field = honest.table.schema.field(place)
+    turned = honest.table.set_column(place, field, pa.chunked_array([pa.array(own, field.type)]))
+    # Its ranks are those of the honest labels; every video has one label in both.
+    write_run(tmp_path / "self", Ledger(honest.info, turned), name="Self-made")
+    add_entry(tmp_path / "self", root)
+    with pytest.raises(UserError, match="cannot stand on one board"):
+        read_boards(root)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ledger_sha256": "2" * 64},
+        {"checkpoint_sha256": "2" * 64},
+        {"videos": 5},
+        {"videos": 41},
+        {"largest_difference": 0.02},
+        {"allowed_difference": 1.0, "largest_difference": 1.0},
+        {"allowed_difference": "Infinity"},
+        {"videos": "40"},
+        {"surprise": 1},
+    ],
+)
+def test_a_reproduction_that_proves_nothing_is_caught(root: Path, change: dict[str, object]) -> None:
+    record = Record.read(only_entry(root))
+    outcome = {
+        "ledger_sha256": record.ledger.sha256,
+        "checkpoint_sha256": record.checkpoint.sha256,
+        "videos": 40,
+        "seed": 1,
+        "largest_difference": 0.001,
+        "allowed_difference": 0.01,
+        "created": "2026-01-02T03:04:05Z",
+        "code": "0.1.0",
+    }
+    path = only_entry(root) / "reproduction.json"
+    path.write_text(json.dumps(outcome))
+    assert verify_entries(root) == ([], [])
+    assert read_boards(root)[0].rows[0].tier == "reproduced"
+    path.write_text(json.dumps(outcome | change))
+    assert "reproduction.json" in problem(root)
+    with pytest.raises(UserError, match=r"reproduction\.json"):
+        read_boards(root)
+
+
+def test_edited_numbers_reach_no_table(root: Path) -> None:
+    edit(only_entry(root) / "record.json", lambda held: held["metrics"]["video_hit1"].update(value=1.0))  # type: ignore[index]
+    with pytest.raises(UserError, match=r"its video_hit1 is 1\.0"):
+        read_boards(root)
