@@ -6,8 +6,9 @@ python -m benchmark fit --config conf/multires.yaml
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -23,7 +24,7 @@ from benchmark.callbacks.failures import FailedVideos
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.predictions import PredictionTable
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
-from benchmark.callbacks.record import RecordWriter
+from benchmark.callbacks.record import RecordWriter, code_facts
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
 from benchmark.callbacks.wandb_tables import WandbTables
@@ -31,8 +32,8 @@ from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
 from benchmark.process import tune_process
-from benchmark.results.ledger import file_hash
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.trainer import Trainer
 
@@ -127,7 +128,7 @@ class BenchmarkCLI(LightningCLI):
             Throughput(),
             FailedVideos(),
             EpochLines(),
-            SeenVideos(),
+            self._seen_videos(),
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
         if self.subcommand == "test":
@@ -142,18 +143,28 @@ class BenchmarkCLI(LightningCLI):
             raise TypeError(f"expected {Trainer}, got {type(trainer)}")
         return trainer
 
+    def _seen_videos(self) -> SeenVideos:
+        """What checkpoints say of their training, with what the weights that it begins with have seen."""
+        seen = SeenVideos()
+        if self.config[self.subcommand].get("ckpt_path"):
+            seen.inherit(self.checkpoint)
+        return seen
+
     def _scoring(self) -> list[Callback]:
         """What turns a test into a ledger and a record."""
         config = self.config[self.subcommand]
         guard = ContaminationGuard(self.checkpoint, allowed=config.allow_contaminated)
-        writer = LedgerWriter(self.run_dir, file_hash(Path(config.ckpt_path)), config.sample.videos, config.sample.seed)
-        plain = shareable(config)
-        options = plain.model.init_args
-        parts = [config.model.class_path.split(".")[-1], options.get("resolution")]
-        parts.append(f"width {options.width}" if "width" in options else None)
-        name = config.entry_name or ", ".join(part for part in parts if part)
-        text = self._parser(self.subcommand).dump(plain, skip_none=False)
-        record = RecordWriter(name, writer, guard, yaml.safe_load(text))
+        text = self._parser(self.subcommand).dump(shareable(config), skip_none=False)
+        plain = yaml.safe_load(text)
+        options = plain["model"].get("init_args") or {}
+        shown = ("architecture", "cell", "sampling", "resolution")
+        parts = [config.model.class_path.split(".")[-1], *(options.get(key) for key in shown)]
+        parts.append(f"width {options['width']}" if "width" in options else None)
+        name = config.entry_name or ", ".join(str(part) for part in parts if part)
+        data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), "batch_size": 0, "num_workers": 0}}
+        settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
+        writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
+        record = RecordWriter(name, writer, guard, plain)
         return [guard, writer, record, WandbTables(record)]
 
 
@@ -188,9 +199,9 @@ class ResolvedConfig(SaveConfigCallback):
         self.parser.save(config, folder / name, skip_none=False, overwrite=True, multifile=False)
 
 
-def usage() -> str:
+def usage(commands: Mapping[str, ModuleType]) -> str:
     """What the command line offers, one line a verb."""
-    own = "\n".join(f"  {name:12s}{command.SUMMARY}" for name, command in COMMANDS.items())
+    own = "\n".join(f"  {name:12s}{command.SUMMARY}" for name, command in commands.items())
     return f"""usage: python -m benchmark VERB [options]
 
 Trains and tests video classifiers. The verb comes first:
@@ -205,19 +216,23 @@ Trains and tests video classifiers. The verb comes first:
 
 def run(argv: Sequence[str]) -> int:
     """Run one verb; errors that a user can cause come out as `UserError` or `SystemExit`."""
+    added = load_plugins()
+    offered(added)  # refuses two classes of one name
+    commands = {**COMMANDS, **verbs(added, (*TRAINER_VERBS, *COMMANDS))}
     if not argv or argv[0] in {"-h", "--help"}:
-        print(usage())
+        print(usage(commands))
         return 0 if argv else 2
     verb, rest = argv[0], list(argv[1:])
-    if verb in COMMANDS:
-        code: int = COMMANDS[verb].main(rest)
+    if verb in commands:
+        code: int = commands[verb].main(rest)
         return code
     if verb not in TRAINER_VERBS:
-        hint = next((word for word in rest if word in {*TRAINER_VERBS, *COMMANDS}), None)
+        hint = next((word for word in rest if word in {*TRAINER_VERBS, *commands}), None)
         moved = f"; write `python -m benchmark {hint} {' '.join(w for w in argv if w != hint)}`" if hint else ""
         raise UserError(
-            f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join([*TRAINER_VERBS, *COMMANDS])}"
+            f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join([*TRAINER_VERBS, *commands])}"
         )
+    require_named_classes(rest)
     BenchmarkCLI(
         VideoClassifier,
         VideoDataModule,

@@ -3,15 +3,23 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import torch
 import yaml
 
+import benchmark.models
 from benchmark.cli import main
+from benchmark.models import Recipe
+from benchmark.models.frame_average import ImageArchitecture
+from benchmark.models.pytorchvideo_video import PytorchvideoArchitecture
+from benchmark.models.recurrent import Cell
+from benchmark.models.torchvision_video import TorchvisionArchitecture
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
+ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
 DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
@@ -28,6 +36,7 @@ def resolved(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
 def documented_commands() -> list[str]:
     """Commands of this package in the documents' code blocks."""
     text = "\n".join(re.sub(r"\\\n\s*", "", document.read_text()) for document in DOCUMENTS)
+    text = re.sub(r"^## A new architecture$.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)  # test_contributing
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
     return [line.rpartition("python -m benchmark ")[2] for line in lines if "python -m benchmark " in line]
@@ -38,7 +47,7 @@ def test_the_experiments_are_those_promised() -> None:
     assert [path.stem for path in EXPERIMENTS] == names.split()
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXPERIMENTS + ZOO, ids=lambda path: path.stem)
 def test_an_experiment_is_complete_by_itself(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = resolved(capsys, "fit", "--config", str(path))
     assert config["data"]["class_path"] == "benchmark.data.SyntheticActions"
@@ -50,12 +59,29 @@ def test_an_experiment_is_complete_by_itself(path: Path, capsys: pytest.CaptureF
 
 
 def test_one_recipe_serves_every_experiment() -> None:
-    written = [yaml.safe_load(path.read_text()) for path in EXPERIMENTS]
+    written = [yaml.safe_load(path.read_text()) for path in EXPERIMENTS + ZOO]
     assert all(
         config["model"]["init_args"]["recipe"] == written[0]["model"]["init_args"]["recipe"] for config in written
     )
     assert all(config["trainer"] == written[0]["trainer"] for config in written)
     assert all(config["data"] == written[0]["data"] for config in written)
+
+
+def test_the_zoo_has_every_architecture_that_is_offered() -> None:
+    offered = [*get_args(TorchvisionArchitecture), *get_args(PytorchvideoArchitecture), *get_args(ImageArchitecture)]
+    assert {path.stem for path in ZOO} == {*offered, *get_args(Cell), "stabilised_fusion"}
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
+    model = yaml.safe_load(path.read_text())["model"]
+    options = model["init_args"]
+    options["recipe"] = Recipe(**options["recipe"])
+    # Shapes alone need no memory; one builder asks for numbers.
+    with torch.device("cpu" if path.stem == "mvit_base_16x4" else "meta"):
+        built = getattr(benchmark.models, model["class_path"])(7, **options)
+    assert built.clip_frames == 16  # all of them rank with the paper's strategies
+    assert path.stem in {options.get("architecture"), options.get("cell"), "stabilised_fusion"}
 
 
 @pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
@@ -76,7 +102,7 @@ def test_a_documented_command_parses(command: str, capsys: pytest.CaptureFixture
         resolved(capsys, verb, *rest)
     else:
         with pytest.raises(SystemExit) as stopped:
-            main([verb, *rest[:1], "--help"])
+            main([verb, *(word for word in rest[:1] if not word.startswith("--")), "--help"])
         assert stopped.value.code == 0
         offered = capsys.readouterr().out
         assert all(word.partition("=")[0] in offered for word in rest if word.startswith("--"))

@@ -20,6 +20,8 @@ ALLOWED = {
     "models": {"clip", "protocol", "errors", "metrics"},
     "callbacks": {"clip", "errors", "metrics", "results"},
     "results": {"protocol", "errors"},
+    "plugins": {"errors", "models", "data"},
+    "conformance": {"errors", "models", "plugins", "callbacks"},
     "runs": {"errors"},
     "trainer": set[str](),
     "process": set[str](),

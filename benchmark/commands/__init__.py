@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from benchmark.commands import compare, leaderboard, prepare, protocol, report, rescore
+from benchmark.commands import check, compare, leaderboard, new, plugins, prepare, protocol, report, rescore
 
 COMMANDS: dict[str, ModuleType] = {
     "prepare": prepare,
@@ -11,4 +11,7 @@ COMMANDS: dict[str, ModuleType] = {
     "protocol": protocol,
     "leaderboard": leaderboard,
     "report": report,
+    "check": check,
+    "new": new,
+    "plugins": plugins,
 }

@@ -53,7 +53,10 @@ class ClipsPerVideo:
 
 
 class ModelNeeds(Interface):
-    """What a data module reads off the model: the frames of a clip and the side of its input."""
+    """What a data module reads off the model: the frames of a clip and the side of its input.
+
+    A model may also have `clip_frames`, where a clip of its own is longer than the 16 frames that others share.
+    """
 
     frame_offsets: tuple[int, ...]
     input_side: int
@@ -106,12 +109,29 @@ class VideoDataModule(L.LightningDataModule):
         self.clips_per_video, self.decoder = clips_per_video, decoder
         # Rows of test videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
-        self.test_protocol = Protocol(
+        self._test_protocol = Protocol(
             sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
         )
-        self.validation_protocol = Protocol(
+        self._validation_protocol = Protocol(
             sampler_seed=sampler_seed, clips_per_video=clips_per_video.validation, views=("centre",)
         )
+
+    @property
+    def test_protocol(self) -> Protocol:
+        """How test videos become scored clips; once the model is known, with the length of clip that it needs."""
+        return self._with_clip_of_model(self._test_protocol)
+
+    @property
+    def validation_protocol(self) -> Protocol:
+        """The same of validation videos."""
+        return self._with_clip_of_model(self._validation_protocol)
+
+    def _with_clip_of_model(self, protocol: Protocol) -> Protocol:
+        model = None if self.trainer is None else self.trainer.lightning_module
+        frames = getattr(model, "clip_frames", protocol.clip_frames)
+        if not isinstance(frames, int) or frames < 1:
+            raise UserError(f"{type(model).__name__}.clip_frames is {frames!r}; it must be a whole number from 1")
+        return dataclasses.replace(protocol, clip_frames=frames)
 
     @abstractmethod
     def read_index(self) -> VideoIndex:
@@ -229,7 +249,7 @@ class VideoDataModule(L.LightningDataModule):
         if missing:
             raise UserError(
                 f"{type(model).__name__} lacks {' and '.join(missing)}; a video model declares the frames it reads "
-                "inside a 16-frame clip and the side of its input in pixels"
+                "inside a clip and the side of its input in pixels"
             )
         needs, side = cast(ModelNeeds, model), self.test_protocol.frame_side
         if not 1 <= needs.input_side <= side:

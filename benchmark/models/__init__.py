@@ -1,9 +1,26 @@
 """Architectures; importing this package makes their class names short names on the command line."""
 
 from benchmark.models.early_fusion import EarlyFusion
+from benchmark.models.frame_average import FrameAverage
 from benchmark.models.late_fusion import LateFusion
+from benchmark.models.pytorchvideo_video import PytorchvideoVideo
+from benchmark.models.recurrent import Recurrent
 from benchmark.models.single_frame import SingleFrame
 from benchmark.models.slow_fusion import SlowFusion
+from benchmark.models.stabilised_fusion import StabilisedFusion
+from benchmark.models.torchvision_video import TorchvisionVideo
 from benchmark.models.video_classifier import Recipe, VideoClassifier
 
-__all__ = ["EarlyFusion", "LateFusion", "Recipe", "SingleFrame", "SlowFusion", "VideoClassifier"]
+__all__ = [
+    "EarlyFusion",
+    "FrameAverage",
+    "LateFusion",
+    "PytorchvideoVideo",
+    "Recipe",
+    "Recurrent",
+    "SingleFrame",
+    "SlowFusion",
+    "StabilisedFusion",
+    "TorchvisionVideo",
+    "VideoClassifier",
+]

@@ -1,6 +1,6 @@
 """Early fusion: the first convolution sees ten frames at once, 11x11x3x10 filters (section 3.1)."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.models.layers import INPUT_SIDE, Classifier, Resolution, Streams, TimeExtents, initialise
 from benchmark.models.video_classifier import Recipe, VideoClassifier
@@ -41,3 +41,8 @@ class EarlyFusion(VideoClassifier):
         """(B, 10, S, S, 3) uint8 RGB to logits (B, K)."""
         logits: Tensor = self.classifier(self.streams(clips).flatten(1))
         return logits
+
+    @property
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of all convolutions, then of each of the three fully connected layers."""
+        return [list(self.streams.parameters()), *self.classifier.layer_groups]

@@ -3,7 +3,7 @@
 The towers share their weights; the fully connected layers can compute motion from the difference of their outputs.
 """
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.models.layers import INPUT_SIDE, Classifier, Resolution, Streams, initialise
 from benchmark.models.video_classifier import Recipe, VideoClassifier
@@ -44,3 +44,8 @@ class LateFusion(VideoClassifier):
         """(B, 2, S, S, 3) uint8 RGB to logits (B, K)."""
         logits: Tensor = self.classifier(self.streams(clips).flatten(1))
         return logits
+
+    @property
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of all convolutions, then of each of the three fully connected layers."""
+        return [list(self.streams.parameters()), *self.classifier.layer_groups]

@@ -289,6 +289,11 @@ class Classifier(nn.Sequential):
             nn.Linear(hidden, num_classes),
         )
 
+    @property
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of the three fully connected layers, bottom to top."""
+        return [list(layer.parameters()) for layer in self if isinstance(layer, nn.Linear)]
+
 
 def initialise(modules: Sequence[nn.Module]) -> None:
     """Weights that keep the variance of ReLU activations (He et al. 2015), zero biases, a small last layer."""

@@ -7,7 +7,7 @@ conv2 (2/2)  2 responses, each of 6 frames
 conv3 (2/2)  1 response of all 10 frames
 """
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.models.layers import INPUT_SIDE, Classifier, Resolution, Streams, TimeExtents, initialise
 from benchmark.models.video_classifier import Recipe, VideoClassifier
@@ -50,3 +50,8 @@ class SlowFusion(VideoClassifier):
         """(B, 10, S, S, 3) uint8 RGB to logits (B, K)."""
         logits: Tensor = self.classifier(self.streams(clips).flatten(1))
         return logits
+
+    @property
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of all convolutions, then of each of the three fully connected layers."""
+        return [list(self.streams.parameters()), *self.classifier.layer_groups]

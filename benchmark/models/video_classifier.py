@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -63,7 +63,9 @@ class VideoClassifier(L.LightningModule):
     """A network that gives each clip a score for each class; the base of every architecture.
 
     A subclass sets `frame_offsets` (frames it reads, counted from the first of a 16-frame clip) and `input_side`
-    (pixels), and implements `forward`: (B, T, S, S, 3) uint8 RGB to logits (B, K).
+    (pixels), and implements `forward`: (B, T, S, S, 3) uint8 RGB to logits (B, K). It overrides `layer_groups` where
+    its layers are not direct children in the order in which a clip passes through them, and `clip_frames` where it
+    needs more than 16: its clips then lie elsewhere, under a protocol of their own.
 
     Args:
         num_classes: K.
@@ -75,6 +77,7 @@ class VideoClassifier(L.LightningModule):
 
     frame_offsets: tuple[int, ...]
     input_side: int
+    clip_frames: int = 16
 
     def __init__(self, num_classes: int, recipe: Recipe) -> None:
         super().__init__()
@@ -99,6 +102,7 @@ class VideoClassifier(L.LightningModule):
             rise = min(1.0, (self.global_step + 1) / (self.recipe.warmup_steps + 1))
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = self.recipe.learning_rate * rise
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
@@ -178,6 +182,22 @@ class VideoClassifier(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": plateau, "monitor": recipe.plateau_metric, "strict": False},
         }
+
+    @property
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters in groups from the input up, for training the upper ones and leaving the others as they are.
+
+        Each parameter is in one group, and the last group is the layer that makes the logits and nothing else. By
+        default each direct child with parameters is a group.
+
+        Raises:
+            UserError: If the default does not cover the parameters.
+        """
+        loose = [name for name, _ in self.named_parameters(recurse=False)]
+        if loose:
+            raise UserError(f"{type(self).__name__} holds {', '.join(loose)} itself; override layer_groups to place it")
+        groups = [list(child.parameters()) for child in self.children()]
+        return [group for group in groups if group]
 
     def architecture(self) -> dict[str, Any]:
         """What a checkpoint must share with the configured model: class, classes and the options that shape it."""

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.decode import open_video
 from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.sampling import clip_start
 from benchmark.errors import UserError
 from tests.generators.indexes import BROKEN, small_index
 
@@ -101,6 +104,35 @@ def test_the_protocol_is_made_from_the_settings(videos: VideoIndex) -> None:
     assert data.test_protocol.sampler_seed == data.validation_protocol.sampler_seed == 3
     assert data.test_protocol.views == ("centre",)
     assert SmallVideos(videos, seed=1).test_protocol == SmallVideos(videos, seed=2).test_protocol
+
+
+def test_a_model_may_ask_for_longer_clips(videos: VideoIndex) -> None:
+    class LongModel(Model):
+        frame_offsets = (0, 18)
+        clip_frames = 19
+
+    data = SmallVideos(videos)
+    shared, validated = data.test_protocol, data.validation_protocol
+    assert shared.clip_frames == validated.clip_frames == 16
+    attached(data)
+    assert (data.test_protocol.hash, data.validation_protocol.hash) == (shared.hash, validated.hash)
+    attached(data, LongModel())
+    assert data.test_protocol == dataclasses.replace(shared, clip_frames=19)
+    assert data.validation_protocol == dataclasses.replace(validated, clip_frames=19)
+    assert data.test_protocol.hash != shared.hash
+    batch = next(iter(data.test_dataloader()))
+    for row, clip, start in zip(batch.rows.tolist(), batch.clips.tolist(), batch.starts.tolist(), strict=True):
+        with open_video(videos.video(row).path, "pyav") as opened:
+            length = opened.frames
+        assert start == clip_start(2014, videos.video(row).video_id, clip, length, 19)
+
+
+@pytest.mark.parametrize("frames", [0, 2.5, None])
+def test_a_length_of_clip_that_is_none_is_refused(videos: VideoIndex, frames: object) -> None:
+    model = Model()
+    model.clip_frames = frames  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"Model\.clip_frames is .*; it must be a whole number from 1"):
+        attached(SmallVideos(videos), model).test_dataloader()
 
 
 def test_names_and_groups_come_from_the_index(videos: VideoIndex) -> None:

@@ -1,0 +1,89 @@
+"""Writes a small package that adds an architecture, which installs, passes its tests and fits as it stands."""
+
+import importlib.util
+import keyword
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import jsonargparse
+
+from benchmark.errors import UserError
+from benchmark.models import VideoClassifier
+from benchmark.plugins import subclasses
+
+SUMMARY = "write a package that adds an architecture: new my_net"
+
+_TEMPLATES = Path(__file__).parent / "new_package"
+_FILES = {
+    "pyproject.toml": "pyproject.toml.jinja",
+    "README.md": "README.md.jinja",
+    "src/{name}/__init__.py": "init.py.jinja",
+    "src/{name}/model.py": "model.py.jinja",
+    "conf/{name}.yaml": "conf.yaml.jinja",
+    "tests/test_{name}.py": "test_model.py.jinja",
+}
+
+
+def new(name: str, folder: Path | None = None) -> int:
+    """Write the package and say what to do with it.
+
+    Args:
+        name: Of the package, such as my_net; the class is then called MyNet.
+        folder: Folder to make for it; one of its name in the current folder by default.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If the name is not allowed or taken, or there is a file or folder of that path.
+    """
+    class_name = _class_name(name)
+    target = folder if folder is not None else Path(name)
+    if target.exists() or target.is_symlink():
+        raise UserError(f"--folder {target} is there already; name one that is not")
+    templates = jinja2.Environment(  # what comes out is code, not HTML, and holds a name of letters and digits alone
+        loader=jinja2.FileSystemLoader(_TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    values = {"name": name, "class_name": class_name, "distribution": name.replace("_", "-")}
+    try:
+        for place, template in _FILES.items():
+            path = target / place.format(name=name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(templates.get_template(template).render(values))
+    except OSError as error:
+        raise UserError(f"--folder {target} cannot be written: {error.strerror}; name another folder") from error
+    print(
+        f"wrote {target}: {class_name} in src/{name}/model.py\n"
+        f"next: python -m pip install -e {target} --no-deps --no-build-isolation\n"
+        f"      python -m pytest {target}\n"
+        f"      python -m benchmark check {class_name}"
+    )
+    return 0
+
+
+def _class_name(name: str) -> str:
+    """The name of the class; refuses what cannot be a package."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name) or len(name) > 60:
+        raise UserError(
+            f"{name!r} cannot be a package's name; use lower-case letters and digits, words joined by _, such as my_net"
+        )
+    if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+        raise UserError(f"there is a package or file called {name} already, which would hide the new one; name another")
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    taken = [cls for cls in subclasses(VideoClassifier) if cls.__name__ == class_name]
+    if taken:
+        raise UserError(f"there is a model called {class_name} already, in {taken[0].__module__}; name another")
+    return class_name
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `new NAME [--folder DIR]` and return the exit code."""
+    parser = jsonargparse.ArgumentParser(prog="clipbench new", description="Write a package that adds an architecture.")
+    parser.add_argument("name", type=str, help="Of the package, such as my_net; the class is then called MyNet.")
+    parser.add_argument(
+        "--folder", type=Path | None, default=None, help="Folder to make; one of that name here by default."
+    )
+    return new(**vars(parser.parse_args(list(argv))))

@@ -1,0 +1,75 @@
+"""What a network costs: parameters, floating-point operations and clips a second."""
+
+import time
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.callbacks.record import gflop_per_clip as gflop_computed
+from benchmark.models.video_classifier import VideoClassifier
+
+
+def parameter_count(network: VideoClassifier) -> int:
+    """Numbers that are trained or loaded."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def gflop_by_shapes(network: VideoClassifier) -> float:
+    """Floating-point operations of one view of one clip in units of 10^9, without computing one of them.
+
+    A multiply-add counts as two. The network may lie on the meta device: weights and clip are stood in for by tensors
+    that have a shape and no memory.
+
+    Args:
+        network: Any architecture whose layers PyTorch can follow by shape.
+    """
+    side, was_training = int(network.input_side), network.training
+    network.eval()
+    try:
+        with FakeTensorMode(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            held = (*network.named_parameters(), *network.named_buffers())
+            state = {name: torch.empty(value.shape, dtype=value.dtype, device="cpu") for name, value in held}
+            clip = torch.empty(1, len(network.frame_offsets), side, side, 3, dtype=torch.uint8, device="cpu")
+            functional_call(network, state, (clip,))
+    finally:
+        network.train(was_training)
+    return float(counter.get_total_flops()) / 1e9
+
+
+def gflop_per_clip(network: VideoClassifier) -> float:
+    """The same, by shapes where PyTorch can follow them, else by running the network on one clip."""
+    try:
+        return gflop_by_shapes(network)
+    except Exception:  # a layer that leaves PyTorch, for NumPy say, has no shape to follow
+        network.eval()
+        return gflop_computed(network)
+
+
+def clips_per_second(network: VideoClassifier, *, clips: int = 8, seconds: float = 1.0) -> float:
+    """Clips a second of the network alone, without gradients, on the device that holds it.
+
+    Args:
+        network: The network.
+        clips: Clips a batch.
+        seconds: Least time to measure, after one batch that is not counted.
+    """
+    side, device = int(network.input_side), network.device
+    batch = torch.zeros(clips, len(network.frame_offsets), side, side, 3, dtype=torch.uint8, device=device)
+    network.eval()
+    done = 0
+    with torch.no_grad():
+        network(batch)
+        _wait(device)
+        start = time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds or not done:
+            network(batch)
+            _wait(device)
+            done += clips
+    return done / elapsed if elapsed > 0 else float("inf")
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,76 @@
+"""A recurrent network over single-frame features: time is joined by a cell that reads one frame after another.
+
+The trunk is the paper's single-frame network up to its first fully connected layer; as in Donahue et al. (2015), each
+moment is scored and the scores are averaged.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.errors import UserError
+from benchmark.models.layers import INPUT_SIDE, Resolution, Streams, initialise, scaled
+from benchmark.models.video_classifier import Recipe, VideoClassifier
+
+Cell = Literal["lstm", "gru"]
+
+
+class Recurrent(VideoClassifier):
+    """Reads eight frames of a clip in their order.
+
+    Args:
+        num_classes: K.
+        cell: What carries memory from frame to frame.
+        resolution: What the network sees of the frame.
+        width: Fraction of the paper's channel counts, of the 4096 features of a frame and of the cell's 512 units.
+        dropout: Chance of dropping a feature in front of the cell and behind it.
+        pixel_scale: What pixels are divided by after 117 is subtracted.
+        recipe: How it is trained.
+
+    Raises:
+        UserError: If the cell is unknown or dropout is not from 0 to below 1.
+    """
+
+    frame_offsets = tuple(range(1, 16, 2))
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        cell: Cell = "lstm",
+        resolution: Resolution = "full",
+        width: float = 1.0,
+        dropout: float = 0.5,
+        pixel_scale: float = 58.0,
+        recipe: Recipe = Recipe(),
+    ) -> None:
+        super().__init__(num_classes, recipe)
+        cells: dict[Cell, type[nn.LSTM | nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+        if cell not in cells:
+            raise UserError(f"model.cell is {cell!r}; allowed are {', '.join(cells)}")
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout is {dropout}; it is a chance from 0 to below 1")
+        self.cell, self.resolution, self.width, self.pixel_scale = cell, resolution, width, pixel_scale
+        self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale)
+        features, units = scaled(4096, width), scaled(512, width)
+        self.frame_features = nn.Linear(self.streams.features, features)
+        self.recurrent = cells[cell](features, units, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(units, num_classes)
+        self.input_side = INPUT_SIDE[resolution]
+        initialise([self.streams, self.frame_features, self.classifier])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 8, S, S, 3) uint8 RGB to logits (B, K)."""
+        features = self.dropout(F.relu(self.frame_features(self.streams(clips))))
+        # Eight steps of half precision would add up their rounding; the cell is a small part of the work.
+        with torch.autocast(clips.device.type, enabled=False):
+            states, _ = self.recurrent(features.to(self.classifier.weight.dtype))
+        logits: Tensor = self.classifier(self.dropout(states)).mean(1)
+        return logits
+
+    def architecture(self) -> dict[str, Any]:
+        """What a checkpoint must share with the configured model."""
+        return {**super().architecture(), "cell": self.cell}

@@ -1,0 +1,247 @@
+"""Classes and verbs that other packages add, found by their entry points, and classes that the user names by path.
+
+A package names its module in the entry-point group `clipbench.plugins`. Importing it is all it takes: every class of it
+that derives from one of `KINDS` is then known on the command line by its short name, as the built-in ones are. A module
+with a `SUMMARY` and a `main(argv)` becomes a verb under the entry point's name.
+"""
+
+import dataclasses
+import functools
+import gc
+import importlib
+import importlib.metadata
+import inspect
+import itertools
+import os
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import torchmetrics
+import yaml
+from lightning import Callback
+
+import benchmark
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.errors import UserError
+from benchmark.models.video_classifier import VideoClassifier
+
+GROUP = "clipbench.plugins"
+KINDS: dict[str, type[Any]] = {
+    "model": VideoClassifier,
+    "data": VideoDataModule,
+    "metric": torchmetrics.Metric,
+    "callback": Callback,
+}
+BUILT_IN = f"clipbench {benchmark.__version__}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """An entry point, loaded or broken.
+
+    Args:
+        name: The entry point's.
+        module: Dotted name of the module it names.
+        origin: Package and version that declares it.
+        loaded: What it names, or None if that cannot be imported.
+        error: Why not, in one line.
+    """
+
+    name: str
+    module: str
+    origin: str
+    loaded: Any = None
+    error: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Offered:
+    """A class that the command line knows by its short name.
+
+    Args:
+        kind: Key of `KINDS`.
+        cls: The class.
+        origin: Package and version it comes from.
+    """
+
+    kind: str
+    cls: type[Any]
+    origin: str
+
+
+@functools.cache
+def load_plugins() -> tuple[Plugin, ...]:
+    """Import every plugin, once a process; one that cannot be imported is named on stderr, and the others go on."""
+    found = []
+    # A package may stand on the path twice, as its working tree and as what was installed of it.
+    declared = {
+        (_origin(entry), entry.name, entry.value): entry for entry in importlib.metadata.entry_points(group=GROUP)
+    }
+    for (origin, name, _), entry in sorted(declared.items()):
+        try:
+            found.append(Plugin(name, entry.module, origin, entry.load()))
+        except (Exception, SystemExit) as error:
+            plugin = Plugin(name, entry.module, origin, error=one_line(error))
+        else:
+            continue
+        found.append(plugin)
+        gc.collect()  # the classes that a broken module made before it broke
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            print(f"clipbench: plugin {name} of {origin} is left out: {plugin.error}", file=sys.stderr)
+    return tuple(found)
+
+
+def _origin(entry: importlib.metadata.EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
+
+
+def offered(plugins: Sequence[Plugin]) -> list[Offered]:
+    """The built-in classes and those of the plugins.
+
+    Raises:
+        UserError: If two have one name.
+    """
+    origins = {"benchmark": BUILT_IN, **{p.module.partition(".")[0]: p.origin for p in plugins if p.error is None}}
+    found = [
+        Offered(kind, cls, origins[top])
+        for kind, base in KINDS.items()
+        for cls in subclasses(base)
+        if (top := cls.__module__.partition(".")[0]) in origins
+    ]
+    # Lightning's callbacks have short names too, though they are not listed.
+    held: dict[tuple[str, str], str] = {
+        ("callback", cls.__name__): "lightning"
+        for cls in subclasses(Callback)
+        if cls.__module__.startswith("lightning.")
+    }
+    for entry in sorted(found, key=lambda entry: entry.origin != BUILT_IN):
+        name = (entry.kind, entry.cls.__name__)
+        place = f"{entry.cls.__module__} of {entry.origin}"
+        if name in held:
+            raise UserError(
+                f"two classes are called {entry.cls.__name__}: in {held[name]} and in {place}; "
+                "rename one of them, or uninstall the package that adds it"
+            )
+        held[name] = place
+    return found
+
+
+def verbs(plugins: Sequence[Plugin], taken: Collection[str]) -> dict[str, ModuleType]:
+    """Verbs that plugins add.
+
+    Args:
+        plugins: The plugins.
+        taken: The suite's own verbs.
+
+    Raises:
+        UserError: If a verb is added that is there already.
+    """
+    held = dict.fromkeys(taken, BUILT_IN)
+    found: dict[str, ModuleType] = {}
+    for plugin in plugins:
+        if not (isinstance(plugin.loaded, ModuleType) and hasattr(plugin.loaded, "SUMMARY")):
+            continue
+        if plugin.name in held:
+            raise UserError(
+                f"two verbs are called {plugin.name}: of {held[plugin.name]} and of {plugin.origin}; "
+                "rename one of the entry points, or uninstall the package that adds it"
+            )
+        held[plugin.name] = plugin.origin
+        found[plugin.name] = plugin.loaded
+    return found
+
+
+def subclasses(base: type[Any]) -> list[type[Any]]:
+    """Public classes below a class that can be instantiated, once each, by name."""
+    found: set[type[Any]] = set()
+    below = [base]
+    while below:
+        below = [cls for parent in below for cls in parent.__subclasses__() if cls not in found]
+        found.update(below)
+    usable = [cls for cls in found if not cls.__name__.startswith("_") and not _is_abstract(cls)]
+    return sorted(usable, key=lambda cls: (cls.__name__, cls.__module__))
+
+
+def _is_abstract(cls: type[Any]) -> bool:
+    # Lightning's classes have an ordinary metaclass, for which `inspect.isabstract` never holds.
+    return any(getattr(inspect.getattr_static(cls, name, None), "__isabstractmethod__", False) for name in dir(cls))
+
+
+def load_class(class_path: str, base: type[Any]) -> Any:
+    """The class of a short name or of a path such as `my_file.MyModel`.
+
+    Raises:
+        UserError: If it cannot be imported, is not there, or does not derive from `base`.
+    """
+    module_name, _, name = class_path.rpartition(".")
+    if not module_name:
+        known = {cls.__name__: cls for cls in subclasses(base)}
+        if name not in known:
+            raise UserError(
+                f"there is no {base.__name__} called {name!r}; there are {', '.join(known)}. A class of your own file "
+                "is named with the file: my_file.MyClass"
+            )
+        return known[name]
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
+        if missing:
+            where = f"no module {module_name} in {Path.cwd()} or among the installed packages"
+            raise UserError(f"{class_path}: there is {where}; name a file of the current folder without .py") from None
+        raise UserError(f"{class_path}: {module_name} cannot be imported: {one_line(error)}") from None
+    found = getattr(module, name, None)
+    here = module.__file__ or module_name
+    if found is None:
+        names = [cls.__name__ for cls in subclasses(base) if cls.__module__ == module_name]
+        raise UserError(f"{class_path}: {here} has no {name}; it has {', '.join(names) or f'no {base.__name__}'}")
+    if not callable(found) or (isinstance(found, type) and not issubclass(found, base)):
+        raise UserError(
+            f"{class_path} is no {base.__name__}; derive it from {base.__module__}.{base.__name__}, in {here}"
+        )
+    return found
+
+
+def require_named_classes(argv: Sequence[str]) -> None:
+    """Import the classes that a command line and its configuration files name by path, for one clear message.
+
+    Raises:
+        UserError: If one cannot be used.
+    """
+    for part, base in (("model", VideoClassifier), ("data", VideoDataModule)):
+        for class_path in _class_paths(argv, part):
+            if "." in class_path and all(word.isidentifier() for word in class_path.split(".")):
+                load_class(class_path, base)
+
+
+def _class_paths(argv: Sequence[str], part: str) -> Iterator[str]:
+    words = [word for argument in argv for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
+    for option, value in itertools.pairwise(words):
+        if option == f"--{part}.class_path" or (option == f"--{part}" and not Path(value).is_file()):
+            yield value
+        elif option in {"--config", "-c", f"--{part}"}:
+            try:
+                held = yaml.safe_load(Path(value).read_text())
+            except (OSError, ValueError, yaml.YAMLError):
+                continue  # the parser says what is wrong with the file
+            block = held.get(part, {}) if option != f"--{part}" and isinstance(held, dict) else held
+            class_path = block.get("class_path") if isinstance(block, dict) else block
+            if isinstance(class_path, str):
+                yield class_path
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and text of an error, and the place outside of Python's own import machinery that raised it."""
+    text = " ".join(str(error).split())
+    frame: TracebackType | None = error.__traceback__
+    place = ""
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if "importlib" not in code.co_filename and code.co_filename != __file__:
+            place = f" ({code.co_filename}, line {frame.tb_lineno})"
+        frame = frame.tb_next
+    shown = f"{type(error).__name__}{f': {text}' if text else ''}{place}"
+    return "".join(sign if sign.isprintable() else "?" for sign in shown)

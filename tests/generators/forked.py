@@ -1,0 +1,61 @@
+"""Runs a command line in a copy of this process, so that classes it imports are not known to the tests behind it."""
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+from benchmark.cli import main
+from benchmark.plugins import load_plugins
+
+
+def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int, str, str]:
+    """Exit code, output and errors of `clipbench ARGUMENTS` in a folder.
+
+    Args:
+        folder: The current folder of the command.
+        arguments: Its words.
+        path: Folder of further packages.
+    """
+    out, err = folder / "stdout.txt", folder / "stderr.txt"
+    process = os.fork()
+    if process == 0:
+        code = 70
+        try:
+            torch.set_num_threads(1)  # a copy has none of the threads that would share the work
+            os.chdir(folder)
+            sys.path[:0] = [] if path is None else [str(path)]
+            importlib.invalidate_caches()
+            load_plugins.cache_clear()
+            with out.open("w") as o, err.open("w") as e, contextlib.redirect_stdout(o), contextlib.redirect_stderr(e):
+                try:
+                    code = main(list(arguments))
+                except SystemExit as stopped:
+                    code = int(stopped.code or 0)
+                except BaseException:
+                    traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
+
+
+def install(folder: Path, name: str, code: str, *, entry: str | None = None, version: str = "1.2") -> None:
+    """Leave a package of one module in a folder, as an installer would.
+
+    Args:
+        folder: Where packages lie.
+        name: Of package and module.
+        code: The module's.
+        entry: Name of the entry point; the module's by default.
+        version: Of the package.
+    """
+    (folder / f"{name}.py").write_text(code)
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[clipbench.plugins]\n{entry or name} = {name}\n")

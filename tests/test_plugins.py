@@ -1,0 +1,187 @@
+"""Classes and verbs of other packages, and classes of the user's own files, from end to end."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.data import VideoDataModule
+from benchmark.errors import UserError
+from benchmark.models import SingleFrame, VideoClassifier
+from benchmark.plugins import load_class, subclasses
+from tests.generators.forked import forked, install
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = str(ROOT / "conf/single_frame.yaml")
+SHOW = ("fit", "--config", CONF, "--print_config")
+MODEL = """
+from benchmark.models import SingleFrame
+class {name}(SingleFrame):
+    pass
+"""
+EVERYTHING = """
+import pathlib
+import lightning, torchmetrics
+from benchmark.data import SyntheticActions
+from benchmark.models import SingleFrame
+with pathlib.Path("imported.txt").open("a") as file:
+    file.write("once\\n")
+class AddedModel(SingleFrame):
+    pass
+class AddedData(SyntheticActions):
+    pass
+class AddedMetric(torchmetrics.SumMetric):
+    pass
+class AddedCallback(lightning.Callback):
+    def __init__(self, often: int = 3) -> None:
+        self.often = often
+"""
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of packages."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+def test_classes_of_a_plugin_have_short_names(tmp_path: Path, site: Path) -> None:
+    install(site, "everything", EVERYTHING)
+    names = ("--model", "AddedModel", "--data", "AddedData", "--trainer.callbacks", "AddedCallback")
+    code, out, err = forked(tmp_path, *SHOW, *names, path=site)
+    assert code == 0, err
+    config = yaml.safe_load(out)
+    assert config["model"]["class_path"] == "everything.AddedModel"
+    assert config["data"]["class_path"] == "everything.AddedData"
+    assert config["trainer"]["callbacks"] == {"class_path": "everything.AddedCallback", "init_args": {"often": 3}}
+    assert (tmp_path / "imported.txt").read_text() == "once\n"
+
+
+def test_the_verb_plugins_lists_what_is_there(tmp_path: Path, site: Path) -> None:
+    install(site, "everything", EVERYTHING)
+    install(site, "broken", "import no_such_module\n", version="0.3")
+    install(site, "shouting", 'SUMMARY = "shouts"\ndef main(argv):\n    print("AH")\n    return 3\n', entry="shout")
+    code, out, _ = forked(tmp_path, "plugins", "--costs", "false", path=site)
+    assert code == 1
+    lines = {" ".join(line.split()) for line in out.splitlines()}
+    assert {
+        *("AddedModel everything 1.2 1 170", "SlowFusion clipbench 0.1.0 10 170", "AddedData everything 1.2"),
+        *("AddedMetric everything 1.2", "AddedCallback everything 1.2", "shout shouting 1.2", "HitAtK clipbench 0.1.0"),
+    } <= lines
+    error = f"ModuleNotFoundError: No module named 'no_such_module' ({site}/broken.py, line 1)"
+    assert f"broken: broken of broken 0.3: {error}" in lines
+    assert not {"VideoClassifier", "LibraryNetwork", "SumMetric"} & {line.partition(" ")[0] for line in lines}
+    assert forked(tmp_path, "shout", path=site)[:2] == (3, "AH\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def f(:\n", "SyntaxError"),
+        ("raise SystemExit('stopped')\n", "SystemExit: stopped"),
+        ("raise ValueError('two\\nlines \\x1b[31m')\n", "ValueError: two lines ?[31m"),
+        # What it made before it broke must not stand in the way of the built-in class.
+        (MODEL.format(name="SingleFrame_").replace("SingleFrame_", "LateFusion") + "1 / 0\n", "ZeroDivisionError"),
+    ],
+    ids=["import", "syntax", "exit", "escapes", "late"],
+)
+def test_a_broken_plugin_is_named_and_the_rest_works(code: str, error: str, tmp_path: Path, site: Path) -> None:
+    install(site, "broken", code)
+    install(site, "sound", MODEL.format(name="AddedModel"))
+    status, out, err = forked(tmp_path, *SHOW, "--model", "AddedModel", path=site)
+    assert status == 0, err
+    assert "class_path: sound.AddedModel" in out
+    (line,) = [line for line in err.splitlines() if "broken" in line]
+    assert line.startswith(f"clipbench: plugin broken of broken 1.2 is left out: {error}")
+    if error == "ZeroDivisionError":
+        status, out, err = forked(tmp_path, *SHOW, "--model", "LateFusion", path=site)
+        assert "class_path: benchmark.models.LateFusion" in out, err
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        (["AddedModel", "AddedModel"], ["first of first 1.2", "second of second 1.2"]),
+        (["SlowFusion"], ["benchmark.models.slow_fusion of clipbench", "first of first 1.2"]),
+    ],
+    ids=["two plugins", "built-in"],
+)
+def test_two_classes_of_one_name_are_refused(names: list[str], places: list[str], tmp_path: Path, site: Path) -> None:
+    for package, name in zip(["first", "second"], names, strict=False):
+        install(site, package, MODEL.format(name=name))
+    code, _, err = forked(tmp_path, "protocol", path=site)
+    assert code == 2
+    assert f"two classes are called {names[0]}: in" in err
+    assert all(place in err for place in places)
+    assert "Traceback" not in err
+
+
+def test_a_callback_named_like_one_of_lightning_is_refused(tmp_path: Path, site: Path) -> None:
+    install(site, "first", "import lightning\nclass EarlyStopping(lightning.Callback):\n    pass\n")
+    code, _, err = forked(tmp_path, "protocol", path=site)
+    assert code == 2
+    assert "two classes are called EarlyStopping: in lightning and in first of first 1.2" in err
+
+
+@pytest.mark.parametrize("verb", ["fit", "compare"])
+def test_a_verb_that_is_there_is_refused(verb: str, tmp_path: Path, site: Path) -> None:
+    install(site, "other", 'SUMMARY = "x"\ndef main(argv):\n    return 0\n', entry=verb)
+    code, _, err = forked(tmp_path, "--help", path=site)
+    assert code == 2
+    assert f"two verbs are called {verb}: of clipbench 0.1.0 and of other 1.2" in err
+
+
+FILES = {
+    "sound.py": MODEL.format(name="Mine"),
+    "broken.py": "import no_such_module\n",
+    "crooked.py": "class Mine(:\n",
+    "other.py": "class Mine:\n    pass\nnumber = 3\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("class_path", "message"),
+    [
+        ("sound.Mine", ""),
+        (
+            "broken.Mine",
+            "broken.Mine: broken cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        ("crooked.Mine", "crooked.Mine: crooked cannot be imported: SyntaxError"),
+        ("absent.Mine", "absent.Mine: there is no module absent in"),
+        ("sound.Yours", "has no Yours; it has Mine"),
+        ("other.Mine", "other.Mine is no VideoClassifier; derive it from benchmark.models.video_classifier"),
+        ("other.number", "other.number is no VideoClassifier"),
+    ],
+)
+@pytest.mark.parametrize("way", ["option", "file"])
+def test_a_loose_file(class_path: str, message: str, way: str, tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    words = [*SHOW, "--model", class_path]
+    if way == "file":
+        config = yaml.safe_load(Path(CONF).read_text())
+        config["model"]["class_path"] = class_path
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+        words = ["fit", "--config", "mine.yaml", "--print_config"]
+    code, out, err = forked(tmp_path, *words)
+    assert "Traceback" not in err
+    if message:
+        assert code == 2
+        assert message in err
+        assert len(err.splitlines()) == 1
+    else:
+        assert code == 0, err
+        assert "class_path: sound.Mine" in out
+
+
+def test_a_class_by_its_short_name() -> None:
+    assert load_class("SingleFrame", VideoClassifier) is SingleFrame
+    with pytest.raises(UserError, match=r"there is no VideoClassifier called 'Singel'; there are .*SingleFrame"):
+        load_class("Singel", VideoClassifier)
+    assert VideoDataModule not in subclasses(VideoDataModule)
