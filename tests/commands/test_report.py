@@ -11,7 +11,13 @@ from benchmark.commands.report import main
 from benchmark.errors import UserError
 from benchmark.results.entries import add_entry
 from tests.generators.ledgers import make_ledger, write_run
-from tests.generators.wandb_stub import WandbStub, login, no_login, serving
+from tests.generators.wandb_stub import (  # noqa: F401  (forget_login is a fixture)
+    WandbStub,
+    forget_login,
+    login,
+    no_login,
+    serving,
+)
 
 CLAIMS = {
     "dataset": "Sports-1M",

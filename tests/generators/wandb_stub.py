@@ -117,3 +117,10 @@ def serving(stub: WandbStub) -> Iterator[WandbStub]:
         stub.shutdown()
         stub.server_close()
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def forget_login() -> Iterator[None]:
+    """Let no later test find the login of a test; wandb keeps it for the whole process. Import it to use it."""
+    yield
+    wandb.teardown()

@@ -25,7 +25,14 @@ from benchmark.results.wandb_names import board_key
 from benchmark.results.wandb_report import check_names, connect, publish, specification
 from tests.generators.ledgers import make_ledger, make_record
 from tests.generators.report_boards import HARMFUL, harmful_boards, sample_boards
-from tests.generators.wandb_stub import INTERNAL_ID, WandbStub, login, no_login, serving
+from tests.generators.wandb_stub import (  # noqa: F401  (forget_login is a fixture)
+    INTERNAL_ID,
+    WandbStub,
+    forget_login,
+    login,
+    no_login,
+    serving,
+)
 
 
 class Elements(HTMLParser):
