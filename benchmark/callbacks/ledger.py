@@ -1,4 +1,4 @@
-"""Writes the ledger of a test while it runs, so that a killed one goes on where it stopped; then the record.
+"""Writes the ledger of a test while it runs, so that a killed one goes on where it stopped.
 
 Each process appends its videos to a file of its own under `unfinished/`; the first process joins them in the end.
 Letters: B clips, K classes.

@@ -174,10 +174,14 @@ def model_facts(network: Any, config: dict[str, Any]) -> Model:
 
 def gflop_per_clip(network: Any) -> float:
     """Floating-point operations of one view of one clip in units of 10^9; a multiply-add counts as two."""
-    side, offsets = int(network.input_side), network.frame_offsets
+    side, offsets, was_training = int(network.input_side), network.frame_offsets, network.training
     frames = torch.zeros(1, len(offsets), side, side, 3, dtype=torch.uint8, device=network.device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(frames)
+    network.eval()  # in training mode the empty clip would enter the statistics of batch normalisation
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(frames)
+    finally:
+        network.train(was_training)
     return float(counter.get_total_flops()) / 1e9
 
 

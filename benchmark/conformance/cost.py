@@ -43,7 +43,6 @@ def gflop_per_clip(network: VideoClassifier) -> float:
     try:
         return gflop_by_shapes(network)
     except Exception:  # a layer that leaves PyTorch, for NumPy say, has no shape to follow
-        network.eval()
         return gflop_computed(network)
 
 

@@ -260,7 +260,7 @@ class UCF101(VideoDataModule):
         lists: Folder of the official lists; None looks inside and beside `root`.
         fold: Official fold, 1 to 3.
         classes: Names of the classes to keep, or None for all 101.
-        validation_share: Fraction of each class's training source groups held out for validation; one of 18 suffices.
+        validation_share: Fraction of each class's training source groups held out for validation; 1/16 is one of 18.
         split_seed: Chooses which source groups those are; apart from `seed`.
         batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
         num_workers: Loader processes; 0 loads in the main process.
