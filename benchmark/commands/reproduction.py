@@ -86,7 +86,7 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
     """Model, data and precision of a record, and nothing else of a stranger's configuration.
 
     Raises:
-        UserError: If they are missing, or name a class from outside this package that is not trusted.
+        UserError: If they are missing, name a class from outside this package that is not trusted, or need videos.
     """
     settings: dict[str, Any] = {"trainer": {"precision": record.precision}}
     for name in ("model", "data"):
@@ -101,9 +101,12 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
         settings[name] = {"class_path": path, "init_args": dict(part.get("init_args") or {})}
     if "weights" in settings["model"]["init_args"]:
         settings["model"]["init_args"]["weights"] = None  # the checkpoint holds them
+    options = settings["data"]["init_args"]
+    if data_root is None and options.get("root") is not None:
+        raise UserError(f"the record's videos lay in a folder {options['root']} elsewhere; pass yours as --data_root")
     for name, value in (("root", data_root), ("lists", lists)):
-        if value is not None:
-            settings["data"]["init_args"][name] = str(value)
+        if name in options or value is not None:
+            options[name] = None if value is None else str(value)
     return settings
 
 

@@ -161,9 +161,9 @@ def test_a_stranger_s_configuration_is_not_run(tested: Path, tmp_path: Path) -> 
     for part in ("model", "data"):
         config = {**record.config, part: {"class_path": "os.system", "init_args": {"command": "true"}}}
         with pytest.raises(UserError, match="code from outside this package"):
-            recorded_settings(record.model_copy(update={"config": config}), None, None, trust_code=False)
+            recorded_settings(record.model_copy(update={"config": config}), tmp_path, None, trust_code=False)
         with pytest.raises(UserError, match=f"names no {part}"):
-            recorded_settings(record.model_copy(update={"config": {**record.config, part: "x"}}), None, None, False)
+            recorded_settings(record.model_copy(update={"config": {**record.config, part: "x"}}), tmp_path, None, False)
 
 
 def test_a_record_that_calls_seen_weights_clean_is_not_reproduced(
@@ -177,7 +177,10 @@ def test_a_record_that_calls_seen_weights_clean_is_not_reproduced(
     record.model_copy(update={"checkpoint": lie}).write(run / "record.json")
     assert main(["leaderboard", "add", str(run), "--root", str(root)]) == 0
     ((entry,), _, _) = check_entries(root)
-    assert main(["leaderboard", "reproduce", str(root / entry.entry_id), "--ckpt_path", checkpoint]) == 2
+    arguments = ["leaderboard", "reproduce", str(root / entry.entry_id), "--ckpt_path", checkpoint]
+    assert main(arguments) == 2
+    assert "pass yours as --data_root" in capsys.readouterr().err
+    assert main([*arguments, "--data_root", str(small_set)]) == 2
     assert "the record says that the weights are clean, and the checkpoint that they are contaminated" in (
         capsys.readouterr().err
     )
