@@ -18,6 +18,7 @@ from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClip
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
+from benchmark.data.preprocess import Augmentation
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, Protocol, View
 
@@ -74,6 +75,7 @@ class VideoDataModule(L.LightningDataModule):
         num_workers: Loader processes; 0 loads in the main process.
         clips_per_video: Clips of each video for each purpose.
         test_views: Views of each clip for testing and prediction (section 4: 4).
+        augmentation: How training clips vary.
         seed: Seed of order, choice of clips and augmentation in training.
         sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
         decoder: Backend that decodes.
@@ -87,6 +89,7 @@ class VideoDataModule(L.LightningDataModule):
         num_workers: int = 2,
         clips_per_video: ClipsPerVideo = ClipsPerVideo(),
         test_views: Sequence[View] = TEST_VIEWS,
+        augmentation: Augmentation = Augmentation(),
         seed: int = 0,
         sampler_seed: int = 2014,
         decoder: DecoderName = "pyav",
@@ -106,7 +109,7 @@ class VideoDataModule(L.LightningDataModule):
             )
         self.root = root
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.clips_per_video, self.decoder = clips_per_video, decoder
+        self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of test videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
         self._test_protocol = Protocol(
@@ -197,7 +200,7 @@ class VideoDataModule(L.LightningDataModule):
                 "lower trainer.devices or raise clips_per_video.train_epoch"
             )
         return ResumableLoader(
-            TrainingClips(self.index, reader, needs.input_side, self.seed),  # type: ignore[arg-type]  # collated
+            TrainingClips(self.index, reader, needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]
             batch_sampler=batches,
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
             **self._workers(),

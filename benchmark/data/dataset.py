@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from benchmark.clip import ClipBatch, Failure
 from benchmark.data.decode import DecodeError, DecoderName, open_video
 from benchmark.data.index import Video, VideoIndex
-from benchmark.data.preprocess import augment, square_rgb
+from benchmark.data.preprocess import Augmentation, augment, square_rgb
 from benchmark.data.sampling import clip_start, frame_numbers
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol, View
@@ -88,17 +88,26 @@ class ClipReader:
 
 
 class TrainingClips(Dataset[Sample | Failure]):
-    """One clip a sample, cropped and mirrored at random; keys are (epoch, row, clip).
+    """One clip a sample, varied at random; keys are (epoch, row, clip).
 
     Args:
         index: The videos.
         reader: How clips are read.
         side: Side of the random region in pixels: the model's input.
         seed: Seed of the augmentation, which is a function of (seed, epoch, row, clip).
+        augmentation: How clips vary.
     """
 
-    def __init__(self, index: VideoIndex, reader: ClipReader, side: int, seed: int) -> None:
+    def __init__(
+        self,
+        index: VideoIndex,
+        reader: ClipReader,
+        side: int,
+        seed: int,
+        augmentation: Augmentation = Augmentation(),
+    ) -> None:
         self.index, self.reader, self.side, self.seed = index, reader, side, seed
+        self.augmentation = augmentation
 
     def __getitem__(self, key: tuple[int, int, int]) -> Sample | Failure:
         epoch, row, clip = key
@@ -108,7 +117,8 @@ class TrainingClips(Dataset[Sample | Failure]):
         except DecodeError as error:
             return Failure(row, video.video_id, str(error))
         rng = np.random.default_rng([self.seed, 2, epoch, row, clip])
-        return dataclasses.replace(sample, frames=augment(sample.frames[0], self.side, rng)[None])
+        frames = augment(sample.frames[0], self.side, rng, self.augmentation)
+        return dataclasses.replace(sample, frames=frames[None])
 
 
 class VideoClips(Dataset[Sample | Failure]):

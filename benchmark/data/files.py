@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
-from benchmark.data.decode import DecoderName
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import Identity, VideoIndex
 from benchmark.errors import DatasetNotFoundError
-from benchmark.protocol import TEST_VIEWS, View
 
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".3gp", ".ogv"})
 
@@ -18,35 +17,16 @@ class VideoFiles(VideoDataModule):
     Args:
         videos: Files, or folders whose videos are taken with those of their subfolders.
         class_names: K names, in the order of the model's outputs.
-        batch_size: About that many clips a batch.
-        num_workers: Loader processes; 0 loads in the main process.
-        clips_per_video: Clips of each video; `test` counts.
-        test_views: Views of each clip.
-        sampler_seed: Seed of the clip positions.
-        decoder: Backend that decodes.
+        shared: What every data module takes, see `VideoDataModule`.
     """
 
     def __init__(
         self,
         videos: Sequence[Path],
         class_names: Sequence[str],
-        *,
-        batch_size: int = 32,
-        num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
-        test_views: Sequence[View] = TEST_VIEWS,
-        sampler_seed: int = 2014,
-        decoder: DecoderName = "pyav",
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            None,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            clips_per_video=clips_per_video,
-            test_views=test_views,
-            sampler_seed=sampler_seed,
-            decoder=decoder,
-        )
+        super().__init__(None, **shared)
         self.videos, self._class_names = tuple(videos), tuple(class_names)
 
     def read_index(self) -> VideoIndex:

@@ -4,18 +4,17 @@ import csv
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
-from benchmark.data.decode import DecoderName
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.files import SUFFIXES
 from benchmark.data.index import Identity, Split, VideoIndex
 from benchmark.errors import DatasetNotFoundError, UserError
-from benchmark.protocol import TEST_VIEWS, View
 
 log = logging.getLogger(__name__)
 
@@ -248,13 +247,7 @@ class VideoFolder(VideoDataModule):
             takes the class from the folder.
         name: Name of the dataset in results; None takes the folder's.
         split_seed: Chooses the split of videos that were given none; apart from `seed`.
-        batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
-        num_workers: Loader processes; 0 loads in the main process.
-        clips_per_video: Clips of each video for each purpose.
-        test_views: Views of each clip for testing and prediction (section 4: 4).
-        seed: Seed of order, choice of clips and augmentation in training.
-        sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
-        decoder: Backend that decodes.
+        shared: What every data module takes, see `VideoDataModule`.
     """
 
     def __init__(
@@ -264,24 +257,9 @@ class VideoFolder(VideoDataModule):
         annotations: Path | None = None,
         name: str | None = None,
         split_seed: int = 0,
-        batch_size: int = 32,
-        num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
-        test_views: Sequence[View] = TEST_VIEWS,
-        seed: int = 0,
-        sampler_seed: int = 2014,
-        decoder: DecoderName = "pyav",
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            root,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            clips_per_video=clips_per_video,
-            test_views=test_views,
-            seed=seed,
-            sampler_seed=sampler_seed,
-            decoder=decoder,
-        )
+        super().__init__(root, **shared)
         self.videos_root, self.annotations, self.dataset_name, self.split_seed = root, annotations, name, split_seed
 
     def read_index(self) -> VideoIndex:

@@ -5,9 +5,12 @@ the network (views, normalisation, fovea and context) happens later, on the devi
 """
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
+
+from benchmark.errors import UserError
 
 # Loader workers already use every core; threads inside OpenCV would only fight them.
 cv2.setNumThreads(0)
@@ -103,21 +106,88 @@ def _resize(image: np.ndarray, side: int, out: np.ndarray | None = None) -> np.n
     return cv2.resize(image, (side, side), dst=out, interpolation=method)
 
 
-def augment(frames: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A random square region, mirrored with probability 0.5, the same for all frames of a clip (section 3.3).
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How training clips vary, each the same for all frames of a clip; the defaults are the paper's (section 3.3).
+
+    A clip is always mirrored with probability 0.5.
 
     Args:
-        frames: (T, H, W, C) uint8.
-        side: Side of the region in pixels.
-        rng: Source of the three draws.
+        smallest_region: Side of the smallest random region as a fraction of the frame's, above 0. Regions of all areas
+            from it to the whole frame are resized to the model's input. None cuts regions of the input's size.
+        aspect_ratio: Largest ratio between width and height of a resized region, or between height and width; from 1.
+        colour: How far brightness, contrast and saturation may each be multiplied up or down, 0 to below 1.
+        grey: Share of the clips that lose their colours, 0 to 1.
+
+    Raises:
+        UserError: If a value is out of range.
+    """
+
+    smallest_region: float | None = None
+    aspect_ratio: float = 1.0
+    colour: float = 0.0
+    grey: float = 0.0
+
+    def __post_init__(self) -> None:
+        # Written so that NaN, which compares false with everything, is refused too.
+        if self.smallest_region is not None and not 0 < self.smallest_region <= 1:
+            raise UserError(
+                f"data.augmentation.smallest_region is {self.smallest_region}; "
+                "it must be above 0 and at most 1, or null"
+            )
+        if not (self.aspect_ratio >= 1 and 0 <= self.colour < 1 and 0 <= self.grey <= 1):
+            raise UserError(
+                f"data.augmentation has aspect_ratio {self.aspect_ratio}, colour {self.colour} and grey {self.grey}; "
+                "the first must be 1 or more, the second from 0 to below 1, the third from 0 to 1"
+            )
+
+
+def augment(
+    frames: np.ndarray, side: int, rng: np.random.Generator, augmentation: Augmentation = Augmentation()
+) -> np.ndarray:
+    """A random region, mirrored with probability 0.5 and recoloured, the same for all frames of a clip (section 3.3).
+
+    Args:
+        frames: (T, H, W, C) uint8 RGB.
+        side: Side of the result in pixels.
+        rng: Source of the draws.
+        augmentation: What varies, and how far.
 
     Returns:
         (T, side, side, C) uint8, contiguous.
     """
-    height, width = frames.shape[1:3]
-    top = int(rng.integers(height - side + 1))
-    left = int(rng.integers(width - side + 1))
-    region = frames[:, top : top + side, left : left + side]
-    if rng.random() < 0.5:
+    height, width = _region_size(frames.shape[1:3], side, rng, augmentation)
+    top = int(rng.integers(frames.shape[1] - height + 1))
+    left = int(rng.integers(frames.shape[2] - width + 1))
+    region = frames[:, top : top + height, left : left + width]
+    is_mirrored = rng.random() < 0.5
+    if (height, width) != (side, side):
+        region = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_LINEAR) for frame in region])
+    if is_mirrored:
         region = region[:, :, ::-1]
-    return np.ascontiguousarray(region)
+    region = np.ascontiguousarray(region)
+    if augmentation.colour or augmentation.grey:
+        matrix = _colour_matrix(rng, augmentation)
+        region = cv2.transform(region.reshape(-1, side, 3), matrix).reshape(region.shape)
+    return region
+
+
+def _region_size(
+    frame: tuple[int, int], side: int, rng: np.random.Generator, augmentation: Augmentation
+) -> tuple[int, int]:
+    """Height and width of the random region, drawn evenly over areas."""
+    if augmentation.smallest_region is None:
+        return side, side
+    share = math.sqrt(rng.uniform(augmentation.smallest_region**2, 1))
+    stretch = math.exp(rng.uniform(-1, 1) * math.log(augmentation.aspect_ratio))
+    height, width = round(frame[0] * share / stretch), round(frame[1] * share * stretch)
+    return min(max(height, 1), frame[0]), min(max(width, 1), frame[1])
+
+
+def _colour_matrix(rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray:
+    """(3, 4): brightness, then contrast about the paper's mean of 117, then saturation about the BT.601 luma."""
+    brightness, contrast, saturation = 1 + augmentation.colour * rng.uniform(-1, 1, 3)
+    if rng.random() < augmentation.grey:
+        saturation = 0.0
+    mixed = saturation * np.eye(3) + (1 - saturation) * np.array([0.299, 0.587, 0.114])
+    return np.hstack([contrast * brightness * mixed, np.full((3, 1), 117 * (1 - contrast))])

@@ -6,8 +6,9 @@ video's id, so that it is the same on every machine and whichever of the videos 
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +16,8 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
-from benchmark.data.decode import DecoderName
 from benchmark.data.index import SCHEMA, Identity, VideoIndex
 from benchmark.errors import DatasetNotFoundError, UserError
-from benchmark.protocol import TEST_VIEWS, View
 
 log = logging.getLogger(__name__)
 
@@ -287,13 +286,8 @@ class Sports1M(VideoDataModule):
         lists: Folder of the official lists and labels.txt; None means `root`.
         validation_share: Fraction of the training list held out for validation.
         split_seed: Chooses which videos those are; apart from `seed`.
-        batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
-        num_workers: Loader processes; 0 loads in the main process.
         clips_per_video: Clips of each video for each purpose (section 4: 100 for training).
-        test_views: Views of each clip for testing and prediction (section 4: 4).
-        seed: Seed of order, choice of clips and augmentation in training.
-        sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
-        decoder: Backend that decodes.
+        shared: What every data module takes, see `VideoDataModule`.
     """
 
     def __init__(
@@ -303,24 +297,10 @@ class Sports1M(VideoDataModule):
         lists: Path | None = None,
         validation_share: float = 1 / 8,
         split_seed: int = 0,
-        batch_size: int = 32,
-        num_workers: int = 2,
         clips_per_video: ClipsPerVideo = ClipsPerVideo(train=100),
-        test_views: Sequence[View] = TEST_VIEWS,
-        seed: int = 0,
-        sampler_seed: int = 2014,
-        decoder: DecoderName = "pyav",
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            root,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            clips_per_video=clips_per_video,
-            test_views=test_views,
-            seed=seed,
-            sampler_seed=sampler_seed,
-            decoder=decoder,
-        )
+        super().__init__(root, clips_per_video=clips_per_video, **shared)
         self.videos_root, self.lists = root, lists
         self.validation_share, self.split_seed = validation_share, split_seed
 

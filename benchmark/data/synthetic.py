@@ -6,14 +6,13 @@ each group of classes asks: `benchmark.data.synthetic_plan`.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
-from benchmark.data.decode import DecoderName
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import Identity, Split, VideoIndex, require_classes
 from benchmark.data.synthetic_files import NAME, VERSION, read_annotation, require_videos
 from benchmark.data.synthetic_plan import CLASSES, FOLDS, USUAL_SOURCE_GROUPS, validation_sources
 from benchmark.errors import UserError
-from benchmark.protocol import TEST_VIEWS, View
 
 
 def read_synthetic_index(
@@ -83,13 +82,7 @@ class SyntheticActions(VideoDataModule):
         classes: Names of the classes to keep, or None for all 16.
         source_groups: Source groups of each class, with two videos each; fewer make a smaller set of its own.
         generation_seed: Seed of the generated videos, apart from `seed`.
-        batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
-        num_workers: Loader processes; 0 loads in the main process.
-        clips_per_video: Clips of each video for each purpose.
-        test_views: Views of each clip for testing and prediction (section 4: 4).
-        seed: Seed of order, choice of clips and augmentation in training.
-        sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
-        decoder: Backend that decodes.
+        shared: What every data module takes, see `VideoDataModule`.
     """
 
     def __init__(
@@ -100,24 +93,9 @@ class SyntheticActions(VideoDataModule):
         classes: list[str] | None = None,
         source_groups: int = USUAL_SOURCE_GROUPS,
         generation_seed: int = 0,
-        batch_size: int = 32,
-        num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
-        test_views: Sequence[View] = TEST_VIEWS,
-        seed: int = 0,
-        sampler_seed: int = 2014,
-        decoder: DecoderName = "pyav",
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            root,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            clips_per_video=clips_per_video,
-            test_views=test_views,
-            seed=seed,
-            sampler_seed=sampler_seed,
-            decoder=decoder,
-        )
+        super().__init__(root, **shared)
         self.fold, self.classes = fold, classes
         self.source_groups, self.generation_seed = source_groups, generation_seed
 

@@ -6,12 +6,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
-from benchmark.data.decode import DecoderName
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import Identity, Split, VideoIndex, require_classes
 from benchmark.errors import DatasetNotFoundError, UserError
-from benchmark.protocol import TEST_VIEWS, View
 
 FOLDS = (1, 2, 3)
 LISTS_FOLDER = "ucfTrainTestlist"
@@ -262,13 +261,7 @@ class UCF101(VideoDataModule):
         classes: Names of the classes to keep, or None for all 101.
         validation_share: Fraction of each class's training source groups held out for validation; 1/16 is one of 18.
         split_seed: Chooses which source groups those are; apart from `seed`.
-        batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
-        num_workers: Loader processes; 0 loads in the main process.
-        clips_per_video: Clips of each video for each purpose (section 4: 50 for training).
-        test_views: Views of each clip for testing and prediction (section 4: 4).
-        seed: Seed of order, choice of clips and augmentation in training.
-        sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
-        decoder: Backend that decodes.
+        shared: What every data module takes, see `VideoDataModule`.
     """
 
     def __init__(
@@ -280,24 +273,9 @@ class UCF101(VideoDataModule):
         classes: list[str] | None = None,
         validation_share: float = 1 / 16,
         split_seed: int = 0,
-        batch_size: int = 32,
-        num_workers: int = 2,
-        clips_per_video: ClipsPerVideo = ClipsPerVideo(),
-        test_views: Sequence[View] = TEST_VIEWS,
-        seed: int = 0,
-        sampler_seed: int = 2014,
-        decoder: DecoderName = "pyav",
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            root,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            clips_per_video=clips_per_video,
-            test_views=test_views,
-            seed=seed,
-            sampler_seed=sampler_seed,
-            decoder=decoder,
-        )
+        super().__init__(root, **shared)
         self.videos_root, self.lists, self.fold, self.classes = root, lists, fold, classes
         self.validation_share, self.split_seed = validation_share, split_seed
 

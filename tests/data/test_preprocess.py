@@ -9,7 +9,8 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from benchmark.data.decode import open_video
-from benchmark.data.preprocess import Picture, augment, square_rgb
+from benchmark.data.preprocess import Augmentation, Picture, augment, square_rgb
+from benchmark.errors import UserError
 from tests.generators.encoded import encode
 
 ORIGINALS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ucf101" / "originals"
@@ -185,3 +186,65 @@ def test_a_region_of_the_whole_frame_is_the_frame_or_its_mirror_image() -> None:
     for seed in range(4):
         region = augment(frames, 8, np.random.default_rng(seed))
         assert (region == frames).all() or (region == frames[:, :, ::-1]).all()
+
+
+def test_a_resized_region_shows_the_places_that_were_drawn() -> None:
+    # Red and green say where a pixel lay, so the corners of what comes out say which region was taken.
+    rows, columns = np.mgrid[:200, :200].astype(np.uint8)
+    frames = np.stack([np.stack([rows, columns, np.full_like(rows, t)], -1) for t in range(3)])
+    sizes, mirrored = [], 0
+    for seed in range(400):
+        region = augment(frames, 100, np.random.default_rng(seed), Augmentation(smallest_region=0.5, aspect_ratio=1.3))
+        assert region.shape == (3, 100, 100, 3)
+        np.testing.assert_array_equal(region[..., 2], np.arange(3)[:, None, None] * np.ones((1, 100, 100)))
+        np.testing.assert_array_equal(region[0, ..., :2], region[2, ..., :2])  # the same for all frames
+        spans = region[0].astype(int)
+        height, width = spans[-1, 0, 0] - spans[0, 0, 0], spans[0, -1, 1] - spans[0, 0, 1]
+        mirrored += width < 0
+        sizes.append((abs(height) / 0.99 / 200, abs(width) / 0.99 / 200))
+    height_share, width_share = np.array(sizes).T
+    ratio = np.log(width_share / height_share)
+    area = height_share * width_share
+    assert 0.24 < area.min() < 0.28
+    assert 0.8 < area.max() <= 1.02
+    assert np.quantile(area, [0.25, 0.5, 0.75]) == pytest.approx([0.4375, 0.625, 0.8125], abs=0.06)  # even over areas
+    assert ratio.min() < -0.35
+    assert ratio.max() > 0.35
+    assert np.abs(ratio).max() < 2 * np.log(1.3) + 0.02
+    assert 150 < mirrored < 250
+
+
+def test_colours_change_as_brightness_contrast_and_saturation_say() -> None:
+    frames = np.random.default_rng(0).integers(90, 140, (2, 12, 12, 3), np.uint8)
+    strong = Augmentation(colour=0.4, grey=0.5)
+    greys = 0
+    for seed in range(60):
+        plain = augment(frames, 10, np.random.default_rng(seed))
+        shown = augment(frames, 10, np.random.default_rng(seed), strong).astype(float)
+        rng = np.random.default_rng(seed)
+        rng.integers(3), rng.integers(3), rng.random()  # the region and the flip
+        brightness, contrast, saturation = (1 + 0.4 * rng.uniform(-1, 1) for _ in range(3))
+        is_grey = rng.random() < 0.5
+        greys += is_grey
+        for pixel, got in zip(plain.reshape(-1, 3)[::37], shown.reshape(-1, 3)[::37], strict=True):
+            value = (pixel * brightness - 117) * contrast + 117
+            luma = 0.299 * value[0] + 0.587 * value[1] + 0.114 * value[2]
+            expected = luma + (0.0 if is_grey else saturation) * (value - luma)
+            np.testing.assert_allclose(got, expected.clip(0, 255), atol=0.6)  # OpenCV counts in 1/1024
+    assert 15 < greys < 45
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smallest_region": 0.0}, "smallest_region is 0.0"),
+        ({"smallest_region": 1.1}, "smallest_region is 1.1"),
+        ({"aspect_ratio": 0.9}, "aspect_ratio 0.9"),
+        ({"colour": 1.0}, "colour 1.0"),
+        ({"colour": float("nan")}, "colour nan"),
+        ({"grey": 1.5}, "grey 1.5"),
+    ],
+)
+def test_refused_augmentations(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Augmentation(**options)

@@ -154,7 +154,7 @@ def test_largest_seed_is_taken(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_learning_rate_rises_and_then_stays(tmp_path: Path) -> None:
-    tested = build(recipe=Recipe(learning_rate=0.01, warmup_steps=3))
+    tested = build(recipe=Recipe(learning_rate=0.01, warmup_steps=3, cooldown=0))
     watch = Watch()
     data = Batches([training_batch(tested, 2)] * 6)
     trainer(tmp_path, watch, max_epochs=1).fit(tested, datamodule=data)
@@ -162,14 +162,30 @@ def test_learning_rate_rises_and_then_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_learning_rate_falls_where_validation_stops_improving(tmp_path: Path) -> None:
-    tested = build(recipe=Recipe(learning_rate=0.01, warmup_steps=0, plateau_patience=1, plateau_factor=0.5))
+def test_learning_rate_falls_to_nothing_at_the_end(tmp_path: Path) -> None:
+    tested = build(recipe=Recipe(learning_rate=0.01, warmup_steps=2, cooldown=0.4))
+    watch = Watch()
+    data = Batches([training_batch(tested, 2)] * 5)
+    trainer(tmp_path, watch, max_epochs=2).fit(tested, datamodule=data)
+    falling = [0.01, 0.01 * 3 / 4, 0.01 / 2, 0.01 / 4]  # the last four of ten steps; 0 would be an eleventh
+    assert watch.rates == pytest.approx([0.01 / 3, 0.02 / 3, *[0.01] * 4, *falling])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("cooldown", "expected"),
+    # The first validation is the best; after two that are no better the rate halves.
+    [(0.0, [1, 1, 1, 1 / 2, 1 / 2, 1 / 4]), (0.5, [1, 1, 1, 1 / 2, 1 / 2 * 2 / 3, 1 / 4 / 3])],
+)
+def test_learning_rate_falls_where_validation_stops_improving(
+    tmp_path: Path, cooldown: float, expected: list[float]
+) -> None:
+    tested = build(recipe=Recipe(warmup_steps=0, plateau_patience=1, plateau_factor=0.5, cooldown=cooldown))
     watch = Watch()
     every_class_is_true = clip_batch(random_clips(2, 1, 200), torch.ones(2, K))
     data = Batches([training_batch(tested, 2)], [every_class_is_true])
     trainer(tmp_path, watch, max_epochs=6).fit(tested, datamodule=data)
-    # The first validation is the best; after two that are no better the rate halves.
-    assert watch.rates == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
+    assert watch.rates == pytest.approx([0.01 * share for share in expected])
 
 
 @pytest.mark.parametrize(
@@ -197,7 +213,9 @@ def test_validation_scores_centre_views(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_optimiser_follows_the_recipe(tmp_path: Path) -> None:
-    tested = build(dropout=0.0, recipe=Recipe(learning_rate=0.05, momentum=0.8, weight_decay=0.01, warmup_steps=0))
+    tested = build(
+        dropout=0.0, recipe=Recipe(learning_rate=0.05, momentum=0.8, weight_decay=0.01, warmup_steps=0, cooldown=0)
+    )
     plain = build(dropout=0.0)
     batches = [training_batch(tested, 2, seed=n) for n in range(3)]
     trainer(tmp_path, max_epochs=1).fit(tested, datamodule=Batches(batches))
@@ -226,6 +244,8 @@ def test_optimiser_follows_the_recipe(tmp_path: Path) -> None:
         ({"weight_decay": -1.0}, "weight_decay -1.0"),
         ({"warmup_steps": -1}, "warmup_steps -1"),
         ({"plateau_patience": -1}, "plateau_patience -1"),
+        ({"cooldown": 1.1}, "cooldown is 1.1"),
+        ({"cooldown": math.nan}, "cooldown is nan"),
     ],
 )
 def test_refused_recipes(options: dict[str, Any], message: str) -> None:
