@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch
+from benchmark.data.cache import CacheMode, FrameCache, cache_folder, open_cache
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.index import Split, VideoIndex
@@ -79,6 +80,10 @@ class VideoDataModule(L.LightningDataModule):
         seed: Seed of order, choice of clips and augmentation in training.
         sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
         decoder: Backend that decodes.
+        cache: Where the decoded frames of training and validation are kept for later epochs: `memory` goes with the
+            run, `disk` is shared by all runs on these videos, `off` decodes anew. The same bytes either way.
+        cache_gb: Most that the frames kept may take, in units of 10^9 bytes; a frame of 200x200 takes 0.00012.
+        cache_dir: Folder of the disk cache; None is `frames` in the user's cache folder.
     """
 
     def __init__(
@@ -93,6 +98,9 @@ class VideoDataModule(L.LightningDataModule):
         seed: int = 0,
         sampler_seed: int = 2014,
         decoder: DecoderName = "pyav",
+        cache: CacheMode = "off",
+        cache_gb: float = 8.0,
+        cache_dir: Path | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -107,7 +115,10 @@ class VideoDataModule(L.LightningDataModule):
                 f"data.seed is {seed} and data.sampler_seed is {sampler_seed}; "
                 "both must be 0 or more, the first below 2**31"
             )
+        if not 0 < cache_gb < 1e6:
+            raise UserError(f"data.cache_gb is {cache_gb}; it must be above 0")
         self.root = root
+        self.cache, self.cache_gb, self.cache_dir = cache, cache_gb, cache_dir
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of test videos that a test which goes on has scored before.
@@ -184,7 +195,7 @@ class VideoDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Random clips, augmented, in an order of each epoch's own."""
         needs, trainer = self._needs(), self._trainer()
-        reader = ClipReader(self.test_protocol, needs.frame_offsets, self.decoder)
+        reader = ClipReader(self.test_protocol, needs.frame_offsets, self.decoder, self.frame_cache)
         batches = EpochBatches(
             self.index.rows("train"),
             self.batch_size,
@@ -208,7 +219,7 @@ class VideoDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[ClipBatch]:
         """All validation clips of each validation video; empty where nothing is held out."""
-        return self._video_loader("validation", self.validation_protocol)
+        return self._video_loader("validation", self.validation_protocol, self.frame_cache)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:
         """All clips of each test video, each in all views."""
@@ -218,7 +229,7 @@ class VideoDataModule(L.LightningDataModule):
         """All clips of each video to predict, or of the test videos where there are none, each in all views."""
         return self._video_loader("predict" if len(self.index.rows("predict")) else "test", self.test_protocol)
 
-    def _video_loader(self, split: Split, protocol: Protocol) -> DataLoader[ClipBatch]:
+    def _video_loader(self, split: Split, protocol: Protocol, cache: FrameCache | None = None) -> DataLoader[ClipBatch]:
         offsets, trainer = self._needs().frame_offsets, self._trainer()
         rows = self.index.rows(split)
         if split == "test" and self.scored_rows:
@@ -228,7 +239,7 @@ class VideoDataModule(L.LightningDataModule):
                 f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"
             )
         return DataLoader(
-            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder)),  # type: ignore[arg-type]  # collated
+            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
             batch_sampler=VideoBatches(
                 rows,
                 max(1, self.batch_size // protocol.clips_per_video),
@@ -238,6 +249,29 @@ class VideoDataModule(L.LightningDataModule):
             collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
             **self._workers(),
         )
+
+    @functools.cached_property
+    def frame_cache(self) -> FrameCache | None:
+        """Decoded frames of training and validation, shared by all processes of the run."""
+        return open_cache(
+            self.cache,
+            self.cache_dir or cache_folder() / "frames",
+            owner=str(Path(self._trainer().default_root_dir).absolute()),
+            videos=self.index.root,
+            decoder=self.decoder,
+            side=self.test_protocol.frame_side,
+            capacity_bytes=int(self.cache_gb * 1e9),
+        )
+
+    def teardown(self, stage: str) -> None:
+        """Say what the cache was good for; a cache in memory goes."""
+        held = self.__dict__.pop("frame_cache", None)
+        if held is None:
+            return
+        if self._trainer().is_global_zero:
+            print(held.summary(), flush=True)
+            if self.cache == "memory":
+                held.path.unlink(missing_ok=True)
 
     def _workers(self) -> dict[str, Any]:
         return {

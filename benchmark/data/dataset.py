@@ -3,7 +3,9 @@
 Letters: n clips of one video, B clips of a batch, T frames, H height, W width, C channels (RGB), K classes.
 """
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +14,9 @@ import torch
 from torch.utils.data import Dataset
 
 from benchmark.clip import ClipBatch, Failure
+from benchmark.data.cache import FrameCache, video_key
 from benchmark.data.decode import DecodeError, DecoderName, open_video
+from benchmark.data.decode import Video as OpenVideo
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.preprocess import Augmentation, augment, square_rgb
 from benchmark.data.sampling import clip_start, frame_numbers
@@ -49,6 +53,7 @@ class ClipReader:
         protocol: Clip length, frame size and sampler seed.
         frame_offsets: T frames read in each clip, counted from its first frame.
         decoder: Backend that decodes.
+        cache: Keeps decoded frames, or None.
 
     Raises:
         UserError: If an offset lies outside the clip.
@@ -57,6 +62,7 @@ class ClipReader:
     protocol: Protocol
     frame_offsets: tuple[int, ...]
     decoder: DecoderName = "pyav"
+    cache: FrameCache | None = None
 
     def __post_init__(self) -> None:
         if not self.frame_offsets or not all(0 <= t < self.protocol.clip_frames for t in self.frame_offsets):
@@ -66,25 +72,83 @@ class ClipReader:
             )
 
     def read(self, video: Video, clips: Sequence[int]) -> Sample:
-        """Clips of a video; a frame that several clips share is decoded once.
+        """Clips of a video; a frame that several clips share is decoded once. The frames must not be written to.
 
         Raises:
             DecodeError: If the file cannot be read.
         """
-        protocol, side = self.protocol, self.protocol.frame_side
-        with open_video(video.path, self.decoder) as opened:
+        protocol = self.protocol
+        with contextlib.ExitStack() as stack:
+            held = _SquareFrames(video, self, stack)
             starts = [
-                clip_start(protocol.sampler_seed, video.video_id, clip, opened.frames, protocol.clip_frames)
+                clip_start(protocol.sampler_seed, video.video_id, clip, held.length, protocol.clip_frames)
                 for clip in clips
             ]
-            numbers = np.array([frame_numbers(start, self.frame_offsets, opened.frames) for start in starts])
+            numbers = np.array([frame_numbers(start, self.frame_offsets, held.length) for start in starts])
             distinct, places = np.unique(numbers, return_inverse=True)
-            pictures = np.empty((len(distinct), side, side, 3), np.uint8)
-            for place, (_, picture) in enumerate(opened.read(distinct.tolist())):
-                pictures[place] = square_rgb(picture, side)
-            padded = opened.frames < protocol.clip_frames
-        frames = pictures[places.reshape(numbers.shape)]
-        return Sample(video.row, video.labels, frames, clips, starts, padded)
+            pictures = held.read(distinct)
+        # What is usual in training, one clip without a repeated frame, is there already.
+        is_one_clip = len(clips) == 1 and np.array_equal(distinct, numbers[0])
+        frames = pictures[None] if is_one_clip else pictures[places.reshape(numbers.shape)]
+        return Sample(video.row, video.labels, frames, clips, starts, held.length < protocol.clip_frames)
+
+
+class _SquareFrames:
+    """The square frames of one video, from the cache where they are kept; the file is opened only where needed.
+
+    Args:
+        video: The video.
+        reader: Says how it is decoded, and where frames are kept.
+        closing: Closes the file.
+    """
+
+    def __init__(self, video: Video, reader: ClipReader, closing: contextlib.ExitStack) -> None:
+        self.path, self.reader, self.closing = video.path, reader, closing
+
+    @functools.cached_property
+    def opened(self) -> OpenVideo:
+        """The file."""
+        return self.closing.enter_context(open_video(self.path, self.reader.decoder))
+
+    @functools.cached_property
+    def key(self) -> int:
+        """Name of the file's content in the cache."""
+        try:
+            return video_key(self.path)
+        except FileNotFoundError:
+            raise DecodeError("the file does not exist") from None
+        except OSError as error:
+            raise DecodeError(f"the file cannot be looked at: {error.strerror}") from None
+
+    @functools.cached_property
+    def length(self) -> int:
+        """Frames of the video."""
+        known = None if self.reader.cache is None else self.reader.cache.length(self.key)
+        return self.opened.frames if known is None else known
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        """(n, side, side, 3) uint8 of n ascending frame numbers; not to be written to."""
+        cache = self.reader.cache
+        if cache is None:
+            return self._decode(numbers)
+        slots = cache.find(self.key, numbers)
+        absent = slots < 0
+        if not absent.any():
+            return cache.read(slots)
+        decoded = self._decode(numbers[absent])
+        cache.add(self.key, self.length, numbers[absent], decoded)
+        if absent.all():
+            return decoded
+        pictures = np.empty((len(numbers), *decoded.shape[1:]), np.uint8)
+        pictures[absent], pictures[~absent] = decoded, cache.read(slots[~absent])
+        return pictures
+
+    def _decode(self, numbers: np.ndarray) -> np.ndarray:
+        side = self.reader.protocol.frame_side
+        pictures = np.empty((len(numbers), side, side, 3), np.uint8)
+        for place, (_, picture) in enumerate(self.opened.read(numbers.tolist())):
+            pictures[place] = square_rgb(picture, side)
+        return pictures
 
 
 class TrainingClips(Dataset[Sample | Failure]):

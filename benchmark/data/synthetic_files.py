@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmark.data.cache import cache_folder
 from benchmark.data.synthetic_plan import CLASSES, PlannedVideo, plan
 from benchmark.data.synthetic_scenes import FRAMES, HEIGHT, WIDTH, draw_frames
 from benchmark.errors import UserError
@@ -33,12 +33,6 @@ _QUANTISER = {"appearance": 2, "motion": 12, "detail": 1, "context": 2}
 
 _KEYFRAME_EVERY = {"appearance": 25, "motion": 1, "detail": 50, "context": 25}
 """Frames. Motion is all key frames: a frame predicted from others would show where they were, and so the direction."""
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this package: `$XDG_CACHE_HOME/clipbench` or `~/.cache/clipbench`."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "clipbench"
 
 
 def require_videos(root: Path | None, *, seed: int, source_groups: int) -> Path:

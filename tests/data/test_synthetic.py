@@ -14,7 +14,7 @@ import av
 import pytest
 
 from benchmark.data.synthetic import SyntheticActions, read_synthetic_index
-from benchmark.data.synthetic_files import cache_folder, generate, read_annotation
+from benchmark.data.synthetic_files import generate, read_annotation
 from benchmark.data.synthetic_plan import CLASSES, members, plan
 from benchmark.errors import UserError
 
@@ -202,16 +202,6 @@ def test_wrong_arguments_are_refused_before_anything_is_generated(tmp_path: Path
     root.write_text("a file")
     with pytest.raises(UserError, match=r"cannot be generated in .*nothing.*data\.root"):
         read_synthetic_index(root, source_groups=SMALL)
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "clipbench"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home/.cache/clipbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == tmp_path / "home/.cache/clipbench"
 
 
 def test_the_data_module_reads_its_fold(root: Path) -> None:

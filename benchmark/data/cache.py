@@ -1,0 +1,316 @@
+"""Decoded frames kept for later epochs, shared by overlapping clips, loader workers and processes.
+
+One sparse file, mapped into memory by everyone who reads the same videos:
+
+    counters | table: hash of (video, frame) -> slot | lengths: video -> frames | slot owners | slots, a frame each
+
+Nothing is ever moved or overwritten, so reading takes no lock: a slot is filled and signed by its owner before the
+one 64-bit word that points to it is written. Writers take turns. A process may be killed anywhere: what it leaves
+behind is at worst a slot that nobody finds. When the slots are used up, what is there stays, which for epochs that
+walk through all clips is better than replacing it.
+
+A video is known by path, size and time of change, so a changed file is another video. The file's name covers the size
+of the frames, its own layout and, on Linux, the boot of the machine: pages that a power failure kept from the disk are
+never read. Space is claimed before it is written to, so a full disk only ends the filling.
+"""
+
+import contextlib
+import hashlib
+import mmap
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
+
+CacheMode = Literal["off", "memory", "disk", False]  # YAML reads an unquoted `off` as false
+
+_LAYOUT = 1
+_PROCESSES = 1024  # that count hits and misses apart; later ones share the last line
+_MEMORY = Path("/dev/shm")  # where Linux keeps files in memory
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this package: `$XDG_CACHE_HOME/clipbench` or `~/.cache/clipbench`."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "clipbench"
+
+
+def video_key(path: Path) -> int:
+    """64-bit name of a video's content: its path, size and time of change.
+
+    Raises:
+        OSError: If the file cannot be looked at.
+    """
+    stat = path.stat()
+    text = f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") | 1  # 0 means empty
+
+
+class FrameCache:
+    """Frames of one size by (video, frame number).
+
+    Args:
+        path: The file, made where it is not there.
+        side: Height and width of a frame in pixels.
+        capacity_bytes: What all frames together may take; the table adds about one part in a thousand.
+
+    Raises:
+        UserError: If the file cannot be made, or not one frame fits.
+    """
+
+    def __init__(self, path: Path, side: int, capacity_bytes: int) -> None:
+        self.path, self.side, self.capacity_bytes = path, side, capacity_bytes
+        self._frame_bytes = side * side * 3
+        self.slots = capacity_bytes // self._frame_bytes
+        if self.slots < 1:
+            raise UserError(
+                f"data.cache_gb is {capacity_bytes / 1e9:g}, which holds no frame of {side}x{side}; raise it"
+            )
+        places = 1 << (2 * self.slots - 1).bit_length()
+        sizes = {
+            "counters": ((2 + 2 * _PROCESSES,), "<i8"),
+            "table": ((places,), "<u8"),
+            "lengths": ((places, 2), "<u8"),
+            "owners": ((self.slots, 2), "<u8"),
+            "frames": ((self.slots, side, side, 3), "u1"),
+        }
+        starts, end = {}, 0
+        for name, (shape, dtype) in sizes.items():
+            starts[name] = end
+            end += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 4096) * 4096
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_SH)  # held as long as anyone uses the file
+            os.ftruncate(self._file, end)
+            self._claim(0, starts["frames"])
+            mapped = mmap.mmap(self._file, end)
+        except OSError as error:
+            raise UserError(
+                f"data.cache cannot use {path}: {error.strerror or error}; change data.cache_dir"
+            ) from error
+        parts = {name: np.ndarray(shape, dtype, mapped, starts[name]) for name, (shape, dtype) in sizes.items()}
+        self._counters, self._table, self._lengths = parts["counters"], parts["table"], parts["lengths"]
+        self._owners, self._frames = parts["owners"], parts["frames"]
+        self._first_byte, self._mask = starts["frames"], np.uint64(places - 1)
+        self._process, self._line = 0, 0
+        self._before = self.hits_and_misses
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the same file."""
+        return type(self), (self.path, self.side, self.capacity_bytes)
+
+    def length(self, video: int) -> int | None:
+        """Frames of a video, if any of them is kept."""
+        for place in self._places(video):
+            key, frames = self._lengths[place].tolist()
+            if key == video and frames:
+                return int(frames)
+            if key == 0:
+                return None
+        return None
+
+    def find(self, video: int, numbers: np.ndarray) -> np.ndarray:
+        """Slots of frames, (n,) int64; -1 where a frame is not kept.
+
+        Args:
+            video: From `video_key`.
+            numbers: (n,) frame numbers.
+        """
+        slots = self._lookup(video, numbers)
+        found = int((slots >= 0).sum())
+        line = self._counting_line()
+        self._counters[2 + 2 * line] += found
+        self._counters[3 + 2 * line] += len(slots) - found
+        return slots
+
+    def read(self, slots: np.ndarray) -> np.ndarray:
+        """(n, side, side, 3) uint8 of n slots; not to be written to, as it may be the cache itself."""
+        if len(slots) == slots[-1] - slots[0] + 1 and (np.diff(slots) == 1).all():
+            kept = self._frames[slots[0] : slots[-1] + 1]
+            kept.flags.writeable = False
+            return kept
+        scattered: np.ndarray = self._frames[slots]
+        return scattered
+
+    def add(self, video: int, length: int, numbers: np.ndarray, pictures: np.ndarray) -> None:
+        """Keep frames, as many as there is room for.
+
+        Args:
+            video: From `video_key`.
+            length: Frames of the video.
+            numbers: (n,) frame numbers.
+            pictures: (n, side, side, 3) uint8.
+        """
+        with self._turn():
+            # Another process may have been quicker.
+            new = np.flatnonzero(self._lookup(video, numbers) < 0)
+            first = int(self._counters[0])
+            new = new[: self.slots - first]
+            if not len(new):
+                return
+            try:
+                self._claim(self._first_byte + first * self._frame_bytes, len(new) * self._frame_bytes)
+            except OSError:
+                return  # no room on the disk
+            self._counters[0] = first + len(new)
+            self._frames[first : first + len(new)] = pictures[new]
+            self._owners[first : first + len(new)] = np.stack(
+                [np.full(len(new), video, np.uint64), numbers[new].astype(np.uint64)], 1
+            )
+            hashes = self._hashes(video, numbers[new])
+            words = _word(hashes, np.arange(first, first + len(new), dtype=np.uint64))
+            for word, place in zip(words, hashes & self._mask, strict=True):
+                while self._table[place]:
+                    place = (place + np.uint64(1)) & self._mask
+                self._table[place] = word
+            for place in self._places(video):
+                if self._lengths[place, 0] in (0, video):
+                    self._lengths[place] = video, length
+                    break
+
+    def summary(self) -> str:
+        """One line: frames taken from the cache since this process opened it, and what it holds."""
+        hits, misses = (now - before for now, before in zip(self.hits_and_misses, self._before, strict=True))
+        share = f"{hits / (hits + misses):.1%}" if hits + misses else "none"
+        is_full = self.used_bytes + self._frame_bytes > self.capacity_bytes
+        return (
+            f"frame cache {self.path}: {share} of {hits + misses:,} frames came from it; it holds "
+            f"{self.used_bytes / 1e9:.2f} of {self.capacity_bytes / 1e9:.2f} GB"
+            + (" and is full; raise data.cache_gb to keep the others" if is_full else "")
+        )
+
+    @property
+    def used_bytes(self) -> int:
+        """What the kept frames take."""
+        return int(self._counters[0]) * self._frame_bytes
+
+    @property
+    def hits_and_misses(self) -> tuple[int, int]:
+        """Frames asked for that were kept, and that were not, by all processes since the file was made."""
+        hits, misses = self._counters[2:].reshape(-1, 2).sum(0).tolist()
+        return hits, misses
+
+    def _hashes(self, video: int, numbers: np.ndarray) -> np.ndarray:
+        """(n,) uint64, of which the low bits choose a place in the table and the high ones are kept in it."""
+        mixed = np.uint64(video) ^ (numbers.astype(np.uint64) + np.uint64(1)) * _GOLDEN
+        mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+        hashed: np.ndarray = mixed ^ (mixed >> np.uint64(29))
+        return hashed
+
+    def _lookup(self, video: int, numbers: np.ndarray) -> np.ndarray:
+        slots, hashes = np.full(len(numbers), -1, np.int64), self._hashes(video, numbers)
+        waiting, places = np.arange(len(numbers)), hashes & self._mask
+        while len(waiting):
+            words = self._table[places[waiting]]
+            slot = (words & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1
+            is_likely = (words != 0) & (words == _word(hashes[waiting], slot.astype(np.uint64)))
+            owners = self._owners[np.where(is_likely, slot, 0)]
+            is_found = is_likely & (owners[:, 0] == video) & (owners[:, 1] == numbers[waiting].astype(np.uint64))
+            slots[waiting[is_found]] = slot[is_found]
+            waiting = waiting[~is_found & (words != 0)]
+            places[waiting] = (places[waiting] + np.uint64(1)) & self._mask
+        return slots
+
+    def _places(self, video: int) -> Iterator[int]:
+        """Where a video's length may stand, in the order in which to look."""
+        places = len(self._lengths)
+        first = (video * int(_GOLDEN) >> 20) % places
+        yield from ((first + step) % places for step in range(places))
+
+    def _counting_line(self) -> int:
+        """This process's own line of counters."""
+        if self._process != os.getpid():
+            with self._turn():
+                self._line = min(int(self._counters[1]), _PROCESSES - 1)
+                self._counters[1] += 1
+            self._process = os.getpid()
+        return self._line
+
+    def _claim(self, start: int, count: int) -> None:
+        """Let the file system set bytes aside; writing where it has none left would kill the process."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file, start, count)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Alone among all processes, not among threads; the lock of a process that is killed is given up."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+def _word(hashed: np.ndarray, slot: np.ndarray) -> np.ndarray:
+    """Upper half of a hash and a slot, counted from 1, in one word that is written at once."""
+    word: np.ndarray = (hashed >> np.uint64(32) << np.uint64(32)) | (slot + np.uint64(1))
+    return word
+
+
+def open_cache(
+    mode: CacheMode, folder: Path, *, owner: str, videos: Path, decoder: str, side: int, capacity_bytes: int
+) -> FrameCache | None:
+    """The cache of a run, or None for `off`.
+
+    Args:
+        mode: `disk` is shared by all runs on these videos and outlives them, until the machine is started again;
+            `memory` is shared by the processes of one run and goes with it.
+        folder: Of `disk`.
+        owner: Names the run, the same in all of its processes.
+        videos: Folder of the videos.
+        decoder: Backend that decodes.
+        side: Height and width of a frame in pixels.
+        capacity_bytes: See `FrameCache`.
+
+    Raises:
+        UserError: If the machine has no memory file system, or the file cannot be used.
+    """
+    if not mode or mode == "off":
+        return None
+    if sys.platform == "win32":
+        raise UserError(f"data.cache is {mode}, which needs a POSIX system; use data.cache=off on this machine")
+    boot_file = Path("/proc/sys/kernel/random/boot_id")
+    boot = boot_file.read_text().strip() if boot_file.exists() else ""
+    machine = _digest(platform.node())
+    name = _digest(_LAYOUT, boot, videos.absolute(), decoder, side, capacity_bytes, owner if mode == "memory" else "")
+    if mode == "memory":
+        if not _MEMORY.is_dir():
+            raise UserError(f"data.cache is memory, which needs {_MEMORY}; use data.cache=disk on this machine")
+        folder = _MEMORY / f"clipbench-{os.getuid()}"
+    path = folder / f"frames-{machine}-{_digest(boot)}-{name}"
+    for other in folder.glob(f"frames-{machine}-*"):
+        # Of an earlier start of this machine; or in memory, of a run that was killed.
+        if other != path and (mode == "memory" or not other.name.startswith(f"frames-{machine}-{_digest(boot)}-")):
+            remove_unused(other)
+    return FrameCache(path, side, capacity_bytes)
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a cache that no process uses; says whether it did."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=6).hexdigest()
