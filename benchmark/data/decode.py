@@ -290,15 +290,28 @@ def require_decoder(decoder: DecoderName) -> None:
     Raises:
         UserError: With what is missing.
     """
-    if decoder == "pyav":
-        return
-    try:
-        import torchcodec.decoders  # noqa: F401
-    except (ImportError, RuntimeError, OSError) as error:
+    problem = _torchcodec_problem() if decoder == "torchcodec" else None
+    if problem is not None:
         raise UserError(
-            f"data.decoder is torchcodec, which cannot be loaded here ({_one_line(error)}); "
+            f"data.decoder is torchcodec, which cannot be loaded here ({problem}); "
             "run `pip install 'clipbench[torchcodec]'` and install FFmpeg, or use data.decoder=pyav"
-        ) from error
+        )
+
+
+@functools.cache
+def _torchcodec_problem() -> str | None:
+    """Why torchcodec cannot be used, or None."""
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, RuntimeError, OSError) as error:
+        return _one_line(error)
+    try:
+        VideoDecoder(b"no video")  # some releases look for FFmpeg's libraries only now
+    except (ImportError, OSError) as error:
+        return _one_line(error)
+    except (RuntimeError, ValueError) as error:
+        return _one_line(error) if "libtorchcodec" in str(error) else None
+    return None
 
 
 def _one_line(error: BaseException) -> str:
