@@ -290,28 +290,29 @@ def require_decoder(decoder: DecoderName) -> None:
     Raises:
         UserError: With what is missing.
     """
-    problem = _torchcodec_problem() if decoder == "torchcodec" else None
-    if problem is not None:
+    if decoder == "pyav":
+        return
+    try:
+        import torchcodec.decoders  # noqa: F401
+
+        _load_torchcodec()
+    except (ImportError, RuntimeError, OSError) as error:
         raise UserError(
-            f"data.decoder is torchcodec, which cannot be loaded here ({problem}); "
+            f"data.decoder is torchcodec, which cannot be loaded here ({_one_line(error)}); "
             "run `pip install 'clipbench[torchcodec]'` and install FFmpeg, or use data.decoder=pyav"
-        )
+        ) from error
 
 
 @functools.cache
-def _torchcodec_problem() -> str | None:
-    """Why torchcodec cannot be used, or None."""
+def _load_torchcodec() -> None:
+    """Make torchcodec look for FFmpeg's libraries, which some releases leave to the first decoder."""
+    from torchcodec.decoders import VideoDecoder
+
     try:
-        from torchcodec.decoders import VideoDecoder
-    except (ImportError, RuntimeError, OSError) as error:
-        return _one_line(error)
-    try:
-        VideoDecoder(b"no video")  # some releases look for FFmpeg's libraries only now
-    except (ImportError, OSError) as error:
-        return _one_line(error)
+        VideoDecoder(b"no video")
     except (RuntimeError, ValueError) as error:
-        return _one_line(error) if "libtorchcodec" in str(error) else None
-    return None
+        if "libtorchcodec" in str(error):
+            raise
 
 
 def _one_line(error: BaseException) -> str:
