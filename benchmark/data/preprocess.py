@@ -163,9 +163,9 @@ def augment(
     is_mirrored = rng.random() < 0.5
     if (height, width) != (side, side):
         region = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_LINEAR) for frame in region])
-    if is_mirrored:
-        region = region[:, :, ::-1]
     region = np.ascontiguousarray(region)
+    if is_mirrored:  # all frames at once, several times as fast as NumPy's reversed copy
+        region = cv2.flip(region.reshape(-1, side, 3), 1).reshape(region.shape)
     if augmentation.colour or augmentation.grey:
         matrix = _colour_matrix(rng, augmentation)
         region = cv2.transform(region.reshape(-1, side, 3), matrix).reshape(region.shape)
