@@ -259,9 +259,16 @@ def _word(hashed: np.ndarray, slot: np.ndarray) -> np.ndarray:
 
 
 def open_cache(
-    mode: CacheMode, folder: Path, *, owner: str, videos: Path, decoder: str, side: int, capacity_bytes: int
-) -> FrameCache | None:
-    """The cache of a run, or None for `off`.
+    mode: Literal["memory", "disk"],
+    folder: Path,
+    *,
+    owner: str,
+    videos: Path,
+    decoder: str,
+    side: int,
+    capacity_bytes: int,
+) -> FrameCache:
+    """The cache of a run.
 
     Args:
         mode: `disk` is shared by all runs on these videos and outlives them, until the machine is started again;
@@ -276,8 +283,6 @@ def open_cache(
     Raises:
         UserError: If the machine has no memory file system, or the file cannot be used.
     """
-    if not mode or mode == "off":
-        return None
     if sys.platform == "win32":
         raise UserError(f"data.cache is {mode}, which needs a POSIX system; use data.cache=off on this machine")
     boot_file = Path("/proc/sys/kernel/random/boot_id")

@@ -252,7 +252,9 @@ class VideoDataModule(L.LightningDataModule):
 
     @functools.cached_property
     def frame_cache(self) -> FrameCache | None:
-        """Decoded frames of training and validation, shared by all processes of the run."""
+        """Decoded frames of training and validation, shared by all processes of the run; None where none are kept."""
+        if not self.cache or self.cache == "off":
+            return None
         return open_cache(
             self.cache,
             self.cache_dir or cache_folder() / "frames",

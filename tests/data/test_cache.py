@@ -211,9 +211,7 @@ def test_processes_that_are_killed_at_any_moment_leave_nothing_wrong(tmp_path: P
 
 def opened(folder: Path, mode: Any = "disk", owner: str = "run", **changed: Any) -> FrameCache:
     settings: dict[str, Any] = {"videos": folder, "decoder": "pyav", "side": SIDE, "capacity_bytes": 10**5} | changed
-    held = open_cache(mode, folder / "cache", owner=owner, **settings)
-    assert held is not None
-    return held
+    return open_cache(mode, folder / "cache", owner=owner, **settings)
 
 
 def test_a_disk_cache_is_shared_by_runs_that_see_the_same_frames(tmp_path: Path) -> None:
