@@ -28,7 +28,7 @@ from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
 from benchmark.callbacks.record import RecordWriter, code_facts
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
-from benchmark.callbacks.transfer import REGIMES, Transfer, transfer_callbacks, transfer_facts
+from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
 from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
@@ -37,6 +37,7 @@ from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
 from benchmark.process import tune_process
 from benchmark.results.ledger import file_hash
+from benchmark.results.regimes import REGIMES
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.trainer import Trainer
 

@@ -7,7 +7,7 @@ import dataclasses
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import lightning as L
 from torch import Tensor, nn
@@ -16,16 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
 from benchmark.errors import UserError
-
-Regime = Literal["scratch", "top", "top3", "all"]
-
-REGIMES: dict[Regime, str] = {
-    "scratch": "trained from scratch",
-    "top": "top layer retrained",
-    "top3": "top 3 layers retrained",
-    "all": "all layers retrained",
-}
-"""Each regime in the paper's words (Table 3)."""
+from benchmark.results.regimes import REGIMES, Regime
 
 _KEY = "transfer"
 _TRAINED_GROUPS: dict[Regime, int | None] = {"scratch": None, "top": 1, "top3": 3, "all": None}
