@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -80,13 +81,12 @@ def require_fitting(experiment: Experiment) -> None:
     Raises:
         UserError: With what differs.
     """
-    if experiment.pretrained is None:
-        raise ValueError("no checkpoint to look at")
+    experiment.require_weights()
     model = _with_words(experiment.fit["model"], experiment.words)
     require_named_classes(["--model", str(model["class_path"])])
     network = Subject.of(model["class_path"], model.get("init_args") or {}).build()
     checkpoint = read_checkpoint(str(experiment.pretrained), "--pretrained")
-    load_lower_groups(network, [list(g) for g in network.layer_groups], checkpoint, experiment.pretrained)
+    load_lower_groups(network, [list(group) for group in network.layer_groups], checkpoint, experiment.pretrained)
 
 
 def _with_words(model: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
@@ -127,11 +127,15 @@ def show(experiment: Experiment) -> None:
             )
     folder = experiment.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("transfer.md", results.markdown()), ("transfer.csv", results.comma_separated())):
-        unfinished = folder / f"{name}.new"
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(folder / name)
-    write_plot(results, folder / "transfer.svg")
+    # Cells of a cluster may come here at the same time, so each writes its own and moves it into place.
+    scratch = folder / f"tables-{os.uname().nodename if hasattr(os, 'uname') else ''}-{os.getpid()}"
+    scratch.mkdir(exist_ok=True)
+    (scratch / "transfer.md").write_text(results.markdown(), "utf-8")
+    (scratch / "transfer.csv").write_text(results.comma_separated(), "utf-8")
+    write_plot(results, scratch / "transfer.svg")
+    for path in list(scratch.iterdir()):
+        path.replace(folder / path.name)
+    scratch.rmdir()
     print(f"\nwrote {', '.join(str(folder / f'transfer.{ending}') for ending in ('md', 'csv', 'svg'))}")
 
 

@@ -144,9 +144,6 @@ class Experiment:
             block = self.fit.get(part)
             if not (isinstance(block, dict) and isinstance(block.get("class_path"), str)):
                 raise UserError(f"--config {path} has no {part} with a class_path")
-        needing = [regime for regime in self.grid.regimes if regime != "scratch"]
-        if needing and pretrained is None:
-            raise UserError(f"the regimes {', '.join(needing)} begin with trained weights; name them as --pretrained")
         self.cells = [
             Cell(number, regime, fold, seed, folder / "cells" / f"{regime}-fold{fold}-seed{seed}")
             for number, (regime, fold, seed) in enumerate(
@@ -160,12 +157,23 @@ class Experiment:
             )
         ]
 
+    def require_weights(self) -> None:
+        """Refuse to begin without the weights that regimes begin with.
+
+        Raises:
+            UserError: If they are not named.
+        """
+        needing = [regime for regime in self.grid.regimes if regime != "scratch"]
+        if needing and self.pretrained is None:
+            raise UserError(f"the regimes {', '.join(needing)} begin with trained weights; name them as --pretrained")
+
     def claim(self) -> None:
         """Note what this folder is about; another grid must not go on in it.
 
         Raises:
-            UserError: If the folder is of another grid, with what differs.
+            UserError: If the folder is of another grid, with what differs, or pretrained weights are missing.
         """
+        self.require_weights()
         mine = {
             "grid": self.grid.model_dump(mode="json"),
             "fit": json.loads(json.dumps(self.fit, default=str)),

@@ -61,7 +61,6 @@ class Mean:
     Args:
         folds: Value of each fold that has one.
         of: Number of folds in the grid.
-        seeds: Smallest and largest number of seeds behind a fold's value.
     """
 
     folds: dict[int, float]
