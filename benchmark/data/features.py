@@ -6,7 +6,7 @@ Letters: N keys, B clips of a batch, F features, K classes.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ class StoredFeatures:
     values: Tensor
     draws: int
     first_layer: int
-    labels: dict[int, Sequence[int]]
+    labels: Mapping[int, Sequence[int]]
     failures: dict[int, Failure]
     validation: list[FeatureBatch]
 

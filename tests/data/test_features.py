@@ -1,12 +1,13 @@
 from collections import Counter
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark.clip import Failure
+from benchmark.clip import Failure, FeatureBatch
 from benchmark.data.dataset import ClipReader, Sample, TrainingClips
 from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
 from benchmark.data.loader import EpochBatches
@@ -82,7 +83,7 @@ def test_a_batch_has_the_features_and_labels_of_its_keys_and_the_failures() -> N
     loader = FeatureLoader(held, batches(), 3)
     loader.batch_sampler.set_epoch(4)
     wanted = [key for key in visited(5)[-6:]]
-    found = list(loader)
+    found = [cast(FeatureBatch, batch) for batch in loader]
     features = torch.cat([batch.features for batch in found]).tolist()
     assert features == [[row, clip, draw] for draw, row, clip in wanted if row != 5]
     assert [failure for batch in found for failure in batch.failures] == [broken] * len(

@@ -41,7 +41,7 @@ def accuracy(result: CellResult) -> float:
             *(result.ledger.table[name].to_pylist() for name in ("status", "scores", "labels")), strict=True
         )
     ]
-    return sum(hits) / len(hits)
+    return float(sum(hits) / len(hits))
 
 
 def test_table_3_has_folds_mean_spread_and_the_paper() -> None:
