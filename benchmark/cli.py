@@ -21,12 +21,14 @@ import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
 from benchmark.callbacks.checkpoints import run_checkpoints
 from benchmark.callbacks.failures import FailedVideos
+from benchmark.callbacks.features import FeatureStore
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.predictions import PredictionTable
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
 from benchmark.callbacks.record import RecordWriter, code_facts
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
+from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
 from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
@@ -34,6 +36,8 @@ from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
 from benchmark.process import tune_process
+from benchmark.results.ledger import file_hash
+from benchmark.results.regimes import REGIMES
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.trainer import Trainer
 
@@ -84,6 +88,7 @@ class BenchmarkCLI(LightningCLI):
             default=False,
             help="Test on videos that the checkpoint was trained on; the record then says so.",
         )
+        parser.add_class_arguments(Transfer, "transfer", instantiate=False)
 
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint's hyper-parameters replace the configured model; it is compared on loading."""
@@ -124,13 +129,16 @@ class BenchmarkCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
+        seen = self._seen_videos()
         self.trainer_defaults["callbacks"] = [
             Throughput(),
             FailedVideos(),
             EpochLines(),
-            self._seen_videos(),
+            seen,
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
+        if self.subcommand == "fit":
+            self.trainer_defaults["callbacks"] += self._transfer(seen)
         if self.subcommand == "test":
             self.trainer_defaults["callbacks"] += self._scoring()
         if self.subcommand == "predict":
@@ -150,16 +158,31 @@ class BenchmarkCLI(LightningCLI):
             seen.inherit(self.checkpoint)
         return seen
 
+    def _transfer(self, seen: SeenVideos) -> list[Callback]:
+        """What a fit with a regime needs: pretrained weights, frozen layers and their features."""
+        config = self.config[self.subcommand]
+        transfer, path = Transfer(**config.transfer.as_dict()), config.transfer.pretrained
+        resumed = self.checkpoint if config.get("ckpt_path") else None
+        found = None if path is None else read_checkpoint(str(path), "--transfer.pretrained")
+        hashed = None if path is None else file_hash(Path(path))
+        allowed = config.allow_contaminated
+        callbacks = transfer_callbacks(transfer, found, resumed, seen, hashed, allow_contaminated=allowed)
+        return [*callbacks, FeatureStore(transfer, self.run_dir)] if callbacks else []
+
     def _scoring(self) -> list[Callback]:
         """What turns a test into a ledger and a record."""
         config = self.config[self.subcommand]
         guard = ContaminationGuard(self.checkpoint, allowed=config.allow_contaminated)
         text = self._parser(self.subcommand).dump(shareable(config), skip_none=False)
         plain = yaml.safe_load(text)
+        plain.pop("transfer")  # what was asked of this command; the checkpoint says what was done
+        if facts := transfer_facts(self.checkpoint):
+            plain["transfer"] = facts
         options = plain["model"].get("init_args") or {}
         shown = ("architecture", "cell", "sampling", "resolution")
         parts = [config.model.class_path.split(".")[-1], *(options.get(key) for key in shown)]
         parts.append(f"width {options['width']}" if "width" in options else None)
+        parts.append(REGIMES[facts["regime"]] if facts else None)
         name = config.entry_name or ", ".join(str(part) for part in parts if part)
         data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), "batch_size": 0, "num_workers": 0}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}

@@ -27,8 +27,27 @@ class Failure:
     reason: str
 
 
+class _Batch:
+    """What any batch of tensors can do."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same batch with its tensors on another device."""
+        return self._with({name: t.to(device, non_blocking=non_blocking) for name, t in self._tensors().items()})
+
+    def pin_memory(self) -> Self:
+        """The same batch with its tensors in page-locked memory."""
+        return self._with({name: t.pin_memory() for name, t in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {field.name: value for field in fields if isinstance(value := getattr(self, field.name), Tensor)}
+
+    def _with(self, moved: dict[str, Any]) -> Self:
+        return dataclasses.replace(self, **moved)  # type: ignore[type-var]
+
+
 @dataclasses.dataclass
-class ClipBatch:
+class ClipBatch(_Batch):
     """Clips with their labels; in validation and testing all clips of a video stand in one batch.
 
     Args:
@@ -69,23 +88,39 @@ class ClipBatch:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        """The same batch with its tensors on another device."""
-        moved: dict[str, Any] = {
-            field.name: value.to(device, non_blocking=non_blocking)
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return dataclasses.replace(self, **moved)
 
-    def pin_memory(self) -> Self:
-        """The same batch with its tensors in page-locked memory."""
-        pinned: dict[str, Any] = {
-            field.name: value.pin_memory()
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return dataclasses.replace(self, **pinned)
+@dataclasses.dataclass
+class FeatureBatch(_Batch):
+    """Clips of which only what the first trained layer sees is left, in place of their frames.
+
+    Letters: F features.
+
+    Args:
+        features: (B, F) floating point, what frozen layers made of one view of each clip.
+        first_layer: Number of the layer, in the model's `head_layers`, that they are the input of.
+        labels: (B, K) float32, 1 for each true class and 0 elsewhere.
+        rows: (B,) int64, row of each clip's video in the index.
+        clips: (B,) int64, number of the clip within its video.
+        failures: Videos of this batch that could not be read; none of their clips are among the B.
+
+    Raises:
+        ValueError: If the tensors differ in length.
+    """
+
+    features: Tensor
+    first_layer: int
+    labels: Tensor
+    rows: Tensor
+    clips: Tensor
+    failures: list[Failure] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(tensor) for name, tensor in self._tensors().items()}
+        if len(set(lengths.values())) != 1 or self.features.ndim != 2:
+            raise ValueError(f"features are {tuple(self.features.shape)}; expected (B, F), and B rows in {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.features)
 
 
 def cut_view(frames: Tensor, view: View, side: int) -> Tensor:

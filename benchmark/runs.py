@@ -68,8 +68,8 @@ def find_checkpoint(wanted: str, run_dir: Path) -> str:
     return str(path)
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """What a checkpoint holds, its tensors left on disk until they are used.
+def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
+    """What a checkpoint holds, its tensors left on disk until they are used; messages name the option it came by.
 
     Raises:
         UserError: If the file is no checkpoint, or is damaged.
@@ -77,7 +77,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     try:
         held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"--ckpt_path {path} is no checkpoint, or is damaged; give another file") from error
+        raise UserError(f"{option} {path} is no checkpoint, or is damaged; give another file") from error
     if not isinstance(held, dict) or "state_dict" not in held:
-        raise UserError(f"--ckpt_path {path} holds no model; give a checkpoint that a fit has written")
+        raise UserError(f"{option} {path} holds no model; give a checkpoint that a fit has written")
     return held

@@ -44,3 +44,11 @@ def tested(small_set: Path, checkpoint: str, tmp_path_factory: pytest.TempPathFa
     run = tmp_path_factory.mktemp("test") / "run"
     assert main(["test", *options(small_set, run), "--ckpt_path", checkpoint]) == 0
     return run
+
+
+@pytest.fixture(scope="session")
+def pretrained(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights trained on its four classes of appearance, fold 1; no motion video is among them."""
+    run = tmp_path_factory.mktemp("pretrained") / "run"
+    assert main(["fit", *options(small_set, run, "--data.classes", "[Discs, Tiles, Stripes, Blobs]")]) == 0
+    return str(run / "checkpoints/last.ckpt")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,15 +12,18 @@ import yaml
 
 import benchmark.models
 from benchmark.cli import main
+from benchmark.commands.transfer_grid import Experiment
 from benchmark.models import Recipe
 from benchmark.models.frame_average import ImageArchitecture
 from benchmark.models.pytorchvideo_video import PytorchvideoArchitecture
 from benchmark.models.recurrent import Cell
 from benchmark.models.torchvision_video import TorchvisionArchitecture
+from benchmark.results.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
+TRANSFER = sorted((ROOT / "conf/transfer").glob("*.yaml"))
 DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
@@ -56,6 +60,21 @@ def test_an_experiment_is_complete_by_itself(path: Path, capsys: pytest.CaptureF
         # num_classes and the frames a model reads are never typed.
         assert set(written[part]["init_args"]) <= set(config[part]["init_args"])
         assert not {"num_classes", "frame_offsets", "input_side"} & set(written[part]["init_args"])
+
+
+@pytest.mark.parametrize("path", TRANSFER, ids=lambda path: path.stem)
+def test_every_fit_of_a_transfer_grid_parses(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = Experiment(path, tmp_path, Path("some.ckpt"), [])
+    assert [(cell.regime, cell.fold) for cell in grid.cells] == list(product(REGIMES, (1, 2, 3)))
+    for cell in grid.cells[::4]:
+        keep = grid.grid.regimes[cell.regime].keep_probabilities[0]
+        written = grid.fit_config(cell, keep)
+        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(written))
+        config = resolved(capsys, "fit", "--config", str(tmp_path / "fit.yaml"))
+        assert config["transfer"]["regime"] == cell.regime
+        assert config["transfer"]["keep_probability"] == keep
+        assert config["data"]["init_args"]["fold"] == cell.fold
+        assert config["trainer"]["max_epochs"] == written["trainer"]["max_epochs"]
 
 
 def test_one_recipe_serves_every_experiment() -> None:

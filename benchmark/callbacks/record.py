@@ -161,6 +161,7 @@ def _percent(value: float | None) -> str:
 def model_facts(network: Any, config: dict[str, Any]) -> Model:
     """Class, options, parameters and cost of a clip of the model that was tested."""
     options = dict(config.get("model", {}).get("init_args", {}))
+    options |= {f"transfer_{name}": value for name, value in (config.get("transfer") or {}).items()}
     plain = {name: v for name, v in options.items() if isinstance(v, str | int | float | bool) or v is None}
     return Model(
         class_path=f"{type(network).__module__}.{type(network).__qualname__}",

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from benchmark.commands import check, compare, leaderboard, new, plugins, prepare, protocol, report, rescore
+from benchmark.commands import check, compare, leaderboard, new, plugins, prepare, protocol, report, rescore, transfer
 
 COMMANDS: dict[str, ModuleType] = {
     "prepare": prepare,
@@ -11,6 +11,7 @@ COMMANDS: dict[str, ModuleType] = {
     "protocol": protocol,
     "leaderboard": leaderboard,
     "report": report,
+    "transfer": transfer,
     "check": check,
     "new": new,
     "plugins": plugins,

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from benchmark.clip import ClipBatch
+from benchmark.clip import ClipBatch, FeatureBatch
 from benchmark.data.cache import CacheMode, FrameCache, cache_folder, open_cache
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
+from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
@@ -123,6 +124,8 @@ class VideoDataModule(L.LightningDataModule):
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of test videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
+        # What frozen layers made of the clips, where training begins behind them.
+        self.stored: StoredFeatures | None = None
         self._test_protocol = Protocol(
             sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
         )
@@ -193,9 +196,37 @@ class VideoDataModule(L.LightningDataModule):
         return f"{self.index.summary()}; {len(broken)} broken{names}"
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
-        """Random clips, augmented, in an order of each epoch's own."""
-        needs, trainer = self._needs(), self._trainer()
-        reader = ClipReader(self.test_protocol, needs.frame_offsets, self.decoder, self.frame_cache)
+        """Random clips, augmented, in an order of each epoch's own; or their features, where those are stored."""
+        needs = self._needs()
+        if self.stored is not None:
+            return FeatureLoader(self.stored, self.training_batches(self.stored.draws), self.num_classes)
+        return ResumableLoader(
+            TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
+            batch_sampler=self.training_batches(),
+            collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
+            **self._workers(),
+        )
+
+    def drawn_clips(self, keys: np.ndarray) -> DataLoader[ClipBatch]:
+        """Training clips in chosen draws of their augmentation; each batch is one of `features.chunks(keys)`."""
+        needs = self._needs()
+        return DataLoader(
+            DrawnClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
+            batch_sampler=[[chunk] for chunk in chunks(keys, self.batch_size)],
+            collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
+            **self._workers(),
+        )
+
+    def store(self, **parts: Any) -> None:
+        """Train and validate on stored features from now on; takes the fields of `StoredFeatures`."""
+        self.stored = StoredFeatures(**parts)
+
+    def _reader(self) -> ClipReader:
+        return ClipReader(self.test_protocol, self._needs().frame_offsets, self.decoder, self.frame_cache)
+
+    def training_batches(self, draws: int | None = None) -> EpochBatches:
+        """Which clips an epoch visits, in which order, in which of `draws` augmentations."""
+        trainer = self._trainer()
         batches = EpochBatches(
             self.index.rows("train"),
             self.batch_size,
@@ -204,21 +235,19 @@ class VideoDataModule(L.LightningDataModule):
             seed=self.seed,
             rank=trainer.global_rank,
             processes=trainer.world_size,
+            draws=draws,
         )
         if not len(batches):
             raise UserError(
                 f"{self.index.identity} has too few training clips for {trainer.world_size} processes; "
                 "lower trainer.devices or raise clips_per_video.train_epoch"
             )
-        return ResumableLoader(
-            TrainingClips(self.index, reader, needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]
-            batch_sampler=batches,
-            collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
-            **self._workers(),
-        )
+        return batches
 
-    def val_dataloader(self) -> DataLoader[ClipBatch]:
-        """All validation clips of each validation video; empty where nothing is held out."""
+    def val_dataloader(self) -> DataLoader[ClipBatch] | DataLoader[FeatureBatch]:
+        """All validation clips of each validation video, or their features; empty where nothing is held out."""
+        if self.stored is not None:
+            return DataLoader(self.stored.validation, batch_size=None)  # type: ignore[arg-type]
         return self._video_loader("validation", self.validation_protocol, self.frame_cache)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:

@@ -180,9 +180,14 @@ class TrainingClips(Dataset[Sample | Failure]):
             sample = self.reader.read(video, [clip])
         except DecodeError as error:
             return Failure(row, video.video_id, str(error))
-        rng = np.random.default_rng([self.seed, 2, epoch, row, clip])
+        rng = augmentation_rng(self.seed, epoch, row, clip)
         frames = augment(sample.frames[0], self.side, rng, self.augmentation)
         return dataclasses.replace(sample, frames=frames[None])
+
+
+def augmentation_rng(seed: int, turn: int, row: int, clip: int) -> np.random.Generator:
+    """Source of the crop and flip of a clip; a turn is an epoch, or one of a few draws that epochs take in turn."""
+    return np.random.default_rng([seed, 2, turn, row, clip])
 
 
 class VideoClips(Dataset[Sample | Failure]):

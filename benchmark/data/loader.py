@@ -22,6 +22,8 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         seed: Seed of order and choice.
         rank: Number of this process.
         processes: Number of processes; up to `processes - 1` clips at the end of an epoch's order are left out.
+        draws: Augmentations of each clip, taken in turn before any comes again: keys are then (draw, row, clip). None
+            gives each epoch its own.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         seed: int,
         rank: int = 0,
         processes: int = 1,
+        draws: int | None = None,
     ) -> None:
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+        self.rows, self.batch_size, self.seed, self.draws = rows, batch_size, seed, draws
         self.clips_per_video, self.clips_per_epoch = clips_per_video, clips_per_epoch
         self.rank, self.processes = rank, processes
         self.epoch = 0
@@ -61,7 +64,27 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         for batch in range(first, len(self)):
             places = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
             rows, numbers = self.rows[places // self.clips_per_epoch], clips.reshape(-1)[places]
-            yield [(self.epoch, int(row), int(number)) for row, number in zip(rows, numbers, strict=True)]
+            turns = self._turns(self.epoch)[places % self.clips_per_epoch]
+            yield [(int(turn), int(row), int(n)) for turn, row, n in zip(turns, rows, numbers, strict=True)]
+
+    def _turns(self, epoch: int) -> np.ndarray:
+        """What chooses the augmentation of each of the clips that an epoch visits in a video, (clips,) int64."""
+        if self.draws is None:
+            return np.full(self.clips_per_epoch, epoch)
+        visits = (epoch * self.clips_per_epoch + np.arange(self.clips_per_epoch)) // self.clips_per_video
+        return np.asarray(visits % self.draws)
+
+    def keys(self, epochs: int) -> np.ndarray:
+        """The distinct (row, clip, draw) of the first epochs on all processes, (N, 3) int64, ascending."""
+        clips_of_video, draws = self.clips_per_video, self.draws or 1
+        # Behind so many epochs every clip was there in every draw.
+        last = min(epochs, math.ceil(clips_of_video * draws / self.clips_per_epoch))
+        found = [np.empty(0, np.int64)]
+        for epoch in range(last):
+            clips = visited_clips(self.seed, epoch, len(self.rows), clips_of_video, self.clips_per_epoch)
+            found.append((self.rows[:, None] * clips_of_video + clips) * draws + self._turns(epoch)[None])
+        codes = np.unique(np.concatenate(found, axis=None))
+        return np.stack([codes // draws // clips_of_video, codes // draws % clips_of_video, codes % draws], -1)
 
 
 class VideoBatches(Sampler[list[int]]):

@@ -39,8 +39,18 @@ class SingleFrame(VideoClassifier):
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 1, S, S, 3) uint8 RGB to logits (B, K)."""
-        logits: Tensor = self.classifier(self.streams(clips).flatten(1))
+        logits: Tensor = self.classifier(self.features_of(clips))
         return logits
+
+    def features_of(self, clips: Tensor) -> Tensor:
+        """(B, 1, S, S, 3) uint8 RGB to what the fully connected layers take, (B, F)."""
+        features: Tensor = self.streams(clips).flatten(1)
+        return features
+
+    @property
+    def head_layers(self) -> nn.Sequential:
+        """The fully connected layers."""
+        return self.classifier
 
     @property
     def layer_groups(self) -> list[list[nn.Parameter]]:

@@ -33,10 +33,10 @@ class StabilisedFusion(SlowFusion):
         recipe: How it is trained.
     """
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, 10, S, S, 3) uint8 RGB to logits (B, K)."""
+    def features_of(self, clips: Tensor) -> Tensor:
+        """(B, 10, S, S, 3) uint8 RGB to what the fully connected layers take, (B, F)."""
         still = np.stack([stabilise(clip) for clip in clips.cpu().numpy()]) if len(clips) else clips.cpu().numpy()
-        return super().forward(torch.from_numpy(still).to(clips.device))
+        return super().features_of(torch.from_numpy(still).to(clips.device))
 
 
 def stabilise(frames: np.ndarray) -> np.ndarray:

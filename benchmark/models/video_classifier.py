@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from benchmark.clip import ClipBatch, cut_view
+from benchmark.clip import ClipBatch, FeatureBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics import ClassificationScores, HitAtK
 
@@ -115,9 +115,9 @@ class VideoClassifier(L.LightningModule):
         fall = (steps - step) / (recipe.cooldown * steps) if recipe.cooldown and math.isfinite(steps) else 1.0
         return min(1.0, rise, fall)
 
-    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> Tensor:
         """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
-        logits = self(batch.frames)
+        logits = self._from_features(batch) if isinstance(batch, FeatureBatch) else self(batch.frames)
         targets = batch.labels / batch.labels.sum(1, keepdim=True).clamp(min=1)
         loss = F.cross_entropy(logits.float(), targets, reduction="sum") / max(len(batch), 1)
         self.train_hit1.update(logits.detach().float(), batch.labels)
@@ -127,12 +127,35 @@ class VideoClassifier(L.LightningModule):
         self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
         return loss
 
-    def clip_probabilities(self, batch: ClipBatch) -> Tensor:
+    @property
+    def head_layers(self) -> nn.Sequential | None:
+        """The upper layers, where `forward` is `head_layers(features_of(clips))`; None where it cannot be split so.
+
+        With both, what layers below the first trained one make of a clip need not be worked out again in each epoch.
+        """
+        return None
+
+    def features_of(self, clips: Tensor) -> Tensor:
+        """(B, T, S, S, 3) uint8 RGB to what `head_layers` take, (B, F)."""
+        raise NotImplementedError(f"{type(self).__name__} has head_layers but no features_of")
+
+    def _from_features(self, batch: FeatureBatch) -> Tensor:
+        """Logits (B, K) of clips whose features are at hand."""
+        if self.head_layers is None:
+            raise TypeError(f"{type(self).__name__} has no head_layers")
+        seen = batch.features
+        for layer in list(self.head_layers)[batch.first_layer :]:
+            seen = layer(seen)
+        return seen
+
+    def clip_probabilities(self, batch: ClipBatch | FeatureBatch) -> Tensor:
         """(B, K) float32: the mean over the batch's views of the class probabilities (section 4)."""
+        if isinstance(batch, FeatureBatch):
+            return self._from_features(batch).float().softmax(1)
         views = [self(cut_view(batch.frames, view, self.input_side)).float().softmax(1) for view in batch.views]
         return torch.stack(views).mean(0)
 
-    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> None:
         """Score the clips of whole videos."""
         if self.scores is None:
             raise RuntimeError("the metrics are prepared in setup()")
@@ -182,10 +205,13 @@ class VideoClassifier(L.LightningModule):
         return values
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """SGD, and a learning rate that falls when validation stops improving (section 3.3)."""
+        """SGD, and a learning rate that falls when validation stops improving (section 3.3).
+
+        Parameters that need no gradient are frozen, and no business of the optimiser's.
+        """
         recipe = self.recipe
         optimizer = SGD(
-            self.parameters(),
+            [parameter for parameter in self.parameters() if parameter.requires_grad],
             recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,

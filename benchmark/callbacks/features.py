@@ -1,0 +1,272 @@
+"""Works out once what frozen layers make of the clips, so that training behind them runs on that alone.
+
+Stored are the features in front of the first trained layer, of every (clip, draw of crop and flip) that the epochs of
+the fit will visit, and of the validation clips; in the precision in which the network makes them.
+Letters: N keys (row, clip, draw), B clips, F features.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.callbacks.transfer import Transfer
+from benchmark.clip import ClipBatch, Failure, FeatureBatch, cut_view
+from benchmark.errors import UserError
+
+_VALUES, _FACTS, _KEYS, _VALIDATION = "features.bin", "features.json", "keys.npy", "validation.pt"
+
+
+class FeatureStore(L.Callback):
+    """Lets training and validation read stored features in place of frames, where the network can be split.
+
+    Args:
+        transfer: How many draws, where they are kept, and how large they may be.
+        run_dir: Where they lie during the fit if `transfer.cache` names no folder.
+
+    Raises:
+        UserError: In `on_fit_start`, if they would be too large.
+    """
+
+    def __init__(self, transfer: Transfer, run_dir: Path) -> None:
+        self.transfer = transfer
+        self.folder = transfer.cache or run_dir / "features"
+        self.seconds = 0.0
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compute or find the features; the weights, also those of a resumed fit, are in place."""
+        reason = self._reason_against(trainer, pl_module)
+        if reason is not None:
+            if trainer.is_global_zero:
+                print(f"no features are stored ({reason}); every step runs the whole network", flush=True)
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        first_layer = first_trained_layer(pl_module)
+        batches = data.training_batches(self.transfer.feature_draws)
+        epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else 2**31
+        keys = batches.keys(epochs)
+        begun, facts = time.perf_counter(), self._facts(trainer, pl_module, first_layer, keys)
+        found = self._held(facts)
+        if found is None:
+            was_training = {module: module.training for module in pl_module.modules()}
+            pl_module.eval()
+            try:
+                with torch.no_grad(), trainer.precision_plugin.val_step_context():
+                    self._compute(trainer, pl_module, first_layer, keys, facts)
+            finally:
+                for module, training in was_training.items():
+                    module.training = training
+            found = self._held(facts)
+        if found is None:
+            raise RuntimeError(f"{self.folder} was just written")
+        values, held_keys, failures, validation = found
+        labels = {int(row): data.index.video(int(row)).labels for row in np.unique(held_keys[:, 0])}
+        data.store(
+            keys=held_keys,
+            values=values,
+            draws=self.transfer.feature_draws,
+            first_layer=first_layer,
+            labels=labels,
+            failures=failures,
+            validation=validation,
+        )
+        self.seconds = time.perf_counter() - begun
+        size = _bytes(values) + sum(_bytes(batch.features) for batch in validation)
+        print(
+            f"features of {len(values):,} draws of training clips (up to {self.transfer.feature_draws} a clip) and of "
+            f"{sum(len(batch) for batch in validation):,} validation clips: {values.shape[1]:,} {_name(values.dtype)} "
+            f"each, {size:,} bytes in {self.folder}, ready after {self.seconds:.1f} s",
+            flush=True,
+        )
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave no features behind that no other fit was promised."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if getattr(data, "stored", None) is not None and self.transfer.cache is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _reason_against(self, trainer: L.Trainer, network: L.LightningModule) -> str | None:
+        head = cast(Any, network).head_layers
+        if self.transfer.feature_draws == 0:
+            return "transfer.feature_draws is 0"
+        if all(parameter.requires_grad for parameter in network.parameters()):
+            return "no layer is frozen"
+        if not hasattr(getattr(trainer, "datamodule", None), "drawn_clips"):
+            return "the data cannot give chosen draws of its clips"
+        if head is None:
+            return f"{type(network).__name__} does not split into features_of and head_layers"
+        inside = {id(parameter) for parameter in head.parameters()}
+        if any(p.requires_grad and id(p) not in inside for p in network.parameters()):
+            return "layers below head_layers are trained"
+        if trainer.world_size > 1:
+            return f"{trainer.world_size} processes"
+        return None
+
+    def _facts(
+        self, trainer: L.Trainer, network: L.LightningModule, first_layer: int, keys: np.ndarray
+    ) -> dict[str, Any]:
+        """Everything that the features are a function of."""
+        data, model = cast(Any, trainer).datamodule, cast(Any, network)
+        facts = {
+            "weights": frozen_hash(network),
+            "architecture": model.architecture(),
+            "first_layer": first_layer,
+            "frame_offsets": model.frame_offsets,
+            "input_side": model.input_side,
+            "precision": str(trainer.precision),
+            "device": network.device.type,
+            "dataset": data.index.fingerprint,
+            "root": str(data.index.root),
+            "protocols": [dataclasses.asdict(data.test_protocol), dataclasses.asdict(data.validation_protocol)],
+            "decoder": data.decoder,
+            "seed": data.seed,
+            "batch_size": data.batch_size,
+            "keys": hashlib.sha256(keys.tobytes()).hexdigest(),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+        return plain
+
+    def _held(self, facts: dict[str, Any]) -> tuple[Tensor, np.ndarray, dict[int, Failure], list[FeatureBatch]] | None:
+        """What the folder holds, if that is whole and of the same facts."""
+        try:
+            held = json.loads((self.folder / _FACTS).read_text("utf-8"))
+        except (OSError, json.JSONDecodeError):
+            return None
+        if held.get("facts") != facts:
+            return None
+        rows, columns = held["shape"]
+        values = _mapped(self.folder / _VALUES, rows, columns, getattr(torch, held["dtype"]), is_new=False)
+        failures = {row: Failure(row, name, reason) for row, name, reason in held["failures"]}
+        parts = torch.load(self.folder / _VALIDATION, weights_only=True)
+        validation = [
+            FeatureBatch(**{**part, "failures": [Failure(*failure) for failure in part["failures"]]}) for part in parts
+        ]
+        return values, np.load(self.folder / _KEYS), failures, validation
+
+    def _compute(
+        self, trainer: L.Trainer, network: L.LightningModule, first_layer: int, keys: np.ndarray, facts: dict[str, Any]
+    ) -> None:
+        """Run the frozen layers over everything and leave it in the folder; its facts come last."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        validation = [self._scored(network, batch.to(network.device), first_layer) for batch in data.val_dataloader()]
+        loader = data.drawn_clips(keys)
+        values, first, kept = torch.empty(0), 0, []
+        failures: dict[int, Failure] = {}
+        for chunk, batch in zip(loader.batch_sampler, loader, strict=True):
+            wanted = chunk[0]
+            failures |= {failure.row: failure for failure in batch.failures}
+            if not len(batch):
+                continue
+            made = self._checked(network, batch.frames.to(network.device), first_layer, is_first=first == 0)
+            if first == 0:
+                self._require_room(len(keys), made, validation)
+                values = _mapped(self.folder / _VALUES, len(keys), made.shape[1], made.dtype, is_new=True)
+            values[first : first + len(made)] = made.cpu()
+            kept.append(wanted)
+            first += len(made)
+        if not first:
+            raise UserError("no training clip could be read, so there is nothing to train on")
+        np.save(self.folder / _KEYS, np.concatenate(kept))
+        parts = [
+            {
+                **{f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)},
+                "failures": [[failure.row, failure.video_id, failure.reason] for failure in batch.failures],
+            }
+            for batch in validation
+        ]
+        torch.save(parts, self.folder / _VALIDATION)
+        text = {
+            "facts": facts,
+            "shape": [first, values.shape[1]],
+            "dtype": _name(values.dtype),
+            "failures": [[failure.row, failure.video_id, failure.reason] for failure in failures.values()],
+        }
+        unfinished = self.folder / f"{_FACTS}.new"
+        unfinished.write_text(json.dumps(text), "utf-8")
+        unfinished.replace(self.folder / _FACTS)
+
+    def _checked(self, network: L.LightningModule, clips: Tensor, first_layer: int, *, is_first: bool) -> Tensor:
+        """Features (B, F) of clips; the first time also whether the rest of the network makes its logits of them."""
+        made = lower_part(network, clips, first_layer)
+        if is_first:
+            whole, split = network(clips).float(), made
+            for layer in list(cast(Any, network).head_layers)[first_layer:]:
+                split = layer(split)
+            split = split.float()
+            if whole.shape != split.shape or not torch.allclose(whole, split, rtol=1e-2, atol=1e-4):
+                raise UserError(
+                    f"{type(network).__name__}.forward is not head_layers(features_of(clips)), so its features cannot "
+                    "stand for the clips; override both, or pass --transfer.feature_draws 0"
+                )
+        return made
+
+    def _scored(self, network: L.LightningModule, batch: ClipBatch, first_layer: int) -> FeatureBatch:
+        """A batch of validation, in its one view."""
+        (view,) = batch.views
+        clips = cut_view(batch.frames, view, int(cast(Any, network).input_side))
+        made = FeatureBatch(
+            lower_part(network, clips, first_layer), first_layer, batch.labels, batch.rows, batch.clips, batch.failures
+        )
+        return made.to("cpu")
+
+    def _require_room(self, count: int, example: Tensor, validation: list[FeatureBatch]) -> None:
+        size = count * _bytes(example[:1]) + sum(_bytes(batch.features) for batch in validation)
+        free = shutil.disk_usage(self.folder).free
+        if size > min(self.transfer.cache_gb * 1e9, free):
+            raise UserError(
+                f"the features of {count:,} clips and draws take {size:,} bytes; transfer.cache_gb allows "
+                f"{self.transfer.cache_gb:g} * 10^9, and {free:,} are free in {self.folder}. Lower "
+                "data.clips_per_video.train or transfer.feature_draws, raise transfer.cache_gb, or store none with "
+                "--transfer.feature_draws 0"
+            )
+
+
+def first_trained_layer(network: nn.Module) -> int:
+    """Number of the first layer of `head_layers` that has a trained parameter."""
+    head: nn.Sequential = cast(Any, network).head_layers
+    return next(n for n, layer in enumerate(head) if any(p.requires_grad for p in layer.parameters()))
+
+
+def lower_part(network: nn.Module, clips: Tensor, first_layer: int) -> Tensor:
+    """(B, T, S, S, 3) uint8 RGB to what the first trained layer takes, (B, F)."""
+    whole = cast(Any, network)
+    seen: Tensor = whole.features_of(clips)
+    for layer in list(whole.head_layers)[:first_layer]:
+        seen = layer(seen)
+    return seen
+
+
+def frozen_hash(network: nn.Module) -> str:
+    """SHA-256 over everything that the network holds but its trained parameters."""
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        if name not in trained:
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _mapped(path: Path, rows: int, columns: int, dtype: torch.dtype, *, is_new: bool) -> Tensor:
+    """A file as a tensor (rows, columns) that need not fit into memory."""
+    if is_new:
+        path.unlink(missing_ok=True)
+    return torch.from_file(str(path), shared=True, size=rows * columns, dtype=dtype).view(rows, columns)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
