@@ -34,7 +34,8 @@ class Recipe:
         plateau_patience: Validations without improvement before the learning rate falls.
         plateau_factor: What the learning rate is then multiplied by.
         cooldown: Share of the run, at its end, in which the learning rate also falls linearly to 0. The last weights
-            otherwise wander by some points from epoch to epoch. 0 leaves it out, as does a run without a known end.
+            otherwise wander by some points from epoch to epoch. It belongs to the run's planned end: a finished run
+            that goes on with more epochs has cooled down once already. 0 leaves it out, as does a run without an end.
 
     Raises:
         UserError: If a value is out of range.
