@@ -129,6 +129,7 @@ class FeatureStore(L.Callback):
             "decoder": data.decoder,
             "seed": data.seed,
             "batch_size": data.batch_size,
+            "augmentation": repr(data.augmentation),
             "keys": hashlib.sha256(keys.tobytes()).hexdigest(),
         }
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))

@@ -120,13 +120,21 @@ def test_other_frozen_layers_are_not_served_from_a_cache(
     small_set: Path, pretrained: str, tmp_path: Path, kept: list[dict[str, Any]]
 ) -> None:
     cache = ["--transfer.cache", str(tmp_path / "cache")]
-    for regime, seed in (("top3", "0"), ("top", "0"), ("top", "1"), ("top", "1")):
+    grey = ("--data.augmentation.grey", "1")
+    for regime, *more in (
+        ("top3", "--data.seed", "0"),
+        ("top", "--data.seed", "0"),
+        ("top", "--data.seed", "1"),
+        ("top", "--data.seed", "1"),
+        ("top", "--data.seed", "1", *grey),
+    ):
         run = tmp_path / f"run{len(kept)}"
-        assert main(fit(small_set, run, regime, pretrained, *cache, "--data.seed", seed)) == 0
+        assert main(fit(small_set, run, regime, pretrained, *cache, *more)) == 0
     shapes = [tuple(parts["values"].shape) for parts in kept]
     assert shapes[0] != shapes[1]
     assert not torch.equal(kept[1]["values"], kept[2]["values"])
     assert torch.equal(kept[2]["values"], kept[3]["values"])
+    assert not torch.equal(kept[3]["values"], kept[4]["values"])
 
 
 def test_features_that_are_too_large_are_refused(
