@@ -5,8 +5,8 @@ frame that decoding the whole file in order and counting would give. Seeking onl
 """
 
 import contextlib
-import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from benchmark.data.preprocess import Picture
+from benchmark.data.timeline import Clock, Timeline, evenly
 from benchmark.errors import UserError
 
 DecoderName = Literal["pyav", "torchcodec"]
@@ -26,6 +27,13 @@ DecoderName = Literal["pyav", "torchcodec"]
 # The colour spaces and range for which OpenCV's planar conversion is the right one (BT.601, limited range).
 _BT601 = {2, 5, 6}  # unspecified, BT.470 B/G, SMPTE 170M
 _FULL_RANGE = 2
+
+# Codecs whose pictures say for certain that no other picture is built on them: B-pictures of MPEG-4 (ISO 14496-2),
+# nal_ref_idc 0 in H.264. Those that nobody wants are not decoded at all.
+_SKIPPABLE = {"mpeg4", "h264"}
+
+# The time of a frame that no packet brings out but the end of the file; it is the last.
+_FLUSHED = 2**62
 
 # Containers in which FFmpeg finds a keyframe by an index of times; elsewhere it searches, and may land behind it.
 _INDEXED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "gif"}
@@ -44,33 +52,11 @@ class Video(Protocol):
         """Pairs (number, picture) for ascending, distinct frame numbers."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Timeline:
-    """When each frame is shown, learned from the packets without decoding.
-
-    Args:
-        frames: Number of frames.
-        shown: Presentation times in ascending order, (frames,) int64 in the stream's time base; None where the
-            container does not say, so that frames must be counted.
-        keys: Presentation times at which decoding may begin, ascending.
-    """
-
-    frames: int
-    shown: np.ndarray | None
-    keys: np.ndarray
-
-    def number(self, time: int) -> int:
-        """The frame shown at a time, or -1 if there is none."""
-        if self.shown is None:
-            raise ValueError("this timeline has no times")
-        place = int(np.searchsorted(self.shown, time))
-        return place if place < self.frames and self.shown[place] == time else -1
-
-    def key_before(self, number: int) -> int:
-        """The last keyframe's time at or before a frame."""
-        if self.shown is None:
-            raise ValueError("this timeline has no times")
-        return int(self.keys[max(int(np.searchsorted(self.keys, self.shown[number], "right")) - 1, 0)])
+def _time(frame: av.VideoFrame, clock: Clock) -> int:
+    """The time of a decoded frame; below all others if it has none."""
+    if clock == "dts":
+        return _FLUSHED if frame.dts is None else int(frame.dts)
+    return -_FLUSHED if frame.pts is None else int(frame.pts)
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
@@ -93,11 +79,29 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator["av.Pac
             yield packet
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """The frames from here to the end, in the order in which they are shown."""
+def _frames(
+    container: InputContainer,
+    stream: VideoStream,
+    needed: frozenset[int] | None = None,
+    clock: Clock = "pts",
+) -> Iterator[av.VideoFrame]:
+    """The frames from here to the end, in the order in which they are shown.
+
+    Args:
+        container: An open file.
+        stream: Its video stream.
+        needed: Times of packets whose frames are needed; others may be left out. None is all.
+        clock: What those times are.
+    """
+    context = stream.codec_context
+    context.skip_frame = "DEFAULT"
+    may_skip = needed is not None and context.name in _SKIPPABLE
     for packet in _packets(container, stream):
-        yield from stream.codec_context.decode(packet)
-    yield from stream.codec_context.decode(None)
+        if needed is not None and may_skip:
+            time = packet.pts if clock == "pts" else packet.dts
+            context.skip_frame = "DEFAULT" if time in needed else "NONREF"
+        yield from context.decode(packet)
+    yield from context.decode(None)
 
 
 class _PyAVVideo:
@@ -146,35 +150,38 @@ class _PyAVVideo:
 
     def _sought(self, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """The wanted frames that can be decoded, in order; jumps over stretches that nobody wants."""
+        times = self._timeline.times(wanted)
         position = 0
         while position < len(wanted):
             before = position
             # Some keyframes only begin a gradual refresh; what cannot be had from one is had from the start.
             for from_start in (False, True):
                 if position == before:
-                    for frame in self._stretch(wanted[position:], from_start=from_start):
+                    for frame in self._stretch(times[position:], from_start=from_start):
                         yield wanted[position], frame
                         position += 1
             if position == before:
                 return
 
-    def _stretch(self, wanted: list[int], *, from_start: bool) -> Iterator[av.VideoFrame]:
-        """The first wanted frames, as many as are cheaper to reach by decoding on than by a jump."""
+    def _stretch(self, times: list[int], *, from_start: bool) -> Iterator[av.VideoFrame]:
+        """The first frames of these times, as many as are cheaper to reach by decoding on than by a jump."""
         timeline, position = self._timeline, 0
-        key = timeline.key_before(wanted[0])
+        key = timeline.key_before(times[0])
         if from_start or key == timeline.keys[0]:
             self._rewind()
         else:
             self._container.seek(key, stream=self._stream, backward=True)
         self._at_start = False
-        for frame in _frames(self._container, self._stream):
-            number = timeline.number(frame.pts) if frame.pts is not None else -1
-            if number > wanted[position]:
+        # What cannot be had without the frames that nobody wants is tried once more with them.
+        needed = None if from_start else frozenset(times)
+        for frame in _frames(self._container, self._stream, needed, timeline.clock):
+            time = _time(frame, timeline.clock)
+            if time > times[position]:
                 return
-            if number == wanted[position]:
+            if time == times[position]:
                 yield frame
                 position += 1
-                if position == len(wanted) or timeline.key_before(wanted[position]) != timeline.key_before(number):
+                if position == len(times) or timeline.key_before(times[position]) > time:
                     return
 
 
@@ -191,7 +198,7 @@ def _picture(frame: av.VideoFrame) -> Picture:
     return Picture(rgb=frame.to_ndarray(format="rgb24"), quarter_turns=quarter_turns)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=32768)
 def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
     """The timeline of a file, remembered until the file changes."""
     with av.open(path, metadata_errors="ignore") as container:
@@ -206,9 +213,20 @@ def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
         guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         indexed = container.format.name in _INDEXED
         if complete and indexed and not guessed and shown and keys and keys[0] <= shown[0]:
-            return Timeline(len(shown), np.array(shown), np.array(keys))
+            return Timeline(len(shown), evenly(shown), np.array(keys))
+    return _counted_timeline(path)
+
+
+def _counted_timeline(path: str) -> Timeline:
+    """The timeline of a file that has to be decoded for it."""
     with av.open(path, metadata_errors="ignore") as container:
-        return Timeline(sum(1 for _ in _frames(container, _video_stream(container))), None, np.array([]))
+        stream = _video_stream(container)
+        # MPEG-4 brings a frame out with the next reference frame's packet, whatever else is decoded in between.
+        times = [_time(frame, "dts") for frame in _frames(container, stream)]
+        is_ascending = all(first < second for first, second in itertools.pairwise(times))
+        if stream.codec_context.name == "mpeg4" and container.format.name == "avi" and times and is_ascending:
+            return Timeline(len(times), np.array(times), np.array(times[:1]), "dts")
+    return Timeline(len(times), None, np.array([]))
 
 
 class _TorchcodecVideo:
@@ -279,7 +297,8 @@ def _open(path: Path, decoder: DecoderName) -> _PyAVVideo | _TorchcodecVideo:
     timeline = _known_timeline(str(path), stat.st_mtime_ns, stat.st_size)
     if timeline.frames == 0:
         raise DecodeError("its video stream has no frames")
-    if decoder == "pyav" or timeline.shown is None:  # torchcodec orders frames by times, which must be right
+    # torchcodec orders frames by presentation times, which must be right.
+    if decoder == "pyav" or timeline.shown is None or timeline.clock == "dts":
         return _PyAVVideo(path, timeline)
     return _TorchcodecVideo(path, timeline)
 

@@ -5,16 +5,15 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
 from benchmark.data import decode
-from benchmark.data.decode import DecoderName, Timeline, open_video, require_decoder
+from benchmark.data.decode import DecoderName, open_video, require_decoder
 from benchmark.data.preprocess import Picture
 from benchmark.errors import UserError
 from tests.generators.encoded import encode, encode_packed, number_shown, run_ffmpeg
@@ -22,6 +21,7 @@ from tests.generators.encoded import encode, encode_packed, number_shown, run_ff
 ORIGINALS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ucf101" / "originals"
 FFMPEG = shutil.which("ffmpeg") or ""
 needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="no ffmpeg program")
+B_PICTURE = 3  # in FFmpeg's numbering
 B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
 
 
@@ -60,6 +60,7 @@ NORMAL: dict[str, Callable[[Path], Path]] = {
     "starts_late.mp4": lambda p: encode(p, times=times(40, 5000), options=B_FRAMES),
     "starts_late.mkv": lambda p: encode(p, times=times(40, 5000), options=B_FRAMES),
     "starts_before_zero.mp4": lambda p: encode(p, times=times(40, -700), options=B_FRAMES),
+    "flat_b.mp4": lambda p: encode(p, options={**B_FRAMES, "b-pyramid": "none"}),
     "vp9.webm": lambda p: encode(p, codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"}),
     "flash.flv": lambda p: encode(p, options=B_FRAMES),
     "odd.avi": lambda p: encode(p, codec="mpeg4", width=161, height=121, frames=12),
@@ -299,9 +300,9 @@ def test_the_timeline_of_a_long_video_decodes_nothing(tmp_path: Path, monkeypatc
     decoded = 0
     frames_of = decode._frames
 
-    def frames_counted(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    def frames_counted(*arguments: Any) -> Iterator[av.VideoFrame]:
         nonlocal decoded
-        for frame in frames_of(container, stream):
+        for frame in frames_of(*arguments):
             decoded += 1
             yield frame
 
@@ -312,18 +313,27 @@ def test_the_timeline_of_a_long_video_decodes_nothing(tmp_path: Path, monkeypatc
     assert decoded < 600
 
 
-def test_a_timeline_without_times() -> None:
-    timeline = Timeline(3, None, np.array([]))
-    with pytest.raises(ValueError, match="no times"):
-        timeline.number(0)
-    with pytest.raises(ValueError, match="no times"):
-        timeline.key_before(0)
+@pytest.mark.parametrize("name", ["flat_b.mp4", "mpeg4_b.avi", "packed.avi"])
+def test_b_frames_that_nobody_wants_are_not_decoded(
+    make: Callable[[str], Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(name)
+    with av.open(str(path)) as container:
+        kinds = [int(frame.pict_type) for frame in container.decode(video=0)]
+    wanted = [number for number, kind in enumerate(kinds) if kind == B_PICTURE][-3:]
+    decoded: list[int] = []
+    frames_of = decode._frames
 
+    def frames_counted(*arguments: Any) -> Iterator[av.VideoFrame]:
+        for frame in frames_of(*arguments):
+            decoded.append(int(frame.pict_type))
+            yield frame
 
-def test_a_timeline_by_hand() -> None:
-    timeline = Timeline(5, np.array([0, 10, 25, 30, 70]), np.array([0, 30]))
-    assert [timeline.number(time) for time in (0, 10, 12, 25, 70, 71)] == [0, 1, -1, 2, 4, -1]
-    assert [timeline.key_before(number) for number in range(5)] == [0, 0, 0, 30, 30]
+    with open_video(path) as video:
+        monkeypatch.setattr(decode, "_frames", frames_counted)
+        assert [number for number, _ in video.read(wanted)] == wanted
+    assert len(wanted) == 3
+    assert decoded.count(B_PICTURE) == 3  # those that are wanted, and no other
 
 
 def resident_mb() -> float:
