@@ -147,7 +147,7 @@ class _SquareFrames:
         side = self.reader.protocol.frame_side
         pictures = np.empty((len(numbers), side, side, 3), np.uint8)
         for place, (_, picture) in enumerate(self.opened.read(numbers.tolist())):
-            pictures[place] = square_rgb(picture, side)
+            square_rgb(picture, side, pictures[place])
         return pictures
 
 

@@ -38,24 +38,26 @@ class Picture:
             raise ValueError("a picture has either yuv or rgb")
 
 
-def square_rgb(picture: Picture, side: int) -> np.ndarray:
+def square_rgb(picture: Picture, side: int, out: np.ndarray | None = None) -> np.ndarray:
     """The centre square of a picture, resized.
 
     Args:
         picture: Any size.
         side: Side of the result in pixels, even.
+        out: (side, side, 3) uint8, contiguous, where the result is written; None makes a new array.
 
     Returns:
         (side, side, 3) uint8 RGB.
     """
+    square = np.empty((side, side, 3), np.uint8) if out is None else out
     if picture.rgb is not None:
-        square = _resize(_centre_square(picture.rgb), side)
+        _resize(_centre_square(picture.rgb), side, square)
     elif picture.yuv is not None and _is_even(picture.yuv[0]):
-        square = _square_from_planes(*picture.yuv, side)
+        _square_from_planes(*picture.yuv, side, square)
     elif picture.yuv is not None:
-        square = _resize(_centre_square(_rgb_from_odd_planes(*picture.yuv)), side)
+        _resize(_centre_square(_rgb_from_odd_planes(*picture.yuv)), side, square)
     if picture.quarter_turns:
-        square = np.ascontiguousarray(np.rot90(square, picture.quarter_turns))
+        square[...] = np.rot90(square, picture.quarter_turns).copy()
     return square
 
 
@@ -66,7 +68,7 @@ def _is_even(y: np.ndarray) -> bool:
     return short % 2 == 0 and (height - short) % 4 == 0 and (width - short) % 4 == 0
 
 
-def _square_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, side: int) -> np.ndarray:
+def _square_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, side: int, out: np.ndarray) -> None:
     """Crop and resize the planes, then convert: only pixels that survive are touched."""
     half = side // 2
     planes = np.empty((side * 3 // 2, side), np.uint8)
@@ -74,7 +76,7 @@ def _square_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, side: int) 
     _resize(_centre_square(y), side, planes[:side])
     _resize(_centre_square(u), half, chroma[0])
     _resize(_centre_square(v), half, chroma[1])
-    return cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
+    cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420, dst=out)
 
 
 def _rgb_from_odd_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -96,14 +98,14 @@ def _centre_square(image: np.ndarray) -> np.ndarray:
     return image[top : top + short, left : left + short]
 
 
-def _resize(image: np.ndarray, side: int, out: np.ndarray | None = None) -> np.ndarray:
+def _resize(image: np.ndarray, side: int, out: np.ndarray) -> None:
     """Area average when shrinking, so that fine texture does not alias; linear where that comes to nearly the same.
 
     Up to a quarter larger, an area average weighs two neighbours as well (at 6 to 5, the common 240 to 200, no weight
     differs by more than 1/15), and OpenCV has it five times slower.
     """
     method = cv2.INTER_AREA if image.shape[0] > 1.25 * side else cv2.INTER_LINEAR
-    return cv2.resize(image, (side, side), dst=out, interpolation=method)
+    cv2.resize(image, (side, side), dst=out, interpolation=method)
 
 
 @dataclasses.dataclass(frozen=True)

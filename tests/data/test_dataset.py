@@ -71,10 +71,10 @@ def test_a_shared_frame_is_decoded_once(index: VideoIndex, monkeypatch: pytest.M
         asked.append(list(numbers))
         return read(self, numbers)
 
-    def counted(picture: Picture, side: int) -> np.ndarray:
+    def counted(picture: Picture, side: int, out: np.ndarray) -> np.ndarray:
         nonlocal converted
         converted += 1
-        return square_rgb(picture, side)
+        return square_rgb(picture, side, out)
 
     monkeypatch.setattr(decode._PyAVVideo, "read", recorded)
     monkeypatch.setattr(dataset, "square_rgb", counted)
@@ -132,7 +132,7 @@ def test_a_broken_video_is_a_failure_and_others_are_not(index: VideoIndex) -> No
 
 
 def test_an_error_of_our_own_is_not_a_failure_of_the_video(index: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(picture: Picture, side: int) -> np.ndarray:
+    def wrong(picture: Picture, side: int, out: np.ndarray) -> np.ndarray:
         raise ValueError("a mistake in the program")
 
     monkeypatch.setattr(dataset, "square_rgb", wrong)
