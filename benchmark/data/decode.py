@@ -194,7 +194,16 @@ def _picture(frame: av.VideoFrame) -> Picture:
 @functools.lru_cache(maxsize=1024)
 def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
     """The timeline of a file, remembered until the file changes."""
-    with av.open(path, metadata_errors="ignore") as container:
+    return read_timeline(Path(path))
+
+
+def read_timeline(path: Path) -> Timeline:
+    """The timeline of a file, worked out anew; `open_video` remembers those of the files it opened last.
+
+    Raises:
+        FFmpegError: If the file cannot be read.
+    """
+    with av.open(str(path), metadata_errors="ignore") as container:
         stream = _video_stream(container)
         packets = [(p.pts, p.is_keyframe, p.is_discard) for p in _packets(container, stream)]
         times = [time for time, _, _ in packets if time is not None]
@@ -207,7 +216,7 @@ def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
         indexed = container.format.name in _INDEXED
         if complete and indexed and not guessed and shown and keys and keys[0] <= shown[0]:
             return Timeline(len(shown), np.array(shown), np.array(keys))
-    with av.open(path, metadata_errors="ignore") as container:
+    with av.open(str(path), metadata_errors="ignore") as container:
         return Timeline(sum(1 for _ in _frames(container, _video_stream(container))), None, np.array([]))
 
 
