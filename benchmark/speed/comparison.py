@@ -94,11 +94,17 @@ def compare(
             starts = [clip_start(seed, path.stem, clip, frames, CLIP_FRAMES) for clip in range(TEST_CLIPS)]
             tests.append((path, rate, starts))
         testing.append(tests)
+    grey_levels: dict[str, float] = {}
+    for name in list(names):  # what cannot read the first clips cannot race, but is no reason to lose everything else
+        try:
+            grey_levels |= grey_level_differences([name], training[0][:_LOOKED_AT])
+        except UserError as error:
+            names, missing = [other for other in names if other != name], {**missing, name: f"({error})"}
     raced = race({name: TRAINING_PEERS[name] for name in names}, training)
     ways = {name: way for name, way in TEST_PEERS.items() if library_of(name) in names}
     return Comparison(
         training=tuple(raced.values()),
         testing=tuple(race(ways, testing, clips=TEST_CLIPS).values()),
-        grey_levels=grey_level_differences(names, training[0][:_LOOKED_AT]),
+        grey_levels=grey_levels,
         missing=missing,
     )

@@ -24,6 +24,7 @@ from benchmark.speed.report import Loading, Stage
 Key = tuple[int, int, int]
 
 STAGES = ("open", "decode", "convert and resize", "cut", "batch")
+"""Opening goes with closing; what the decoder has to convert itself, such as full-range colours, is part of decoding."""
 
 
 def drawn_rounds(data: VideoDataModule, *, clips: int, rounds: int, seed: int) -> list[list[Key]]:

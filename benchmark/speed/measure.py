@@ -16,7 +16,7 @@ from benchmark.speed.machine import machine_facts
 from benchmark.speed.multires import PAPER_CLIPS_PER_SECOND, has_both, measure_gains
 from benchmark.speed.options import SpeedCLI
 from benchmark.speed.peers import choose_peers
-from benchmark.speed.report import SpeedReport
+from benchmark.speed.report import Gain, SpeedReport
 from benchmark.speed.training import computing_dtype, measure_training
 
 
@@ -40,7 +40,7 @@ def measure(cli: SpeedCLI) -> SpeedReport:
     print("measuring: the machine's limits", flush=True)
     device = trainer.strategy.root_device
     machine = machine_facts(device, [torch.float32, torch.bfloat16, computing_dtype(training.precision)])
-    gains = ()
+    gains: tuple[Gain, ...] = ()
     if has_both(model):
         print("measuring: full and multires", flush=True)
         gains = measure_gains(

@@ -95,7 +95,8 @@ class _Step:
 
     def __init__(self, model: VideoClassifier, trainer: Trainer, clips: int) -> None:
         self.precision, self.device = trainer.precision_plugin, trainer.strategy.root_device
-        self.model = self.precision.convert_module(model).to(self.device)
+        self.model = model
+        self.precision.convert_module(model).to(self.device)
         self.batch: ClipBatch = random_batch(model, clips, self.device)
         self.optimizer = _optimizer_of(model)
         self.clips = clips

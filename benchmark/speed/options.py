@@ -95,27 +95,15 @@ class SpeedCLI(BenchmarkCLI):
         self.name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
         self.run_dir = new_run_dir(config.run_dir, f"speed-{self.name}", resume=False)
         print(f"run folder: {self.run_dir}", flush=True)
-        config.trainer.update(
-            Namespace(
-                default_root_dir=str(self.run_dir),
-                devices=1,
-                max_steps=WARMUP_STEPS + self.options.steps,
-                max_epochs=-1,
-                max_time=None,
-                min_epochs=None,
-                min_steps=None,
-                limit_train_batches=None,
-                limit_val_batches=0,
-                overfit_batches=0.0,
-                fast_dev_run=False,
-                logger=False,
-                callbacks=None,
-                profiler=None,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
+        left_out = dict.fromkeys(
+            ("max_time", "min_epochs", "min_steps", "limit_train_batches", "callbacks", "profiler")
         )
+        off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        measured = {"devices": 1, "max_steps": WARMUP_STEPS + self.options.steps, "max_epochs": -1}
+        measured |= {"limit_val_batches": 0, "overfit_batches": 0}
+        settings = {**left_out, **off, **measured, "default_root_dir": str(self.run_dir), "fast_dev_run": False}
+        for name, value in settings.items():
+            config.trainer[name] = value
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer with a clock."""

@@ -10,6 +10,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from benchmark.speed.report import Stage
 OURS, DECODING_ALONE = "clipbench", "decoding alone"
 CLIP_FRAMES, SIDE = 10, 200
 
+Result = TypeVar("Result")
 TrainingPeer = Callable[[Path, int, float], Tensor]
 TestPeer = Callable[[Path, float, Sequence[int]], list[Tensor]]
 
@@ -95,6 +97,10 @@ def _square(frames: Tensor) -> Tensor:
     return resized.to(torch.uint8).permute(0, 2, 3, 1)
 
 
+def _clips_of(frames: Tensor) -> list[Tensor]:
+    return list(frames.reshape(-1, CLIP_FRAMES, *frames.shape[1:]))
+
+
 def _pytorchvideo(path: Path, start: int, frames_per_second: float) -> Tensor:
     return _pytorchvideo_test(path, frames_per_second, [start])[0]
 
@@ -123,7 +129,7 @@ def _torchcodec_in_bulk(path: Path, frames_per_second: float, starts: Sequence[i
 
     decoder = VideoDecoder(str(path), seek_mode="approximate", num_ffmpeg_threads=1)
     numbers = [start + frame for start in starts for frame in range(CLIP_FRAMES)]
-    return list(_square(decoder.get_frames_at(numbers).data).split(CLIP_FRAMES))
+    return _clips_of(_square(decoder.get_frames_at(numbers).data))
 
 
 def _decord(path: Path, start: int, frames_per_second: float) -> Tensor:
@@ -134,7 +140,7 @@ def _decord_test(path: Path, frames_per_second: float, starts: Sequence[int]) ->
     decord = importlib.import_module("decord")
     reader = decord.VideoReader(str(path), num_threads=1)
     pictures = reader.get_batch([start + frame for start in starts for frame in range(CLIP_FRAMES)]).asnumpy()
-    return list(_square(torch.from_numpy(pictures).permute(0, 3, 1, 2)).split(CLIP_FRAMES))
+    return _clips_of(_square(torch.from_numpy(pictures).permute(0, 3, 1, 2)))
 
 
 def _opencv(path: Path, start: int, frames_per_second: float) -> Tensor:
@@ -285,7 +291,7 @@ def race(
     return {name: Stage(name, counts, tuple(held)) for name, held in seconds.items()}
 
 
-def _call(name: str, way: Callable[..., object], arguments: tuple[object, ...]) -> object:
+def _call(name: str, way: Callable[..., Result], arguments: tuple[object, ...]) -> Result:
     try:
         return way(*arguments)
     except Exception as error:
@@ -312,13 +318,16 @@ def grey_level_differences(names: Sequence[str], clips: Sequence[tuple[Path, int
     Args:
         names: Keys of `TRAINING_PEERS`.
         clips: Arguments of each call.
+
+    Raises:
+        UserError: If a library cannot read them.
     """
     found = {}
     with _one_thread():
         ours = [_clipbench(*clip).float() for clip in clips]
         for name in names:
             if name not in {OURS, DECODING_ALONE}:
-                theirs = [TRAINING_PEERS[name](*clip).float() for clip in clips]
+                theirs = [_call(name, TRAINING_PEERS[name], clip).float() for clip in clips]
                 if any(mine.shape != other.shape for mine, other in zip(ours, theirs, strict=True)):
                     found[name] = float("nan")  # not as many frames as were asked for
                     continue

@@ -235,7 +235,7 @@ class Comparison:
         training: Each way of reading one clip, by name; ours is `clipbench`.
         testing: Each way of reading 20 clips of a video.
         grey_levels: Mean absolute difference of each library's frames to ours, 0 to 255.
-        missing: Libraries that are not there, with what to install.
+        missing: Libraries that are not there, with what to install, or that cannot read these videos.
     """
 
     training: tuple[Stage, ...]

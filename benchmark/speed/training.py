@@ -6,11 +6,12 @@ batch there    loss there       gradients there       step done        batch the
 ```
 """
 
+import contextlib
 import itertools
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -49,7 +50,7 @@ class StepClock(L.Callback):
         self.gflop_per_clip = float("nan")
         self._seen, self._marks = 0, list[float]()
         self._done: float | None = None
-        self._counter: FlopCounterMode | None = None
+        self._counting, self._counter = contextlib.ExitStack(), cast(FlopCounterMode | None, None)
 
     def _mark(self, module: L.LightningModule) -> None:
         wait_for(module.device)
@@ -63,8 +64,7 @@ class StepClock(L.Callback):
             torch.cuda.reset_peak_memory_stats(pl_module.device)
         self._marks = []
         if self._seen == 1:
-            self._counter = FlopCounterMode(display=False)
-            self._counter.__enter__()
+            self._counter = self._counting.enter_context(FlopCounterMode(display=False))
         self._mark(pl_module)
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
@@ -81,7 +81,7 @@ class StepClock(L.Callback):
         """The weights are changed."""
         self._mark(pl_module)
         if self._counter is not None:
-            self._counter.__exit__(None, None, None)
+            self._counting.close()
             if len(batch):
                 self.gflop_per_clip = self._counter.get_total_flops() / len(batch) / 1e9
             self._counter = None
@@ -100,9 +100,7 @@ class StepClock(L.Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Count no longer."""
-        if self._counter is not None:
-            self._counter.__exit__(None, None, None)
-            self._counter = None
+        self._counting.close()
 
     def stage(self, part: str, rounds: int) -> Stage:
         """The batches in `rounds` runs of about equally many."""

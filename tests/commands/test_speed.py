@@ -10,6 +10,7 @@ import yaml
 from benchmark.cli import main
 from benchmark.conformance.cost import gflop_by_shapes
 from benchmark.models import SingleFrame
+from benchmark.speed.peers import TRAINING_PEERS
 from tests.generators.small_test import options
 
 SHORT = ["--speed.clips", "6", "--speed.steps", "4", "--speed.rounds", "2"]
@@ -140,4 +141,18 @@ def test_no_training_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     arguments = ["--config", str(config / "multires.yaml"), "--data", str(config / "data/folder.yaml")]
     arguments += ["--data.root", str(tmp_path / "videos"), "--run_dir", str(tmp_path / "run"), "--model.width", "0.05"]
     assert main(["speed", *arguments, *SHORT]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    assert "no video of the train split of" in capsys.readouterr().err
+
+
+def test_a_library_that_cannot_read_these_videos_is_named(
+    small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, start: int, rate: float) -> torch.Tensor:
+        raise RuntimeError("no such codec")
+
+    monkeypatch.setitem(TRAINING_PEERS, "opencv", refuse)
+    arguments = [*options(small_set, tmp_path / "run"), *SHORT, "--speed.compare", "opencv"]
+    assert main(["speed", *arguments]) == 0
+    assert "not compared: opencv (opencv cannot read" in capsys.readouterr().out
+    held = json.loads((tmp_path / "run/speed.json").read_text())["comparison"]
+    assert [stage["name"] for stage in held["training"]] == ["clipbench", "decoding alone"]

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
-from benchmark.speed import peers
 from benchmark.speed.peers import (
     DECODING_ALONE,
     OURS,
@@ -102,13 +101,13 @@ def test_who_cannot_read_is_named(tmp_path: Path) -> None:
 def test_choosing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_peers(None) == choose_peers([]) == ([], {})
     assert choose_peers("opencv") == ([OURS, "opencv", DECODING_ALONE], {})
-    with pytest.raises(UserError, match="speed.compare names ffmpeg; allowed are all, pytorchvideo, torchcodec"):
+    with pytest.raises(UserError, match=r"speed\.compare names ffmpeg; allowed are all, pytorchvideo, torchcodec"):
         choose_peers(["opencv", "ffmpeg"])
 
     def fail(name: str) -> object:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(peers.importlib, "import_module", fail)
+    monkeypatch.setattr("benchmark.speed.peers.importlib.import_module", fail)
     names, missing = choose_peers("all")
     assert names == [OURS, "opencv", DECODING_ALONE]
     assert {name: "pip install" in why for name, why in missing.items()} == dict.fromkeys(
