@@ -24,7 +24,7 @@ from benchmark.speed.report import Loading, Stage
 Key = tuple[int, int, int]
 
 STAGES = ("open", "decode", "convert and resize", "cut", "batch")
-"""Opening goes with closing; what the decoder has to convert itself, such as full-range colours, is part of decoding."""
+"""Opening goes with closing; what a decoder has to convert itself, as full-range colours, is part of decoding."""
 
 
 def drawn_rounds(data: VideoDataModule, *, clips: int, rounds: int, seed: int) -> list[list[Key]]:
@@ -35,15 +35,7 @@ def drawn_rounds(data: VideoDataModule, *, clips: int, rounds: int, seed: int) -
         clips: Clips a round.
         rounds: Number of rounds.
         seed: Seed of order and choice.
-
-    Raises:
-        UserError: If no training video is held.
     """
-    if not len(data.index.rows("train")):
-        raise UserError(
-            f"no video of the train split of {data.index.identity} is held under {data.index.root}; "
-            "change data.root, or the fold or class subset"
-        )
     batches = data.training_batches()
     batches.seed = seed
     keys: list[Key] = []
@@ -65,8 +57,13 @@ def measure_loading(data: VideoDataModule, *, clips: int, rounds: int, seed: int
         seed: Seed of the choice of clips.
 
     Raises:
-        UserError: If the data module reads no video files, or none of them can be read.
+        UserError: If no training video is held, the data module reads no video files, or none can be read.
     """
+    if not len(data.index.rows("train")):
+        raise UserError(
+            f"no video of the train split of {data.index.identity} is held under {data.index.root}; "
+            "change data.root, or the fold or class subset"
+        )
     loader = data.train_dataloader()
     clips_of_fit, collate = loader.dataset, loader.collate_fn
     if not (isinstance(clips_of_fit, TrainingClips) and isinstance(collate, Collate)):

@@ -111,7 +111,7 @@ class _Step:
             with self.precision.forward_context():
                 loss = self.model.training_step(self.batch, 0)
             self.optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             self.optimizer.step()
         wait_for(self.device)
 

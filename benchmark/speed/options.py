@@ -99,7 +99,9 @@ class SpeedCLI(BenchmarkCLI):
             ("max_time", "min_epochs", "min_steps", "limit_train_batches", "callbacks", "profiler")
         )
         off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-        measured = {"devices": 1, "max_steps": WARMUP_STEPS + self.options.steps, "max_epochs": -1}
+        named = config.trainer.get("devices")
+        measured = {"devices": named if isinstance(named, list) else 1}
+        measured |= {"max_steps": WARMUP_STEPS + self.options.steps, "max_epochs": -1}
         measured |= {"limit_val_batches": 0, "overfit_batches": 0}
         settings = {**left_out, **off, **measured, "default_root_dir": str(self.run_dir), "fast_dev_run": False}
         for name, value in settings.items():
@@ -117,8 +119,9 @@ class SpeedCLI(BenchmarkCLI):
 
 def _require_one_process(trainer: Namespace) -> None:
     devices, nodes = trainer.get("devices"), trainer.get("num_nodes")
-    if str(devices) not in {"auto", "1", "None"} or nodes not in {None, 1}:
+    is_one = len(devices) == 1 if isinstance(devices, list) else str(devices) in {"auto", "1", "None"}
+    if not is_one or nodes not in {None, 1}:
         raise UserError(
             f"trainer.devices is {devices} and trainer.num_nodes is {nodes}; speed measures one process, "
-            "so leave them out"
+            "so leave them out, or name one device"
         )
