@@ -45,7 +45,25 @@ TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
 class BenchmarkCLI(LightningCLI):
-    """Lightning's command line with run folders, and a model that is never replaced by what a checkpoint says."""
+    """Lightning's command line with run folders, and a model that is never replaced by what a checkpoint says.
+
+    Args:
+        args: Words of the command line.
+        kwargs: Everything else is Lightning's.
+    """
+
+    def __init__(self, args: list[str], **kwargs: Any) -> None:
+        super().__init__(
+            VideoClassifier,
+            VideoDataModule,
+            trainer_class=Trainer,
+            seed_everything_default=0,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=args,
+            **kwargs,
+        )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are neither the model's, the data's nor the Trainer's."""
@@ -257,15 +275,8 @@ def run(argv: Sequence[str]) -> int:
         )
     require_named_classes(rest)
     BenchmarkCLI(
-        VideoClassifier,
-        VideoDataModule,
+        [verb, *rest],
         save_config_callback=ResolvedConfig,
-        trainer_class=Trainer,
-        seed_everything_default=0,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        args=[verb, *rest],
         parser_kwargs={
             "exit_on_error": False,
             **{name: {"description": text, "exit_on_error": False} for name, text in _DESCRIPTIONS.items()},

@@ -117,7 +117,7 @@ def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: p
 @pytest.mark.parametrize("command", documented_commands())
 def test_a_documented_command_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     verb, *rest = shlex.split(command)
-    if verb in {"fit", "validate", "test", "predict"}:
+    if verb in {"fit", "validate", "test", "predict", "speed"}:
         resolved(capsys, verb, *rest)
     else:
         with pytest.raises(SystemExit) as stopped:

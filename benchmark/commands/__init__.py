@@ -2,7 +2,19 @@
 
 from types import ModuleType
 
-from benchmark.commands import check, compare, leaderboard, new, plugins, prepare, protocol, report, rescore, transfer
+from benchmark.commands import (
+    check,
+    compare,
+    leaderboard,
+    new,
+    plugins,
+    prepare,
+    protocol,
+    report,
+    rescore,
+    speed,
+    transfer,
+)
 
 COMMANDS: dict[str, ModuleType] = {
     "prepare": prepare,
@@ -12,6 +24,7 @@ COMMANDS: dict[str, ModuleType] = {
     "leaderboard": leaderboard,
     "report": report,
     "transfer": transfer,
+    "speed": speed,
     "check": check,
     "new": new,
     "plugins": plugins,

@@ -201,7 +201,16 @@ def _picture(frame: av.VideoFrame) -> Picture:
 @functools.lru_cache(maxsize=32768)
 def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
     """The timeline of a file, remembered until the file changes."""
-    with av.open(path, metadata_errors="ignore") as container:
+    return read_timeline(Path(path))
+
+
+def read_timeline(path: Path) -> Timeline:
+    """The timeline of a file, worked out anew; `open_video` remembers those of the files it opened last.
+
+    Raises:
+        FFmpegError: If the file cannot be read.
+    """
+    with av.open(str(path), metadata_errors="ignore") as container:
         stream = _video_stream(container)
         packets = [(p.pts, p.is_keyframe, p.is_discard) for p in _packets(container, stream)]
         times = [time for time, _, _ in packets if time is not None]
@@ -217,9 +226,9 @@ def _known_timeline(path: str, modified_ns: int, size_bytes: int) -> Timeline:
     return _counted_timeline(path)
 
 
-def _counted_timeline(path: str) -> Timeline:
+def _counted_timeline(path: Path) -> Timeline:
     """The timeline of a file that has to be decoded for it."""
-    with av.open(path, metadata_errors="ignore") as container:
+    with av.open(str(path), metadata_errors="ignore") as container:
         stream = _video_stream(container)
         # MPEG-4 brings a frame out with the next reference frame's packet, whatever else is decoded in between.
         times = [_time(frame, "dts") for frame in _frames(container, stream)]

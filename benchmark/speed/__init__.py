@@ -1,0 +1,1 @@
+"""Where the time of training goes: loading, computing, the gain of two streams, and other ways of reading clips."""

@@ -1,0 +1,48 @@
+"""A picture of where the time goes: milliseconds a clip by stage."""
+
+import textwrap
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmark.speed.report import SpeedReport, Stage
+
+_LOADING, _COMPUTE = "#2f6db3", "#c9803a"
+
+
+def write_chart(report: SpeedReport, path: Path) -> None:
+    """Draw bars with the spread of the rounds, loading above and computing below.
+
+    Args:
+        report: What was measured.
+        path: A .png file.
+    """
+    loading = list(report.loading.stages)
+    training = report.training
+    computing = [
+        *([training.transfer] if training.transfer else []),
+        training.forward,
+        training.backward,
+        training.optimizer,
+    ]
+    figure = Figure(figsize=(9, 0.4 * (len(loading) + len(computing)) + 2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    stages: list[tuple[Stage, str]] = [(stage, _LOADING) for stage in loading]
+    stages += [(stage, _COMPUTE) for stage in computing]
+    for place, (stage, colour) in enumerate(stages):
+        rounds, middle = stage.milliseconds_per_clip, stage.milliseconds
+        spread = [[middle - min(rounds)], [max(rounds) - middle]]
+        label = {_LOADING: "loading, one process", _COMPUTE: f"computing, {training.precision}"}[colour]
+        is_first = place in (0, len(loading))
+        axes.barh(place, middle, xerr=spread, color=colour, capsize=3, label=label if is_first else None)
+        axes.annotate(f" {middle:.2f}", (max(rounds), place), va="center", fontsize=8)
+    axes.set_yticks(range(len(stages)), [stage.name for stage, _ in stages])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("milliseconds a clip, median and range of the rounds")
+    axes.set_title("\n".join(textwrap.wrap(f"{report.name} on {report.machine.title}", 90)), fontsize=10)
+    axes.legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", dpi=120)

@@ -1,0 +1,110 @@
+"""Our reader in a race with other libraries, on clips of the configured videos."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.decode import DecodeError, open_video
+from benchmark.data.index import Split
+from benchmark.data.sampling import clip_start
+from benchmark.errors import UserError
+from benchmark.speed.peers import (
+    CLIP_FRAMES,
+    TEST_PEERS,
+    TRAINING_PEERS,
+    frames_per_second,
+    grey_level_differences,
+    library_of,
+    race,
+)
+from benchmark.speed.report import Comparison
+
+TEST_CLIPS = 20
+_LOOKED_AT = 8  # clips whose frames are compared with ours
+
+
+class _Videos:
+    """Videos of one split that hold a clip, in a random order.
+
+    Args:
+        data: The videos.
+        split: Which of them; those of training where it has none.
+        seed: Of the order.
+    """
+
+    def __init__(self, data: VideoDataModule, split: Split, seed: int) -> None:
+        rows = data.index.rows(split)
+        rows = rows if len(rows) else data.index.rows("train")
+        self.index, self.seed = data.index, seed
+        self.rows = np.random.default_rng([seed, len(rows)]).permutation(rows)
+        self.facts: dict[int, tuple[int, float]] = {}
+        self.next = 0
+
+    def take(self) -> tuple[Path, int, float]:
+        """The next video: path, frames and frames a second.
+
+        Raises:
+            UserError: If none can be read.
+        """
+        for _ in self.rows:
+            row = int(self.rows[self.next % len(self.rows)])
+            self.next += 1
+            path = self.index.video(row).path
+            if row not in self.facts:
+                try:
+                    with open_video(path) as video:  # learns the timeline, so that no round pays for it
+                        self.facts[row] = video.frames, frames_per_second(path)
+                except DecodeError:
+                    self.facts[row] = 0, 0.0
+            frames, rate = self.facts[row]
+            if frames >= CLIP_FRAMES:
+                return path, frames, rate
+        raise UserError(
+            f"no video of {self.index.identity} can be read and holds {CLIP_FRAMES} frames; change data.root"
+        )
+
+
+def compare(
+    data: VideoDataModule, names: list[str], missing: dict[str, str], *, clips: int, rounds: int, seed: int
+) -> Comparison:
+    """Race for training clips and for the clips of tests; other clips in each round.
+
+    Args:
+        data: The videos.
+        names: Keys of `TRAINING_PEERS`.
+        missing: Libraries that are not there, and why.
+        clips: Clips a round; in testing as many whole videos as make about that many.
+        rounds: Number of rounds.
+        seed: Of the choice of videos and clips.
+    """
+    training_videos, test_videos = _Videos(data, "train", seed), _Videos(data, "test", seed)
+    rng = np.random.default_rng([seed, 7])
+    training: list[list[tuple[Path, int, float]]] = []
+    testing: list[list[tuple[Path, float, list[int]]]] = []
+    for _ in range(rounds):
+        calls = []
+        for _ in range(clips):
+            path, frames, rate = training_videos.take()
+            calls.append((path, int(rng.integers(frames - CLIP_FRAMES + 1)), rate))
+        training.append(calls)
+        tests = []
+        for _ in range(max(1, clips // TEST_CLIPS)):
+            path, frames, rate = test_videos.take()
+            starts = [clip_start(seed, path.stem, clip, frames, CLIP_FRAMES) for clip in range(TEST_CLIPS)]
+            tests.append((path, rate, starts))
+        testing.append(tests)
+    grey_levels: dict[str, float] = {}
+    for name in list(names):  # what cannot read the first clips cannot race, but is no reason to lose everything else
+        try:
+            grey_levels |= grey_level_differences([name], training[0][:_LOOKED_AT])
+        except UserError as error:
+            names, missing = [other for other in names if other != name], {**missing, name: f"({error})"}
+    raced = race({name: TRAINING_PEERS[name] for name in names}, training)
+    ways = {name: way for name, way in TEST_PEERS.items() if library_of(name) in names}
+    return Comparison(
+        training=tuple(raced.values()),
+        testing=tuple(race(ways, testing, clips=TEST_CLIPS).values()),
+        grey_levels=grey_levels,
+        missing=missing,
+    )

@@ -1,0 +1,339 @@
+"""Other ways of reading clips, each by its own public interface, on the same videos as ours and in turns with it.
+
+Every way gives what ours gives: the centre square of ten consecutive frames at 200x200, uint8 RGB. Libraries that leave
+the geometry to their user get it from torchvision, as their documentation suggests, and OpenCV from OpenCV. Where a
+library lets its threads be chosen it gets one, as a loader worker has one of many.
+"""
+
+import contextlib
+import importlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.decode import open_video
+from benchmark.data.preprocess import square_rgb
+from benchmark.errors import UserError
+from benchmark.speed.report import Stage
+
+OURS, DECODING_ALONE = "clipbench", "decoding alone"
+CLIP_FRAMES, SIDE = 10, 200
+
+Result = TypeVar("Result")
+TrainingPeer = Callable[[Path, int, float], Tensor]
+TestPeer = Callable[[Path, float, Sequence[int]], list[Tensor]]
+
+
+def frames_per_second(path: Path) -> float:
+    """Average frame rate that the container states.
+
+    Raises:
+        UserError: If it states none.
+    """
+    import av
+
+    with av.open(str(path), metadata_errors="ignore") as container:
+        rate = container.streams.video[0].average_rate
+    if not rate:
+        raise UserError(f"{path} does not state its frames per second; choose other videos with data.root")
+    return float(rate)
+
+
+def decode_alone(path: Path, first: int, last: int, frames_per_second: float) -> int:
+    """Decode from the key frame before a clip to its last frame, with one thread, and convert nothing.
+
+    Args:
+        path: The file.
+        first: Number of the first frame of the clip.
+        last: Of the last.
+        frames_per_second: Of the video, which turns numbers into times.
+
+    Returns:
+        Frames decoded.
+    """
+    import av
+
+    decoded = 0
+    with av.open(str(path), metadata_errors="ignore") as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        begin, ticks = stream.start_time or 0, 1 / (frames_per_second * float(stream.time_base or 1))
+        if first:
+            container.seek(begin + round(first * ticks), stream=stream, backward=True)
+        for frame in container.decode(stream):
+            decoded += 1
+            if frame.pts is not None and frame.pts >= begin + (last - 0.5) * ticks:
+                break
+    return decoded
+
+
+def _ours(path: Path, numbers: Sequence[int]) -> np.ndarray:
+    pictures = np.empty((len(numbers), SIDE, SIDE, 3), np.uint8)
+    with open_video(path) as video:
+        for place, (_, picture) in enumerate(video.read(numbers)):
+            square_rgb(picture, SIDE, pictures[place])
+    return pictures
+
+
+def _clipbench(path: Path, start: int, frames_per_second: float) -> Tensor:
+    return torch.from_numpy(_ours(path, range(start, start + CLIP_FRAMES)))
+
+
+def _clipbench_test(path: Path, frames_per_second: float, starts: Sequence[int]) -> list[Tensor]:
+    numbers = np.add.outer(np.array(starts), np.arange(CLIP_FRAMES))
+    distinct, places = np.unique(numbers, return_inverse=True)  # a frame that clips share is decoded once
+    return list(torch.from_numpy(_ours(path, distinct.tolist())[places.reshape(numbers.shape)]))
+
+
+def _square(frames: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, 200, 200, C) uint8, by torchvision."""
+    from torchvision.transforms.v2 import functional
+
+    short = min(frames.shape[-2:])
+    resized: Tensor = functional.resize(functional.center_crop(frames, [short, short]), [SIDE, SIDE], antialias=True)
+    return resized.to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _clips_of(frames: Tensor) -> list[Tensor]:
+    return list(frames.reshape(-1, CLIP_FRAMES, *frames.shape[1:]))
+
+
+def _pytorchvideo(path: Path, start: int, frames_per_second: float) -> Tensor:
+    return _pytorchvideo_test(path, frames_per_second, [start])[0]
+
+
+def _pytorchvideo_test(path: Path, frames_per_second: float, starts: Sequence[int]) -> list[Tensor]:
+    from pytorchvideo.data.encoded_video import EncodedVideo
+
+    video = EncodedVideo.from_path(str(path), decode_audio=False, decoder="pyav")
+    clips = []
+    for start in starts:  # half a frame early, so that rounding of times loses none
+        clip = video.get_clip((start - 0.5) / frames_per_second, (start + CLIP_FRAMES - 0.5) / frames_per_second)
+        clips.append(_square(clip["video"].permute(1, 0, 2, 3)))
+    video.close()
+    return clips
+
+
+def _torchcodec(path: Path, start: int, frames_per_second: float) -> Tensor:
+    from torchcodec.decoders import VideoDecoder
+
+    decoder = VideoDecoder(str(path), seek_mode="approximate", num_ffmpeg_threads=1)
+    return _square(decoder.get_frames_in_range(start, start + CLIP_FRAMES).data)
+
+
+def _torchcodec_in_bulk(path: Path, frames_per_second: float, starts: Sequence[int]) -> list[Tensor]:
+    from torchcodec.decoders import VideoDecoder
+
+    decoder = VideoDecoder(str(path), seek_mode="approximate", num_ffmpeg_threads=1)
+    numbers = [start + frame for start in starts for frame in range(CLIP_FRAMES)]
+    return _clips_of(_square(decoder.get_frames_at(numbers).data))
+
+
+def _decord(path: Path, start: int, frames_per_second: float) -> Tensor:
+    return _decord_test(path, frames_per_second, [start])[0]
+
+
+def _decord_test(path: Path, frames_per_second: float, starts: Sequence[int]) -> list[Tensor]:
+    decord = importlib.import_module("decord")
+    reader = decord.VideoReader(str(path), num_threads=1)
+    pictures = reader.get_batch([start + frame for start in starts for frame in range(CLIP_FRAMES)]).asnumpy()
+    return _clips_of(_square(torch.from_numpy(pictures).permute(0, 3, 1, 2)))
+
+
+def _opencv(path: Path, start: int, frames_per_second: float) -> Tensor:
+    return _opencv_test(path, frames_per_second, [start])[0]
+
+
+def _opencv_test(path: Path, frames_per_second: float, starts: Sequence[int]) -> list[Tensor]:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    clips = []
+    for start in starts:
+        capture.set(cv2.CAP_PROP_POS_FRAMES, start)
+        pictures = np.empty((CLIP_FRAMES, SIDE, SIDE, 3), np.uint8)
+        for place in range(CLIP_FRAMES):
+            is_read, picture = capture.read()
+            if not is_read:
+                raise RuntimeError(f"frame {start + place} could not be read")
+            height, width = picture.shape[:2]
+            short = min(height, width)
+            top, left = (height - short) // 2, (width - short) // 2
+            square = cv2.cvtColor(picture[top : top + short, left : left + short], cv2.COLOR_BGR2RGB)
+            method = cv2.INTER_AREA if short > SIDE else cv2.INTER_LINEAR
+            pictures[place] = cv2.resize(square, (SIDE, SIDE), interpolation=method)
+        clips.append(torch.from_numpy(pictures))
+    capture.release()
+    return clips
+
+
+def _decoding_alone(path: Path, start: int, frames_per_second: float) -> Tensor:
+    decode_alone(path, start, start + CLIP_FRAMES - 1, frames_per_second)
+    return torch.empty(0, SIDE, SIDE, 3, dtype=torch.uint8)
+
+
+def _decoding_alone_test(path: Path, frames_per_second: float, starts: Sequence[int]) -> list[Tensor]:
+    decode_alone(path, min(starts), max(starts) + CLIP_FRAMES - 1, frames_per_second)
+    return []
+
+
+def _one_by_one(peer: TrainingPeer) -> TestPeer:
+    """Each clip of a test by an opening of the file of its own."""
+    return lambda path, frames_per_second, starts: [peer(path, start, frames_per_second) for start in starts]
+
+
+TRAINING_PEERS: dict[str, TrainingPeer] = {
+    OURS: _clipbench,
+    "pytorchvideo": _pytorchvideo,
+    "torchcodec": _torchcodec,
+    "decord": _decord,
+    "opencv": _opencv,
+    DECODING_ALONE: _decoding_alone,
+}
+"""A training clip: (path, first frame, frames a second) to (10, 200, 200, 3) uint8; the limit gives no frames."""
+
+TEST_PEERS: dict[str, TestPeer] = {
+    OURS: _clipbench_test,
+    "pytorchvideo": _pytorchvideo_test,
+    "torchcodec, one open a clip": _one_by_one(_torchcodec),
+    "torchcodec, in bulk": _torchcodec_in_bulk,
+    "decord": _decord_test,
+    "opencv": _opencv_test,
+    DECODING_ALONE: _decoding_alone_test,
+}
+"""A test's clips of one video: (path, frames a second, first frames) to as many (10, 200, 200, 3) uint8."""
+
+_INSTALL = {
+    "pytorchvideo": ("pytorchvideo.data.encoded_video", "pip install pytorchvideo"),
+    "torchcodec": ("torchcodec.decoders", "pip install 'clipbench[torchcodec]', and FFmpeg's libraries"),
+    "decord": ("decord", "pip install decord, where there is a wheel for this Python"),
+}
+
+
+def library_of(name: str) -> str:
+    """`torchcodec` of `torchcodec, in bulk`."""
+    return name.partition(",")[0]
+
+
+def choose_peers(wanted: Sequence[str] | str | None) -> tuple[list[str], dict[str, str]]:
+    """Libraries to compare with, and those that are not there with what to install.
+
+    Args:
+        wanted: Names, or `all` for whatever is installed; None and no names compare with nobody.
+
+    Returns:
+        Names, ours and the limit among them, and the missing ones.
+
+    Raises:
+        UserError: If a name is unknown, or a library that was asked for by name cannot be imported.
+    """
+    named = [wanted] if isinstance(wanted, str) else list(wanted or [])
+    if not named:
+        return [], {}
+    known = list(TRAINING_PEERS)
+    if unknown := [name for name in named if name not in {*known, "all"}]:
+        offered = [name for name in known if name != OURS]
+        raise UserError(f"speed.compare names {', '.join(unknown)}; allowed are all, {', '.join(offered)}")
+    missing = {}
+    for name in known if "all" in named else named:
+        if reason := _why_missing(name):
+            missing[name] = reason
+    for name in named:
+        if name in missing:
+            raise UserError(f"speed.compare names {name}, which {missing[name]}; install it, or leave it out")
+    chosen = {*(known if "all" in named else named), OURS, DECODING_ALONE} - missing.keys()
+    return [name for name in known if name in chosen], missing
+
+
+def _why_missing(name: str) -> str:
+    if name not in _INSTALL:
+        return ""
+    module, install = _INSTALL[name]
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError:
+        return f"is not installed ({install})"
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"cannot be loaded: {(str(error).strip().splitlines() or ['no reason given'])[0][:120]} ({install})"
+    return ""
+
+
+def race(
+    ways: Mapping[str, Callable[..., object]], rounds: Sequence[Sequence[tuple[object, ...]]], *, clips: int = 1
+) -> dict[str, Stage]:
+    """Time several ways of doing the same work, in an order that turns from round to round.
+
+    Args:
+        ways: By name.
+        rounds: Arguments of each call, for each round; every way gets all of them.
+        clips: That one call reads.
+
+    Returns:
+        Clips and seconds of each round, and so the rates, by name in the order of `ways`.
+
+    Raises:
+        UserError: If a way cannot do the work.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    with _one_thread():
+        for number, calls in enumerate(rounds):
+            turn = number % len(names)
+            for name in names[turn:] + names[:turn]:
+                if not number:
+                    _call(name, ways[name], calls[0])  # what is imported and set up once is nobody's speed
+                start = time.perf_counter()
+                for arguments in calls:
+                    _call(name, ways[name], arguments)
+                seconds[name].append(time.perf_counter() - start)
+    counts = tuple(clips * len(calls) for calls in rounds)
+    return {name: Stage(name, counts, tuple(held)) for name, held in seconds.items()}
+
+
+def _call(name: str, way: Callable[..., Result], arguments: tuple[object, ...]) -> Result:
+    try:
+        return way(*arguments)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{name} cannot read {arguments[0]} ({type(error).__name__}: {reason}); leave it out of speed.compare"
+        ) from error
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch with one thread, as in a loader worker."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def grey_level_differences(names: Sequence[str], clips: Sequence[tuple[Path, int, float]]) -> dict[str, float]:
+    """Mean absolute difference of each library's frames to ours, 0 to 255; where it is small they read the same frames.
+
+    Args:
+        names: Keys of `TRAINING_PEERS`.
+        clips: Arguments of each call.
+
+    Raises:
+        UserError: If a library cannot read them.
+    """
+    found = {}
+    with _one_thread():
+        ours = [_clipbench(*clip).float() for clip in clips]
+        for name in names:
+            if name not in {OURS, DECODING_ALONE}:
+                theirs = [_call(name, TRAINING_PEERS[name], clip).float() for clip in clips]
+                if any(mine.shape != other.shape for mine, other in zip(ours, theirs, strict=True)):
+                    found[name] = float("nan")  # not as many frames as were asked for
+                    continue
+                apart = [float((mine - other).abs().mean()) for mine, other in zip(ours, theirs, strict=True)]
+                found[name] = sum(apart) / len(apart)
+    return found
