@@ -38,9 +38,11 @@ class Norm(nn.Module):
         return F.local_response_norm(x, 5, alpha=5 * self.alpha, beta=0.5, k=2.0)
 
 
-def stream(extents: Sequence[tuple[int, int]], *, pixel_scale: float, last_pool: bool) -> nn.Sequential:
+def stream(
+    extents: Sequence[tuple[int, int]], *, pixel_scale: float, last_pool: bool, channels: Sequence[int] = CHANNELS
+) -> nn.Sequential:
     """Convolutional trunk, (B, 3, T, S, S) to (B, C * 7 * 7); extent and stride in time of its first three layers."""
-    c1, c2, c3, c4, c5 = CHANNELS
+    c1, c2, c3, c4, c5 = channels
     (t1, s1), (t2, s2), (t3, s3) = extents
     pool = nn.MaxPool3d((1, 2, 2), ceil_mode=True)
     return nn.Sequential(
@@ -55,7 +57,7 @@ def stream(extents: Sequence[tuple[int, int]], *, pixel_scale: float, last_pool:
 
 
 class PlainNetwork(nn.Module):
-    """A fusion strategy: extents in time of the trunk, and how many towers share it."""
+    """A fusion strategy: extents in time of the trunk, how many towers share it, and numbers of units."""
 
     def __init__(
         self,
@@ -64,20 +66,24 @@ class PlainNetwork(nn.Module):
         extents: Sequence[tuple[int, int]] = ((1, 1), (1, 1), (1, 1)),
         towers: int = 1,
         pixel_scale: float = 58.0,
+        channels: Sequence[int] = CHANNELS,
+        hidden: int = HIDDEN,
+        classes: int = CLASSES,
     ) -> None:
         super().__init__()
         self.resolution, self.towers, self.pixel_scale = resolution, towers, pixel_scale
         streams = 2 if resolution == "multires" else 1
         self.streams = nn.ModuleList(
-            stream(extents, pixel_scale=pixel_scale, last_pool=resolution == "full") for _ in range(streams)
+            stream(extents, pixel_scale=pixel_scale, last_pool=resolution == "full", channels=channels)
+            for _ in range(streams)
         )
-        self.features = CHANNELS[-1] * 7 * 7 * streams * towers
+        self.features = channels[-1] * 7 * 7 * streams * towers
         self.head = nn.Sequential(
-            nn.Linear(self.features, HIDDEN),
+            nn.Linear(self.features, hidden),
             nn.ReLU(),
-            nn.Linear(HIDDEN, HIDDEN),
+            nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Linear(HIDDEN, CLASSES),
+            nn.Linear(hidden, classes),
         )
 
     def forward(self, clips: Tensor) -> Tensor:
