@@ -19,6 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
+from benchmark.callbacks.casts import CastOnce
 from benchmark.callbacks.checkpoints import run_checkpoints
 from benchmark.callbacks.failures import FailedVideos
 from benchmark.callbacks.features import FeatureStore
@@ -152,6 +153,7 @@ class BenchmarkCLI(LightningCLI):
             Throughput(),
             FailedVideos(),
             EpochLines(),
+            CastOnce(),
             seen,
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]

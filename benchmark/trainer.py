@@ -1,9 +1,10 @@
 """Lightning's Trainer with this suite's defaults: precision chosen for the machine, our own samplers."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 Precision = Literal["auto", "32-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "64-true"]
 
@@ -17,6 +18,19 @@ def fastest_precision() -> Literal["bf16-mixed", "32-true"]:
     return "bf16-mixed" if native else "32-true"
 
 
+class RememberingMixedPrecision(MixedPrecision):
+    """Mixed precision that remembers the weights' copies where no gradients are kept.
+
+    Lightning lets each use of a weight cast it anew. Without gradients a copy is good until the outermost autocast
+    context is left: for all views of a batch, and for all batches within `CastOnce`.
+    """
+
+    def autocast_context_manager(self) -> torch.autocast:
+        """Autocast in this precision."""
+        dtype = torch.bfloat16 if self.precision == "bf16-mixed" else torch.half
+        return torch.autocast(self.device, dtype=dtype, cache_enabled=not torch.is_grad_enabled())
+
+
 class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
@@ -24,6 +38,7 @@ class Trainer(L.Trainer):
         precision: `auto` picks bf16-mixed where the machine has it, and 32-true elsewhere.
         use_distributed_sampler: Off, since our samplers share the videos out themselves, without padding.
         num_sanity_val_steps: Batches of validation before training; 0, since a fit validates soon enough.
+        inference_mode: Off, since autocast remembers no copies of weights in it; evaluation keeps no gradients anyway.
         kwargs: Everything else is Lightning's.
     """
 
@@ -33,11 +48,17 @@ class Trainer(L.Trainer):
         precision: Precision = "auto",
         use_distributed_sampler: Literal[False] = False,
         num_sanity_val_steps: int = 0,
+        inference_mode: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             precision=fastest_precision() if precision == "auto" else precision,
             use_distributed_sampler=use_distributed_sampler,
             num_sanity_val_steps=num_sanity_val_steps,
+            inference_mode=inference_mode,
             **kwargs,
         )
+        plugin = self.precision_plugin
+        if type(plugin) is MixedPrecision:
+            name = cast(Literal["16-mixed", "bf16-mixed"], plugin.precision)
+            self.strategy.precision_plugin = RememberingMixedPrecision(name, plugin.device, plugin.scaler)

