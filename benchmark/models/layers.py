@@ -242,21 +242,24 @@ class Streams(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, T, S, S, 3) uint8 RGB to (B, T', F): features of both streams side by side."""
-        # Every uint8 value and its difference to the mean are exact in bfloat16, so autocast may begin here.
         device = clips.device.type
         weights = next(self.parameters()).dtype  # other than float32 in Lightning's `64-true` and `bf16-true`
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weights
-        pixels = clips.permute(0, 1, 4, 2, 3).to(dtype).sub_(PIXEL_MEAN).div_(self.pixel_scale)
-        return torch.cat([trunk(self._view(pixels, name)) for name, trunk in self._trunks().items()], dim=-1)
+        trunks = self._trunks().items()
+        return torch.cat([trunk(self._seen(clips, name, dtype).permute(0, 1, 4, 2, 3)) for name, trunk in trunks], -1)
 
-    def _view(self, pixels: Tensor, stream: str) -> Tensor:
-        if stream == "context":
-            halved = F.avg_pool2d(pixels.flatten(0, 1), 2)
-            return halved.view(*pixels.shape[:2], *halved.shape[1:])
+    def _seen(self, clips: Tensor, stream: str, dtype: torch.dtype) -> Tensor:
+        """What a stream sees of (B, T, S, S, 3) uint8, normalised in this dtype."""
+        if stream == "context":  # summed as whole numbers: pooling in low precision takes several times as long
+            rows = clips[:, :, 0::2].to(torch.int16) + clips[:, :, 1::2]
+            sums = rows[..., 0::2, :] + rows[..., 1::2, :]
+            exact = sums.to(torch.promote_types(dtype, torch.float32))
+            return exact.sub_(4 * PIXEL_MEAN).div_(4 * self.pixel_scale).to(dtype)
         if stream == "fovea":
-            edge = (pixels.shape[-1] - FOVEA_SIDE) // 2
-            return pixels[..., edge : edge + FOVEA_SIDE, edge : edge + FOVEA_SIDE]
-        return pixels
+            edge = (clips.shape[2] - FOVEA_SIDE) // 2
+            clips = clips[:, :, edge : edge + FOVEA_SIDE, edge : edge + FOVEA_SIDE]
+        # Every uint8 value and its difference to the mean are exact in bfloat16, so autocast may begin here.
+        return clips.to(dtype, memory_format=torch.contiguous_format).sub_(PIXEL_MEAN).div_(self.pixel_scale)
 
     def _trunks(self) -> dict[str, Trunk]:
         return dict(self.trunks.items())  # type: ignore[arg-type]
