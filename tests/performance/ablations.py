@@ -104,8 +104,8 @@ def main() -> None:
         if options.without != "kept memory and flushed denormals":
             tune_process()
         with WITHOUT[options.without]():
-            rates = training_steps.measure(options.networks[0], is_plain=False, steps=options.steps)
-        print(rates.median("training"))
+            measured = training_steps.measure(options.networks[0], is_plain=False, steps=options.steps)
+        print(measured.median("training"))
         return
     for network in options.networks:
         found: dict[str, list[float]] = {idea: [] for idea in WITHOUT}
