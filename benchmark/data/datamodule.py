@@ -19,7 +19,7 @@ from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClip
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
 from benchmark.data.index import Split, VideoIndex
-from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches, yield_to_training
 from benchmark.data.preprocess import Augmentation
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, Protocol, View
@@ -309,6 +309,7 @@ class VideoDataModule(L.LightningDataModule):
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": yield_to_training,
         }
 
     def _needs(self) -> ModelNeeds:

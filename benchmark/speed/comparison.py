@@ -1,5 +1,6 @@
 """Our reader in a race with other libraries, on clips of the configured videos."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from benchmark.data.sampling import clip_start
 from benchmark.errors import UserError
 from benchmark.speed.peers import (
     CLIP_FRAMES,
+    DECODING_ALONE,
+    OURS,
     TEST_PEERS,
     TRAINING_PEERS,
     frames_per_second,
@@ -41,8 +44,11 @@ class _Videos:
         self.facts: dict[int, tuple[int, float]] = {}
         self.next = 0
 
-    def take(self) -> tuple[Path, int, float]:
-        """The next video: path, frames and frames a second.
+    def take(self, draw: Callable[[Path, int], list[int]]) -> tuple[Path, float, list[int]]:
+        """The next video that our reader reads: path, frames a second, and first frames of its clips.
+
+        Args:
+            draw: First frames of clips, by path and number of frames.
 
         Raises:
             UserError: If none can be read.
@@ -55,11 +61,18 @@ class _Videos:
                 try:
                     with open_video(path) as video:  # learns the timeline, so that no round pays for it
                         self.facts[row] = video.frames, frames_per_second(path)
-                except DecodeError:
+                except (DecodeError, UserError):
                     self.facts[row] = 0, 0.0
             frames, rate = self.facts[row]
-            if frames >= CLIP_FRAMES:
-                return path, frames, rate
+            if frames < CLIP_FRAMES:
+                continue
+            starts = draw(path, frames)
+            try:
+                TEST_PEERS[OURS](path, rate, starts)
+                TEST_PEERS[DECODING_ALONE](path, rate, starts)
+            except Exception:  # a damaged video fails as its decoder likes, and says nothing about anyone's speed
+                continue
+            return path, rate, starts
         raise UserError(
             f"no video of {self.index.identity} can be read and holds {CLIP_FRAMES} frames; change data.root"
         )
@@ -85,14 +98,18 @@ def compare(
     for _ in range(rounds):
         calls = []
         for _ in range(clips):
-            path, frames, rate = training_videos.take()
-            calls.append((path, int(rng.integers(frames - CLIP_FRAMES + 1)), rate))
+            path, rate, starts = training_videos.take(lambda _, frames: [int(rng.integers(frames - CLIP_FRAMES + 1))])
+            calls.append((path, starts[0], rate))
         training.append(calls)
         tests = []
         for _ in range(max(1, clips // TEST_CLIPS)):
-            path, frames, rate = test_videos.take()
-            starts = [clip_start(seed, path.stem, clip, frames, CLIP_FRAMES) for clip in range(TEST_CLIPS)]
-            tests.append((path, rate, starts))
+            tests.append(
+                test_videos.take(
+                    lambda path, frames: [
+                        clip_start(seed, path.stem, clip, frames, CLIP_FRAMES) for clip in range(TEST_CLIPS)
+                    ]
+                )
+            )
         testing.append(tests)
     grey_levels: dict[str, float] = {}
     for name in list(names):  # what cannot read the first clips cannot race, but is no reason to lose everything else
@@ -100,11 +117,12 @@ def compare(
             grey_levels |= grey_level_differences([name], training[0][:_LOOKED_AT])
         except UserError as error:
             names, missing = [other for other in names if other != name], {**missing, name: f"({error})"}
-    raced = race({name: TRAINING_PEERS[name] for name in names}, training)
+    missing = dict(missing)
+    raced = race({name: TRAINING_PEERS[name] for name in names}, training, failed=missing)
     ways = {name: way for name, way in TEST_PEERS.items() if library_of(name) in names}
     return Comparison(
         training=tuple(raced.values()),
-        testing=tuple(race(ways, testing, clips=TEST_CLIPS).values()),
+        testing=tuple(race(ways, testing, clips=TEST_CLIPS, failed=missing).values()),
         grey_levels=grey_levels,
         missing=missing,
     )

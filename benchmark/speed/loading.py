@@ -107,7 +107,7 @@ class _Passes:
             try:
                 with open_video(video.path, self.dataset.reader.decoder) as opened:
                     self.facts[row] = opened.frames, frames_per_second(video.path)
-            except DecodeError as error:
+            except (DecodeError, UserError) as error:
                 self.failure = f"{video.video_id}: {error}"
                 continue
             start = time.perf_counter()

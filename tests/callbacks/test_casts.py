@@ -61,11 +61,16 @@ def test_an_error_leaves_no_context_behind(tmp_path: Path) -> None:
     assert not torch.is_autocast_enabled("cpu")
 
 
+class NoContext(L.Callback):
+    def on_train_batch_start(self, *_: object, **__: object) -> None:
+        assert not torch.is_autocast_enabled("cpu")
+
+
 def test_weights_are_cast_anew_after_they_have_changed(tmp_path: Path) -> None:
     """Validation in the middle of a fit scores as one after it does."""
     tested = build()
     data = Batches([training_batch(tested, 4)], [training_batch(tested, 4, seed=1)])
-    runner = trainer(tmp_path, CastOnce(), precision="bf16-mixed", max_epochs=2)
+    runner = trainer(tmp_path, CastOnce(), NoContext(), precision="bf16-mixed", max_epochs=2)
     runner.fit(tested, datamodule=data)
     within = runner.callback_metrics["val/map"]
     fresh = trainer(tmp_path, precision="bf16-mixed")

@@ -40,6 +40,9 @@ def verb(words: Sequence[str], log: Path) -> str:
 def train_and_test(config: Path, folder: Path, minutes: float, options: Sequence[str]) -> None:
     """Leave `result.json` in a folder: the record of the test and what the fit did."""
     result = folder / "result.json"
+    asked = {"minutes": minutes, "options": list(options)}
+    if result.exists() and (held := json.loads(result.read_text())["asked"]) != asked:
+        raise SystemExit(f"{result} is of {held}, and {asked} is asked for; name another folder for the results")
     if result.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ def train_and_test(config: Path, folder: Path, minutes: float, options: Sequence
             *("--trainer.enable_progress_bar", "false"),
         ]
         problem = verb(test, folder / "test.log")
-    found: dict[str, Any] = {"problem": problem}
+    found: dict[str, Any] = {"asked": asked, "problem": problem}
     if not problem:
         steps = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
         found |= {"steps": steps, "train_clips_per_second": train_rate(folder / "fit")}

@@ -2,9 +2,9 @@
 
     python -m tests.performance.regression [--against HEAD~1] [--turns 3] -- OPTIONS
 
-OPTIONS are those of `speed`, such as `--config conf/multires.yaml --data.root DIR`. The earlier commit is checked out
-into a folder of its own beside this checkout's files as they are. Prints this checkout's clips/s over the earlier ones'
-for each stage, median and range over the turns, and ends with 1 if a median lies below 0.9.
+OPTIONS are those of `speed`, such as `--config conf/multires.yaml --data.root DIR`, with absolute paths: the earlier
+commit is checked out into a folder of its own, and this checkout is measured as it is. Prints this checkout's clips/s
+over the earlier ones' for each stage, median and range over the turns, and ends with 1 if a median lies below 0.9.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def measure(checkout: Path, run: Path, options: Sequence[str]) -> dict[str, floa
     words = [sys.executable, "-m", "benchmark", "speed", *options, "--run_dir", str(run)]
     done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"speed does not run in {checkout}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        raise SystemExit(f"speed does not run in {checkout}: {(done.stderr or done.stdout).strip()[-300:]}")
     report: dict[str, Any] = json.loads((run / "speed.json").read_text())
     loading, training = report["loading"], report["training"]
     found = {stage["name"]: stage for stage in (*loading["stages"], loading["whole"])}
@@ -60,13 +60,15 @@ def main() -> int:
         earlier = Path(scratch) / "earlier"
         subprocess.run(["git", "worktree", "add", "--detach", "-q", str(earlier), chosen.against], cwd=ROOT, check=True)
         try:
-            turns = [
-                (
-                    measure(earlier, Path(scratch) / f"earlier-{turn}", options),
-                    measure(ROOT, Path(scratch) / f"this-{turn}", options),
-                )
-                for turn in range(chosen.turns)
-            ]
+            turns = []
+            for turn in range(chosen.turns):
+                found = {}
+                for checkout in (
+                    (earlier, ROOT) if turn % 2 == 0 else (ROOT, earlier)
+                ):  # so that no side is always first
+                    run = Path(scratch) / f"{turn}-{checkout == ROOT}"
+                    found[checkout] = measure(checkout, run, options)
+                turns.append((found[earlier], found[ROOT]))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(earlier)], cwd=ROOT, check=True)
     shown, lowest = table(turns)

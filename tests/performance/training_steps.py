@@ -93,7 +93,7 @@ def measure(name: str, *, is_plain: bool, steps: int) -> Rates:
     is_bf16 = not is_plain and fastest_precision() == "bf16-mixed"
 
     def forward() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16, cache_enabled=not network.training):
             logits: Tensor = network(clips)
         return logits.float()
 

@@ -98,6 +98,21 @@ def test_who_cannot_read_is_named(tmp_path: Path) -> None:
         race({"opencv": TRAINING_PEERS["opencv"]}, [[(tmp_path / "none.mp4", 0, 25.0)]])
 
 
+def test_who_fails_in_the_middle_leaves_the_race_to_the_others() -> None:
+    def fails(number: int) -> int:
+        if number == 3:
+            raise RuntimeError("no frame")
+        return number
+
+    failed: dict[str, str] = {}
+    rounds: list[list[tuple[object, ...]]] = [[(1,)], [(2,), (3,)], [(4,)]]
+    raced = race({"a": fails, "b": lambda number: number}, rounds, failed=failed)
+    assert list(raced) == ["b"]
+    assert raced["b"].clips == (1, 2, 1)
+    assert list(failed) == ["a"]
+    assert "no frame" in failed["a"]
+
+
 def test_choosing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_peers(None) == choose_peers([]) == ([], {})
     assert choose_peers("opencv") == ([OURS, "opencv", DECODING_ALONE], {})
