@@ -16,8 +16,10 @@ def test_a_damaged_video_is_left_out(tmp_path: Path) -> None:
     sound = encode(tmp_path / "sound.mp4", frames=60, options={"g": "12"})
     damaged = encode(tmp_path / "damaged.mp4", frames=60, options={"g": "12"})
     held = damaged.read_bytes()
-    begin = held.index(b"mdat") + 200  # the header stays whole, so the file opens
-    damaged.write_bytes(held[:begin] + bytes(len(held) // 2) + held[begin + len(held) // 2 :])
+    begin = held.index(b"mdat")
+    end = held.index(b"moov", begin)  # the index of the file stays whole, so it opens
+    middle = (begin + end) // 2
+    damaged.write_bytes(held[:middle] + bytes(end - middle - 8) + held[end - 8 :])
     with open_video(damaged) as video, pytest.raises(DecodeError):
         list(video.read(range(60)))
     paths = [sound, damaged]
