@@ -25,6 +25,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -50,6 +51,16 @@ from tests.performance.growth_series import SETTLED, Series, draw
 PASSES, EPOCH_CLIPS, SMALL_SET = 3, 2, 24
 WORKERS, BATCHES, TEST_CLIPS, CACHES = (0, 1, 2, 4), (8, 32, 128), (1, 5, 20), ("off", "memory")
 MB = 2**20
+STARTS = {  # what each start of a fit measures, and the panel that shows it
+    "build the index, s": "seconds before training",
+    "setup, s": "seconds before training",
+    "first batch, s": "seconds before training",
+    "index built, resident MB": "memory of an index",
+    "at its peak, resident MB": "memory of an index",
+    "table of the index, MB": "memory of an index",
+    "clips/s, first reading": "training, one loader process",
+    "clips/s, the same clips again": "training, one loader process",
+}
 Result = TypeVar("Result")
 
 
@@ -233,15 +244,13 @@ def memory_of_epochs(videos: Videos, cache: CacheMode, rows: int, epochs: int) -
 
 def measure(videos: Videos, rows: Sequence[int], clips: int, epochs: int) -> Iterator[Series]:
     """All series, one panel after the other."""
-    panels = {"MB": "memory of an index", "s": "seconds before training", "again": "training, one loader process"}
     starts: dict[int, list[dict[str, float]]] = {count_of_rows: [] for count_of_rows in rows}
     for number in range(PASSES):
         for count_of_rows in rows:
             videos.annotations(count_of_rows)  # so that the other process need not, whose memory counts
             starts[count_of_rows].append(alone(large_index, videos, count_of_rows, clips, number))
-    for name in starts[rows[0]][0]:
+    for name, panel in STARTS.items():
         passes = {value: [found[name] for found in all_found] for value, all_found in starts.items()}
-        panel = panels.get(name.rsplit(" ", 1)[-1], panels["again"])
         yield Series(panel, name, "videos", passes)
     workers: dict[int, dict[str, Any]] = {number: {"num_workers": number, "batch_size": 16} for number in WORKERS}
     rates = alone(training_rates, videos, clips, workers)
@@ -274,7 +283,9 @@ def main() -> None:
     if min(options.rows) < options.clips or options.clips < EPOCH_CLIPS or options.epochs < 1:
         parser.error("--rows must be --clips or more, --clips 2 or more, --epochs 1 or more")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", ".*will create .* worker processes in total.*")  # more than cores, on purpose
     load, found, panel = os.getloadavg()[0], [], ""
+    print(f"{len(files)} files, {options.clips} clips a pass, load average {load:.1f}")
     with tempfile.TemporaryDirectory() as root:
         for series in measure(Videos(Path(root), folder, tuple(files)), options.rows, options.clips, options.epochs):
             if series.panel != panel:
