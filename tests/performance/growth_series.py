@@ -82,12 +82,14 @@ def _draw_panel(axes: Axes, lines: Sequence[Series]) -> None:
             [here - min(values) for here, values in zip(middle, line.passes.values(), strict=True)],
             [max(values) - here for here, values in zip(middle, line.passes.values(), strict=True)],
         ]
-        is_run = line.varied == "epochs"
-        axes.errorbar(
-            list(line.passes), middle, spread, color=colour, label=line.name, marker="" if is_run else "o", capsize=3
-        )
+        if line.varied == "epochs":
+            axes.plot(list(line.passes), middle, color=colour, label=line.name)
+        else:
+            axes.errorbar(list(line.passes), middle, spread, color=colour, label=line.name, marker="o", capsize=3)
     if lines[0].varied == "videos":
         axes.set_xscale("log")
+    elif lines[0].varied != "epochs":
+        axes.set_xticks(list(lines[0].passes))
     if "clips/s" in lines[0].name or lines[0].varied == "epochs":
         axes.set_ylim(bottom=0)
     else:
