@@ -8,8 +8,10 @@ videos is opened file by file before a fit, which is part of `setup` and teaches
 one leaves that to the loader.
 
 Prints medians and ranges of three passes, each over other clips, the sizes taken in turns within a pass; a ratio to
-the first row is the median of the ratios within the passes. The memory over the epochs is of one run. Writes
-growth.json, which holds the numbers of every pass, and growth.svg. Needs Linux, whose /proc tells the memory.
+the first row is the median of the ratios within the passes. Where other programs share the cores, the processor time a
+clip tells more than the clips/s. The memory over the epochs is of one run; freed memory stays with a process (see
+`benchmark.process`), so that what is private rises by steps of about a batch, ever more rarely. Writes growth.json,
+which holds the numbers of every pass, and growth.svg. Needs Linux, whose /proc tells the memory.
 """
 
 import argparse
@@ -60,8 +62,12 @@ STARTS = {  # what each start of a fit measures, and the panel that shows it
     "table of the index, MB": "memory of an index",
     "clips/s, first reading": "training, one loader process",
     "clips/s, the same clips again": "training, one loader process",
+    "processor ms a clip, first reading": "training, one loader process",
+    "processor ms a clip, the same clips again": "training, one loader process",
 }
+RATES = ("clips/s", "processor ms a clip")
 Result = TypeVar("Result")
+Measured = dict[str, dict[int, list[float]]]  # by quantity and by what was varied: the value of each pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +144,15 @@ def memory_mb(process: str | int, *names: str) -> list[float]:
     return [int(fields[name]) / 1024 for name in names]
 
 
+def processor_seconds() -> float:
+    """Processor time of this process and of its loader workers so far."""
+    seconds, ticks = time.process_time(), os.sysconf("SC_CLK_TCK")
+    for process in multiprocessing.active_children():
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / ticks
+    return seconds
+
+
 def set_up(data: VideoDataModule, stage: str = "fit") -> VideoDataModule:
     """Do what a run does before it loads, and keep what it prints out of the tables."""
     with contextlib.redirect_stdout(io.StringIO()):
@@ -174,32 +189,35 @@ def large_index(videos: Videos, rows: int, clips: int, number: int) -> dict[str,
     set_up(data)
     found["setup, s"] = time.perf_counter() - start
     loader = data.train_dataloader()
-    for name in ("clips/s, first reading", "clips/s, the same clips again"):
+    for reading in ("first reading", "the same clips again"):
         start = time.perf_counter()
         batches = itertools.islice(loader, 1 + clips // batch_size)
         count(next(batches))
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), processor_seconds()
         found.setdefault("first batch, s", begun - start)
-        found[name] = sum(map(count, batches)) / (time.perf_counter() - begun)
+        read = sum(map(count, batches))
+        found[f"clips/s, {reading}"] = read / (time.perf_counter() - begun)
+        found[f"processor ms a clip, {reading}"] = 1000 * (processor_seconds() - spent) / read
     return found
 
 
-def race(loaders: dict[int, DataLoader[ClipBatch]], is_training: bool) -> dict[int, list[float]]:
-    """Clips/s of whole epochs; the pass before the first counted one starts the workers and warms the files."""
-    rates: dict[int, list[float]] = {value: [] for value in loaders}
+def race(loaders: dict[int, DataLoader[ClipBatch]], is_training: bool) -> Measured:
+    """Whole epochs; the pass before the first counted one starts the workers and warms the files."""
+    found: Measured = {name: {value: [] for value in loaders} for name in RATES}
     for number in range(PASSES + 1):
         for value, loader in loaders.items():
             if is_training:
                 choose_epoch(loader, number)
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), processor_seconds()
             clips = sum(map(count, loader))
             if number:
-                rates[value].append(clips / (time.perf_counter() - start))
-    return rates
+                found["clips/s"][value].append(clips / (time.perf_counter() - start))
+                found["processor ms a clip"][value].append(1000 * (processor_seconds() - spent) / clips)
+    return found
 
 
-def training_rates(videos: Videos, clips: int, settings: dict[int, dict[str, Any]]) -> dict[int, list[float]]:
-    """Clips/s of training loaders that differ in some options; an epoch has so many clips."""
+def training_rates(videos: Videos, clips: int, settings: dict[int, dict[str, Any]]) -> Measured:
+    """Training loaders that differ in some options; an epoch has so many clips."""
     offered = ClipsPerVideo(train_epoch=EPOCH_CLIPS)
     data = {
         value: set_up(videos.data(clips // EPOCH_CLIPS, clips_per_video=offered, **options))
@@ -208,8 +226,8 @@ def training_rates(videos: Videos, clips: int, settings: dict[int, dict[str, Any
     return race({value: held.train_dataloader() for value, held in data.items()}, is_training=True)
 
 
-def test_rates(videos: Videos, clips: int) -> dict[int, list[float]]:
-    """Clips/s of test loaders with one worker, by clips a video; the files and the batch size are the same."""
+def test_rates(videos: Videos, clips: int) -> Measured:
+    """Test loaders with one worker, by clips a video; the files and the batch size are the same."""
     data = {
         number: set_up(
             videos.data(max(1, clips // 4), "test", num_workers=1, clips_per_video=ClipsPerVideo(test=number)), "test"
@@ -253,13 +271,15 @@ def measure(videos: Videos, rows: Sequence[int], clips: int, epochs: int) -> Ite
         passes = {value: [found[name] for found in all_found] for value, all_found in starts.items()}
         yield Series(panel, name, "videos", passes)
     workers: dict[int, dict[str, Any]] = {number: {"num_workers": number, "batch_size": 16} for number in WORKERS}
-    rates = alone(training_rates, videos, clips, workers)
-    yield Series("training, against loader workers", "clips/s", "workers", rates)
     batches: dict[int, dict[str, Any]] = {size: {"num_workers": 1, "batch_size": size} for size in BATCHES}
-    rates = alone(training_rates, videos, clips, batches)
-    yield Series("training, against the batch size", "clips/s", "clips a batch", rates)
-    rates = alone(test_rates, videos, clips)
-    yield Series("a test, one loader process", "clips/s", "clips a video", rates)
+    races: list[tuple[str, str, Callable[..., Measured], tuple[object, ...]]] = [
+        ("training, against loader workers", "workers", training_rates, (workers,)),
+        ("training, against the batch size", "clips a batch", training_rates, (batches,)),
+        ("a test, one loader process", "clips a video", test_rates, ()),
+    ]
+    for panel, varied, work, more in races:
+        for name, passes in alone(work, videos, clips, *more).items():
+            yield Series(panel, name, varied, passes)
     for cache in CACHES:
         held = alone(memory_of_epochs, videos, cache, min(SMALL_SET, clips), epochs)
         for whose, values in held.items():

@@ -4,6 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -70,27 +71,41 @@ def draw(series: Sequence[Series], path: Path) -> None:
         for axes, (title, lines) in zip(figure.subplots(2, 4).flat, panels.items(), strict=True):
             _draw_panel(axes, lines)
             axes.set(title=title, xlabel=lines[0].varied)
-            axes.legend(fontsize=8)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "clipbench"})
 
 
 def _draw_panel(axes: Axes, lines: Sequence[Series]) -> None:
+    varied, handles = lines[0].varied, []
+    sides = {False: axes}
+    if any(line.name.startswith("processor") for line in lines):
+        sides[True] = axes.twinx()
+        axes.set_ylabel("clips/s")
+        sides[True].set_ylabel("processor ms a clip (dashed)")
     for colour, line in zip(COLOURS, lines, strict=False):
         middle = [statistics.median(values) for values in line.passes.values()]
         spread = [
             [here - min(values) for here, values in zip(middle, line.passes.values(), strict=True)],
             [max(values) - here for here, values in zip(middle, line.passes.values(), strict=True)],
         ]
-        if line.varied == "epochs":
-            axes.plot(list(line.passes), middle, color=colour, label=line.name)
-        else:
-            axes.errorbar(list(line.passes), middle, spread, color=colour, label=line.name, marker="o", capsize=3)
-    if lines[0].varied == "videos":
+        is_processor = line.name.startswith("processor")
+        style: dict[str, Any] = {
+            "marker": "" if varied == "epochs" else "o",
+            "linestyle": "--" if is_processor else "-",
+        }
+        shown = None if varied == "epochs" else spread
+        handles.append(
+            sides[is_processor].errorbar(
+                list(line.passes), middle, shown, color=colour, label=line.name, capsize=3, **style
+            )
+        )
+    if varied == "videos":
         axes.set_xscale("log")
-    elif lines[0].varied != "epochs":
+    elif varied != "epochs":
         axes.set_xticks(list(lines[0].passes))
-    if "clips/s" in lines[0].name or lines[0].varied == "epochs":
-        axes.set_ylim(bottom=0)
-    else:
-        axes.set_yscale("log")
+    for side in sides.values():
+        if len(sides) > 1 or varied == "epochs":
+            side.set_ylim(bottom=0)
+        else:
+            side.set_yscale("log")
+    axes.legend(handles=handles, fontsize=8)
