@@ -269,16 +269,13 @@ def race(
     clips: int = 1,
     failed: dict[str, str] | None = None,
 ) -> dict[str, Stage]:
-    """Time several ways of doing the same work, in an order that turns from round to round.
+    """Time several ways of doing the same work, in an order that turns from round to round; rates by name.
 
     Args:
         ways: By name.
         rounds: Arguments of each call, for each round; every way gets all of them.
         clips: That one call reads.
         failed: Where ways that cannot do the work are left with the reason, and then raise nothing.
-
-    Returns:
-        Clips and seconds of each round, and so the rates, by name in the order of `ways`.
 
     Raises:
         UserError: If a way cannot do the work, and nobody wants to know which.
