@@ -11,7 +11,8 @@ class CastOnce(L.Callback):
 
     Autocast forgets them when its outermost context is left. Lightning opens one for each step; here one lies around
     all of them, which needs a Trainer whose precision remembers copies. In a network of mostly fully connected weights
-    the casts are a good part of a forward pass.
+    the casts are a good part of a forward pass. A step that trains weights within an evaluation would not see them
+    change, and what others compute at its beginning and end is computed in low precision too.
     """
 
     def __init__(self) -> None:

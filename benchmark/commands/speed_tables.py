@@ -17,9 +17,9 @@ def speed_tables(report: SpeedReport) -> str:
     parts = [
         _machine(report.name, report.machine),
         _loading(report.loading),
-        _training(report.training, report.machine),
+        _training(report.training, report.machine, is_cached=report.loading.cached is not None),
         _gains(report.gains),
-        _comparison(report.comparison) if report.comparison else "",
+        comparison_tables(report.comparison) if report.comparison else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -64,7 +64,7 @@ def _loading(loading: Loading) -> str:
     )
 
 
-def _training(training: Training, machine: Machine) -> str:
+def _training(training: Training, machine: Machine, *, is_cached: bool) -> str:
     shown = [training.forward, training.backward, training.optimizer, training.compute]
     rows = [
         _row(training.transfer) if training.transfer else ["transfer", "-", "-", "-"],
@@ -75,7 +75,8 @@ def _training(training: Training, machine: Machine) -> str:
     ratio = training.training_gflop_per_clip / training.inference_gflop_per_clip
     return "\n".join(
         [
-            f"Training, {training.precision}, batches of {training.batch_size}, {training.workers} loader workers",
+            f"Training, {training.precision}, batches of {training.batch_size}, {training.workers} loader workers"
+            + (", with the cache that loading has filled" if is_cached else ""),
             aligned(["stage", *_HEADER], rows),
             f"waiting {training.waiting_share:.1%} of the time, peak memory {training.peak_memory_mb:,.0f} MB",
             f"{training.inference_gflop_per_clip:.3f} GFLOP a clip and view in testing, "
@@ -114,7 +115,8 @@ def _gains(gains: Sequence[Gain]) -> str:
     return aligned(header, rows)
 
 
-def _comparison(comparison: Comparison) -> str:
+def comparison_tables(comparison: Comparison) -> str:
+    """Our reader beside others, for training clips and for the clips of tests."""
     parts = [
         _race("training clip, 10 frames", comparison.training),
         _race("test, 20 clips of a video", comparison.testing),

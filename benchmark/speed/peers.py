@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmark.data.decode import open_video
 from benchmark.data.preprocess import square_rgb
 from benchmark.errors import UserError
+from benchmark.speed.bare_decoder import decode_alone
 from benchmark.speed.report import Stage
 
 OURS, DECODING_ALONE = "clipbench", "decoding alone"
@@ -28,49 +29,6 @@ CLIP_FRAMES, SIDE = 10, 200
 Result = TypeVar("Result")
 TrainingPeer = Callable[[Path, int, float], Tensor]
 TestPeer = Callable[[Path, float, Sequence[int]], list[Tensor]]
-
-
-def frames_per_second(path: Path) -> float:
-    """Average frame rate that the container states.
-
-    Raises:
-        UserError: If it states none.
-    """
-    import av
-
-    with av.open(str(path), metadata_errors="ignore") as container:
-        rate = container.streams.video[0].average_rate
-    if not rate:
-        raise UserError(f"{path} does not state its frames per second; choose other videos with data.root")
-    return float(rate)
-
-
-def decode_alone(path: Path, first: int, last: int, frames_per_second: float) -> int:
-    """Decode from the key frame before a clip to its last frame, with one thread, and convert nothing.
-
-    Args:
-        path: The file.
-        first: Number of the first frame of the clip.
-        last: Of the last.
-        frames_per_second: Of the video, which turns numbers into times.
-
-    Returns:
-        Frames decoded.
-    """
-    import av
-
-    decoded = 0
-    with av.open(str(path), metadata_errors="ignore") as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        begin, ticks = stream.start_time or 0, 1 / (frames_per_second * float(stream.time_base or 1))
-        if first:
-            container.seek(begin + round(first * ticks), stream=stream, backward=True)
-        for frame in container.decode(stream):
-            decoded += 1
-            if frame.pts is not None and frame.pts >= begin + (last - 0.5) * ticks:
-                break
-    return decoded
 
 
 def _ours(path: Path, numbers: Sequence[int]) -> np.ndarray:

@@ -3,16 +3,14 @@
 import gc
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from benchmark.data import decode
 from benchmark.data.decode import DecoderName, open_video, require_decoder
 from benchmark.data.preprocess import Picture
 from benchmark.errors import UserError
@@ -21,7 +19,6 @@ from tests.generators.encoded import encode, encode_packed, number_shown, run_ff
 ORIGINALS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ucf101" / "originals"
 FFMPEG = shutil.which("ffmpeg") or ""
 needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="no ffmpeg program")
-B_PICTURE = 3  # in FFmpeg's numbering
 B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
 
 
@@ -292,48 +289,6 @@ def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
     encode(path, frames=9)
     with open_video(path) as video:
         assert video.frames == 9
-
-
-def test_the_timeline_of_a_long_video_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"preset": "ultrafast", "g": "250"}
-    path = encode(tmp_path / "long.mp4", frames=10_000, width=16, height=16, options=options)
-    decoded = 0
-    frames_of = decode._frames
-
-    def frames_counted(*arguments: Any) -> Iterator[av.VideoFrame]:
-        nonlocal decoded
-        for frame in frames_of(*arguments):
-            decoded += 1
-            yield frame
-
-    monkeypatch.setattr(decode, "_frames", frames_counted)
-    with open_video(path) as video:
-        assert (video.frames, decoded) == (10_000, 0)
-        assert [number for number, _ in video.read([20, 9000, 9020])] == [20, 9000, 9020]
-    assert decoded < 600
-
-
-@pytest.mark.parametrize("name", ["flat_b.mp4", "mpeg4_b.avi", "packed.avi"])
-def test_b_frames_that_nobody_wants_are_not_decoded(
-    make: Callable[[str], Path], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make(name)
-    with av.open(str(path)) as container:
-        kinds = [int(frame.pict_type) for frame in container.decode(video=0)]
-    wanted = [number for number, kind in enumerate(kinds) if kind == B_PICTURE][-3:]
-    decoded: list[int] = []
-    frames_of = decode._frames
-
-    def frames_counted(*arguments: Any) -> Iterator[av.VideoFrame]:
-        for frame in frames_of(*arguments):
-            decoded.append(int(frame.pict_type))
-            yield frame
-
-    with open_video(path) as video:
-        monkeypatch.setattr(decode, "_frames", frames_counted)
-        assert [number for number, _ in video.read(wanted)] == wanted
-    assert len(wanted) == 3
-    assert decoded.count(B_PICTURE) == 3  # those that are wanted, and no other
 
 
 def resident_mb() -> float:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from benchmark.commands.text import aligned
+from tests.performance.command_line import split_options
 
 HEADER = (
     "architecture", "parameters", "GFLOP a clip", "train clips/s", "test clips/s", "clips trained on", "video Hit@1"
@@ -109,8 +110,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--minutes", type=float, default=1.5)
     parser.add_argument("--configs", type=Path, nargs="+", default=default_configs())
-    words = sys.argv[1:]
-    own, options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    own, options = split_options()
     chosen = parser.parse_args(own)
     rows = []
     for config in chosen.configs:

@@ -10,7 +10,7 @@ one leaves that to the loader.
 Prints medians and ranges of three passes, each over other clips, the sizes taken in turns within a pass; a ratio to
 the first row is the median of the ratios within the passes. Where other programs share the cores, the processor time a
 clip tells more than the clips/s. The memory over the epochs is of one run; freed memory stays with a process (see
-`benchmark.process`), so that what is private rises by steps of about a batch, ever more rarely. Writes growth.json,
+`benchmark.process`), so that what is private may rise by steps of about a batch. Writes growth.json,
 which holds the numbers of every pass, and growth.svg. Needs Linux, whose /proc tells the memory.
 """
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.commands.text import aligned
+from tests.performance.command_line import split_options
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOWER = 0.9
@@ -53,8 +54,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", default="HEAD~1", help="The earlier commit.")
     parser.add_argument("--turns", type=int, default=3)
-    words = sys.argv[1:]
-    own, options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    own, options = split_options()
     chosen = parser.parse_args(own)
     with tempfile.TemporaryDirectory() as scratch:
         earlier = Path(scratch) / "earlier"

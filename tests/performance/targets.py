@@ -2,15 +2,14 @@
 
     python -m tests.performance.targets FOLDER [--clips 200] [--rounds 5] [--steps 6] [--out FILE.json] -- OPTIONS
 
-FOLDER holds videos as they come, such as original UCF-101 files; OPTIONS are those of the fit to measure end to end,
-such as `--data conf/data/ucf101.yaml --data.root DIR`. Each line says what was asked for, what was measured and whether
-that is enough. Nothing else may run on the machine meanwhile; only ratios of one run mean anything.
+FOLDER holds videos in one folder a class, such as original UCF-101 files; OPTIONS are those of the fit to measure end
+to end, such as `--data conf/data/ucf101.yaml --data.root DIR`. Each line says what was asked for, what was measured and
+whether that is enough. Nothing else may run on the machine meanwhile; only ratios of one run mean anything.
 """
 
 import argparse
 import dataclasses
 import json
-import random
 import statistics
 import subprocess
 import sys
@@ -19,26 +18,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.commands.speed_tables import comparison_tables
 from benchmark.commands.text import aligned
-from benchmark.data.decode import open_video
+from benchmark.data import VideoFolder
 from benchmark.process import tune_process
-from benchmark.speed.multires import Work, bytes_per_parameter, roofline_seconds
-from benchmark.speed.peers import (
-    CLIP_FRAMES,
-    OURS,
-    TEST_PEERS,
-    TRAINING_PEERS,
-    choose_peers,
-    frames_per_second,
-    grey_level_differences,
-    library_of,
-    race,
-)
+from benchmark.speed.comparison import compare
+from benchmark.speed.peers import OURS, choose_peers
 from benchmark.trainer import fastest_precision
 from tests.performance import cached_clips, training_steps
+from tests.performance.command_line import split_options
 from tests.performance.training_steps import BATCH, NETWORKS, Rates
-
-TEST_CLIPS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,38 +51,9 @@ class Line:
 
 def loading(folder: Path, clips: int, rounds: int) -> list[Line]:
     """One random clip a file, and 20 clips of one video; other clips in each round."""
-    videos = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in {".avi", ".mp4"}):
-        with open_video(path) as video:  # learns the timeline, so that no round pays for it
-            if video.frames > CLIP_FRAMES:
-                videos.append((path, video.frames, frames_per_second(path)))
-    names, missing = choose_peers("all")
-    for name, why in missing.items():
-        print(f"{name} {why}")
-    training, testing = [], []
-    for number in range(rounds):
-        rng = random.Random(number)
-        picked = [rng.choice(videos) for _ in range(clips)]
-        training.append([(path, rng.randrange(frames - CLIP_FRAMES), rate) for path, frames, rate in picked])
-        picked = [rng.choice(videos) for _ in range(max(1, clips // TEST_CLIPS))]
-        starts = [[rng.randrange(frames - CLIP_FRAMES) for _ in range(TEST_CLIPS)] for _, frames, _ in picked]
-        testing.append([(path, rate, sorted(begins)) for (path, _, rate), begins in zip(picked, starts, strict=True)])
-    one = race({name: TRAINING_PEERS[name] for name in names}, training)
-    bulk = race({k: way for k, way in TEST_PEERS.items() if library_of(k) in names}, testing, clips=TEST_CLIPS)
-    for title, raced in (("one random clip a file", one), ("20 clips of one video", bulk)):
-        ours = raced[OURS].clips_per_second
-        rows = [
-            [
-                name,
-                f"{stage.rate:.0f}",
-                f"{min(stage.clips_per_second):.0f} to {max(stage.clips_per_second):.0f}",
-                f"{_ratio(ours, stage.clips_per_second):.2f}x",
-            ]
-            for name, stage in raced.items()
-        ]
-        print(f"\n{aligned([title, 'clips/s', 'range', 'ours is'], rows)}")
-    apart = grey_level_differences(names, training[0][:20])
-    print("grey levels apart: " + ", ".join(f"{name} {value:.2f}" for name, value in apart.items()))
+    found = compare(VideoFolder(folder), *choose_peers("all"), clips=clips, rounds=rounds, seed=0)
+    print(comparison_tables(found))
+    one, bulk = ({stage.name: stage.clips_per_second for stage in raced} for raced in (found.training, found.testing))
     asked = [
         ("one clip, over torchcodec", one, "torchcodec", 1.3),
         ("one clip, over pytorchvideo", one, "pytorchvideo", 3.5),
@@ -102,15 +62,10 @@ def loading(folder: Path, clips: int, rounds: int) -> list[Line]:
         ("20 clips, over torchcodec in bulk", bulk, "torchcodec, in bulk", 1.5),
     ]
     return [
-        Line(what, least, _ratio(raced[OURS].clips_per_second, raced[name].clips_per_second))
-        for what, raced, name, least in asked
-        if name in raced
+        Line(what, least, statistics.median(a / b for a, b in zip(rates[OURS], rates[name], strict=True)))
+        for what, rates, name, least in asked
+        if name in rates
     ]
-
-
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Median over the rounds."""
-    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def cache(folder: Path, clips: int) -> list[Line]:
@@ -125,7 +80,8 @@ def steps(raced: dict[str, tuple[Rates, Rates]], peak: float, bandwidth: float) 
     """Training steps over plain ones, their share of the peak, and multires over full."""
     print(f"\npeak {peak:.0f} GFLOP/s at {fastest_precision()}, copies {bandwidth / 1e9:.1f} GB/s read plus written")
     print(training_steps.step_table(raced, peak))
-    print(f"\n{training_steps.multires_table(raced, peak, bandwidth)}")
+    gained = training_steps.gains(raced, peak, bandwidth)
+    print(f"\n{training_steps.multires_table(gained)}")
     lines = [
         Line(f"training step of {name}, over plain float32", 2.0, ours.median("training") / plain.median("training"))
         for name, (plain, ours) in raced.items()
@@ -134,21 +90,10 @@ def steps(raced: dict[str, tuple[Rates, Rates]], peak: float, bandwidth: float) 
         plain, ours = raced[name]
         share = ours.median("training") * plain.training_gflop_per_clip / peak
         lines.append(Line(f"training step of {name}, share of the peak", 0.6, share))
-    works: tuple[Work, ...] = ("testing", "training")
     for name in ("single", "slow"):
-        (plain, ours), (plain_multires, ours_multires) = raced[name], raced[f"{name}_multires"]
-        for work in works:
-            measured = ours_multires.median(work) / ours.median(work)
-            predicted = plain.gflop(work) / plain_multires.gflop(work)
-            if work == "training":
-                moved = bytes_per_parameter(work, fastest_precision())
-                full, multires = (
-                    roofline_seconds(one.gflop(work) * BATCH, one.parameters * moved, peak, bandwidth)
-                    for one in (plain, plain_multires)
-                )
-                predicted = full / multires
-            what = f"multires over full, {name}, {work}, share of what is predicted"
-            lines.append(Line(what, 0.95 if work == "testing" else 0.9, measured / predicted))
+        for gain in gained[name]:
+            what = f"multires over full, {name}, {gain.work}, share of what is predicted"
+            lines.append(Line(what, 0.95 if gain.work == "testing" else 0.9, training_steps.share_of_predicted(gain)))
     return lines
 
 
@@ -200,8 +145,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--out", type=Path, help="Where the lines are written as JSON.")
-    words = sys.argv[1:]
-    own, options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    own, options = split_options()
     chosen = parser.parse_args(own)
     tune_process()
     lines = loading(chosen.folder, chosen.clips, chosen.rounds) + cache(chosen.folder, chosen.clips)

@@ -29,6 +29,7 @@ from benchmark.commands.text import aligned
 from benchmark.process import tune_process
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
 from benchmark.speed.multires import Work, bytes_per_parameter, roofline_seconds
+from benchmark.speed.report import Gain, Resolution, Stage
 from benchmark.trainer import fastest_precision
 from tests.models.plain import SIDE, PlainNetwork, random_clips
 
@@ -170,29 +171,43 @@ def step_table(raced: dict[str, tuple[Rates, Rates]], peak: float) -> str:
     return aligned(["network", "GFLOP a clip", "plain", "ours", "range", "ours is", "of the peak"], rows)
 
 
-def multires_table(raced: dict[str, tuple[Rates, Rates]], peak: float, bandwidth: float) -> str:
-    """How much faster multires is than full, predicted and measured; GFLOP are those of the plain networks."""
-    rows = []
-    for strategy in STRATEGIES:
-        if strategy not in raced or f"{strategy}_multires" not in raced:
-            continue
-        pair = [raced[strategy], raced[f"{strategy}_multires"]]
-        works: tuple[Work, ...] = ("testing", "training")
-        for work in works:
-            gflop = [plain.gflop(work) for plain, _ in pair]
-            moved = [plain.parameters * bytes_per_parameter(work, fastest_precision()) for plain, _ in pair]
-            seconds = [roofline_seconds(g * BATCH, m, peak, bandwidth) for g, m in zip(gflop, moved, strict=True)]
-            arithmetic, roofline = gflop[0] / gflop[1], seconds[0] / seconds[1]
-            ours, plain = (pair[1][way].median(work) / pair[0][way].median(work) for way in (1, 0))
-            predicted = arithmetic if work == "testing" else roofline
-            rows.append(
-                [
-                    f"{strategy}, {work}",
-                    *(f"{ratio:.2f}x" for ratio in (plain, arithmetic, roofline, ours)),
-                    f"{ours / predicted:.0%} of {'arithmetic' if work == 'testing' else 'the roofline'}",
-                ]
-            )
-    return aligned(["multires over full", "plain", "by arithmetic", "by roofline", "ours", "ours is"], rows)
+def gains(raced: dict[str, tuple[Rates, Rates]], peak: float, bandwidth: float) -> dict[str, list[Gain]]:
+    """How much faster multires is than full, in testing and in training, by strategy that was measured in both."""
+    works: tuple[Work, ...] = ("testing", "training")
+    pairs = {name: (raced[name], raced[f"{name}_multires"]) for name in STRATEGIES if f"{name}_multires" in raced}
+    return {
+        name: [Gain(work, *(_resolution(one, work, peak, bandwidth) for one in pair)) for work in works]
+        for name, pair in pairs.items()
+    }
+
+
+def _resolution(both: tuple[Rates, Rates], work: Work, peak: float, bandwidth: float) -> Resolution:
+    """Ours as measured; operations are counted in the plain network, which has nothing but its own layers."""
+    plain, ours = both
+    rates = ours.training if work == "training" else ours.testing
+    moved = plain.parameters * bytes_per_parameter(work, fastest_precision())
+    seconds = roofline_seconds(plain.gflop(work) * BATCH, moved, peak, bandwidth)
+    stage = Stage(work, (BATCH,) * len(rates), tuple(BATCH / rate for rate in rates))
+    return Resolution(work, plain.parameters, plain.gflop(work), seconds, stage)
+
+
+def share_of_predicted(gain: Gain) -> float:
+    """Measured gain over that of arithmetic in testing, over that of the roofline in training."""
+    return statistics.median(gain.measured) / (gain.by_arithmetic if gain.work == "testing" else gain.by_roofline)
+
+
+def multires_table(found: dict[str, list[Gain]]) -> str:
+    """Gains, predicted and measured."""
+    rows = [
+        [
+            f"{name}, {gain.work}",
+            *(f"{ratio:.2f}x" for ratio in (gain.by_arithmetic, gain.by_roofline, statistics.median(gain.measured))),
+            f"{share_of_predicted(gain):.0%} of {'arithmetic' if gain.work == 'testing' else 'the roofline'}",
+        ]
+        for name, both in found.items()
+        for gain in both
+    ]
+    return aligned(["multires over full", "by arithmetic", "by roofline", "ours", "ours is"], rows)
 
 
 def limits() -> tuple[float, float]:
@@ -206,7 +221,7 @@ def show(raced: dict[str, tuple[Rates, Rates]]) -> None:
     """Print both tables."""
     peak, bandwidth = limits()
     print(f"peak {peak:.0f} GFLOP/s at {fastest_precision()}, copies {bandwidth / 1e9:.1f} GB/s read plus written")
-    print(f"\n{step_table(raced, peak)}\n\n{multires_table(raced, peak, bandwidth)}")
+    print(f"\n{step_table(raced, peak)}\n\n{multires_table(gains(raced, peak, bandwidth))}")
 
 
 def main() -> None:

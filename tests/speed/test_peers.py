@@ -11,8 +11,6 @@ from benchmark.speed.peers import (
     TEST_PEERS,
     TRAINING_PEERS,
     choose_peers,
-    decode_alone,
-    frames_per_second,
     grey_level_differences,
     library_of,
     race,
@@ -52,14 +50,6 @@ def test_every_library_reads_the_same_clips_of_a_test(name: str, video: Path) ->
     clips = TEST_PEERS[name](video, 25.0, [30, 4, 7])
     assert [numbers(clip)[0] for clip in clips] == [30, 4, 7]
     assert numbers(clips[1]) == [*range(4, 14)]
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_decoding_alone_begins_at_a_key_frame_and_ends_with_the_clip(suffix: str, tmp_path: Path) -> None:
-    path = encode(tmp_path / f"some{suffix}", codec="mpeg4", options={"g": "12", "bf": "0"})
-    assert frames_per_second(path) == 25
-    for first, last in ((0, 0), (3, 12), (14, 23), (30, 39)):
-        assert decode_alone(path, first, last, 25.0) == last - first // 12 * 12 + 1
 
 
 def test_the_limit_gives_no_frames(video: Path) -> None:

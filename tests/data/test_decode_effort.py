@@ -1,0 +1,61 @@
+"""What is decoded for the frames that are wanted, and what is not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from benchmark.data import decode
+from benchmark.data.decode import open_video
+from tests.generators.encoded import encode, encode_packed
+
+B_PICTURE = 3  # in FFmpeg's numbering
+B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The kind of every picture that is decoded from now on."""
+    kinds: list[int] = []
+    frames_of = decode._frames
+
+    def noted(*arguments: Any) -> Iterator[av.VideoFrame]:
+        for frame in frames_of(*arguments):
+            kinds.append(int(frame.pict_type))
+            yield frame
+
+    monkeypatch.setattr(decode, "_frames", noted)
+    return kinds
+
+
+def test_the_timeline_of_a_long_video_decodes_nothing(tmp_path: Path, decoded: list[int]) -> None:
+    options = {"preset": "ultrafast", "g": "250"}
+    path = encode(tmp_path / "long.mp4", frames=10_000, width=16, height=16, options=options)
+    with open_video(path) as video:
+        assert (video.frames, decoded) == (10_000, [])
+        assert [number for number, _ in video.read([20, 9000, 9020])] == [20, 9000, 9020]
+    assert len(decoded) < 600
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("h264.mp4", lambda path: encode(path, options={**B_FRAMES, "b-pyramid": "none"})),
+        ("mpeg4.avi", lambda path: encode(path, codec="mpeg4", options={"bf": "2", "qscale": "3"})),
+        ("packed.avi", encode_packed),
+    ],
+)
+def test_b_frames_that_nobody_wants_are_not_decoded(
+    tmp_path: Path, name: str, make: Callable[[Path], Path], decoded: list[int]
+) -> None:
+    path = make(tmp_path / name)
+    with av.open(str(path)) as container:
+        kinds = [int(frame.pict_type) for frame in container.decode(video=0)]
+    wanted = [number for number, kind in enumerate(kinds) if kind == B_PICTURE][-3:]
+    with open_video(path) as video:
+        decoded.clear()  # what a timeline without times takes
+        assert [number for number, _ in video.read(wanted)] == wanted
+    assert len(wanted) == 3
+    assert decoded.count(B_PICTURE) == 3  # those that are wanted, and no other
