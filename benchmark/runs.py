@@ -72,8 +72,10 @@ def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
     """What a checkpoint holds, its tensors left on disk until they are used; messages name the option it came by.
 
     Raises:
-        UserError: If the file is no checkpoint, or is damaged.
+        UserError: If the file is missing, is no checkpoint, or is damaged.
     """
+    if not Path(path).is_file():
+        raise UserError(f"{option} {path}: there is no such file; give a checkpoint that a fit has written")
     try:
         held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:

@@ -32,13 +32,17 @@ class TextTable:
         return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
+# Dots that may belong to an address and not to a number or a sentence, and whatever is neither word nor punctuation.
+_HARMFUL = re.compile(r"(?<!\d)\.(?!\s|\Z)|(?<=\d)\.(?!\d)|:(?!\s|\Z)|\+(?!\d)|@(?!\d+(?:\s|\Z))|[^\w .,:;()/%'@+-]|_")
+
+
 def escape(text: str) -> str:
     """Text that Markdown, or HTML within Markdown, shows as it is: all but harmless signs as character references.
 
     W&B renders Markdown with HTML, formulas and links made of bare addresses, which backslashes do not prevent.
     """
     plain = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text)
-    return re.sub(r"(?<!\d)\.|\.(?!\d)|[^\w .,()/%-]|_", lambda match: f"&#{ord(match[0])};", plain)
+    return _HARMFUL.sub(lambda match: f"&#{ord(match[0])};", plain)
 
 
 def board_table(board: Board) -> TextTable:

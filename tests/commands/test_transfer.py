@@ -193,7 +193,7 @@ def test_a_checkpoint_of_another_network_is_refused_before_anything_is_trained(
     ("words", "changes", "message"),
     [
         (["--run_dir", "x"], {}, "name them as --pretrained"),
-        (["--pretrained", "no.ckpt"], {}, "no.ckpt"),
+        (["--pretrained", "no.ckpt"], {}, "--pretrained no.ckpt: there is no such file"),
         (["--pretrained", "{0}", "--cell", "5"], {}, "--cell is 5; this grid has the cells 1 to 4"),
         (["--pretrained", "{0}", "--seed", "1"], {}, "--seed is no option of transfer"),
         (["--pretrained", "{0}"], {"folds": []}, "grid.folds is []"),
