@@ -317,7 +317,8 @@ def _held(place: Path, facts: dict[str, Any]) -> _Store | None:
         # Mapping a file that is absent or short would make or fill it with zeros.
         if held["facts"] != facts or (place / _VALUES).stat().st_size != held["bytes"]:
             return None
-        values = _mapped(place / _VALUES, *held["shape"], getattr(torch, held["dtype"]))
+        rows, columns = held["shape"]
+        values = _mapped(place / _VALUES, rows, columns, getattr(torch, held["dtype"]))
         failures = {row: Failure(row, name, reason) for row, name, reason in held["failures"]}
         parts = torch.load(place / _VALIDATION, weights_only=True)
         validation = [
