@@ -202,7 +202,8 @@ class BenchmarkCLI(LightningCLI):
         shown = ("architecture", "cell", "sampling", "resolution")
         parts = [config.model.class_path.split(".")[-1], *(options.get(key) for key in shown)]
         parts.append(f"width {options['width']}" if "width" in options else None)
-        parts.append(REGIMES[facts["regime"]] if facts else None)
+        begun = f" from {facts['pretrained_sha256'][:8]}" if facts and facts["pretrained_sha256"] else ""
+        parts.append(f"{REGIMES[facts['regime']]}{begun}" if facts else None)
         name = config.entry_name or ", ".join(str(part) for part in parts if part)
         data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), "batch_size": 0, "num_workers": 0}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}

@@ -70,11 +70,12 @@ def test_every_fit_of_a_transfer_grid_parses(path: Path, tmp_path: Path, capsys:
         keep = grid.grid.regimes[cell.regime].keep_probabilities[0]
         written = grid.fit_config(cell, keep)
         (tmp_path / "fit.yaml").write_text(yaml.safe_dump(written))
-        config = resolved(capsys, "fit", "--config", str(tmp_path / "fit.yaml"))
+        config = resolved(capsys, "fit", "--config", str(tmp_path / "fit.yaml"), *grid.fit_words(cell))
         assert config["transfer"]["regime"] == cell.regime
         assert config["transfer"]["keep_probability"] == keep
         assert config["data"]["init_args"]["fold"] == cell.fold
-        assert config["trainer"]["max_epochs"] == written["trainer"]["max_epochs"]
+        assert config["data"]["init_args"]["seed"] == cell.seed
+        assert config["trainer"]["max_epochs"] == grid.grid.regimes[cell.regime].max_epochs
 
 
 def test_one_recipe_serves_every_experiment() -> None:

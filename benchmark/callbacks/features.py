@@ -1,15 +1,20 @@
 """Works out once what frozen layers make of the clips, so that training behind them runs on that alone.
 
 Stored are the features in front of the first trained layer, of every (clip, draw of crop and flip) that the epochs of
-the fit will visit, and of the validation clips; in the precision in which the network makes them.
+the fit will visit, and of the validation clips; in the precision in which the network makes them. They lie in a folder
+named by all that they are a function of, which appears whole or not at all.
 Letters: N keys (row, clip, draw), B clips, F features.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import pickle
 import shutil
 import time
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +28,10 @@ from benchmark.clip import ClipBatch, Failure, FeatureBatch, cut_view
 from benchmark.errors import UserError
 
 _VALUES, _FACTS, _KEYS, _VALIDATION = "features.bin", "features.json", "keys.npy", "validation.pt"
+_UNFINISHED = ".new"
+"""Ends the name of a folder that no other fit reads."""
+
+_Store = tuple[Tensor, np.ndarray, dict[int, Failure], list[FeatureBatch]]
 
 
 class FeatureStore(L.Callback):
@@ -30,7 +39,7 @@ class FeatureStore(L.Callback):
 
     Args:
         transfer: How many draws, where they are kept, and how large they may be.
-        run_dir: Where they lie during the fit if `transfer.cache` names no folder.
+        run_dir: In its folder `features` they lie during the fit if `transfer.cache` names no other.
 
     Raises:
         UserError: In `on_fit_start`, if they would be too large.
@@ -39,6 +48,7 @@ class FeatureStore(L.Callback):
     def __init__(self, transfer: Transfer, run_dir: Path) -> None:
         self.transfer = transfer
         self.folder = transfer.cache or run_dir / "features"
+        self.place: Path | None = None  # of this fit's own features, in that folder
         self.seconds = 0.0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -54,19 +64,20 @@ class FeatureStore(L.Callback):
         epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else 2**31
         keys = batches.keys(epochs)
         begun, facts = time.perf_counter(), self._facts(trainer, pl_module, first_layer, keys)
-        found = self._held(facts)
+        self.place = self.folder / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        found = _held(self.place, facts)
         if found is None:
             was_training = {module: module.training for module in pl_module.modules()}
             pl_module.eval()
             try:
                 with torch.no_grad(), trainer.precision_plugin.val_step_context():
-                    self._compute(trainer, pl_module, first_layer, keys, facts)
+                    self.place = self._made(trainer, pl_module, first_layer, keys, facts, self.place)
             finally:
                 for module, training in was_training.items():
                     module.training = training
-            found = self._held(facts)
+            found = _held(self.place, facts)
         if found is None:
-            raise RuntimeError(f"{self.folder} was just written")
+            raise RuntimeError(f"{self.place} was just written")
         values, held_keys, failures, validation = found
         labels = {int(row): data.index.video(int(row)).labels for row in np.unique(held_keys[:, 0])}
         data.store(
@@ -83,15 +94,22 @@ class FeatureStore(L.Callback):
         print(
             f"features of {len(values):,} draws of training clips (up to {self.transfer.feature_draws} a clip) and of "
             f"{sum(len(batch) for batch in validation):,} validation clips: {values.shape[1]:,} {_name(values.dtype)} "
-            f"each, {size:,} bytes in {self.folder}, ready after {self.seconds:.1f} s",
+            f"each, {size:,} bytes in {self.place}, ready after {self.seconds:.1f} s",
             flush=True,
         )
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave no features behind that no other fit was promised."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if getattr(data, "stored", None) is not None and self.transfer.cache is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.place is not None and (self.transfer.cache is None or _is_unfinished(self.place)):
+            shutil.rmtree(self.place, ignore_errors=True)
+        if self.place is not None and self.transfer.cache is None:
+            with contextlib.suppress(OSError):  # another's files lie there
+                self.folder.rmdir()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Leave nothing that a fit which goes on would not find."""
+        if self.place is not None and _is_unfinished(self.place):
+            shutil.rmtree(self.place, ignore_errors=True)
 
     def _reason_against(self, trainer: L.Trainer, network: L.LightningModule) -> str | None:
         head = cast(Any, network).head_layers
@@ -131,34 +149,53 @@ class FeatureStore(L.Callback):
             "batch_size": data.batch_size,
             "augmentation": repr(data.augmentation),
             "keys": hashlib.sha256(keys.tobytes()).hexdigest(),
+            "videos": files_hash(data.index, [*np.unique(keys[:, 0]), *data.index.rows("validation")]),
         }
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
         return plain
 
-    def _held(self, facts: dict[str, Any]) -> tuple[Tensor, np.ndarray, dict[int, Failure], list[FeatureBatch]] | None:
-        """What the folder holds, if that is whole and of the same facts."""
+    def _made(
+        self,
+        trainer: L.Trainer,
+        network: L.LightningModule,
+        first_layer: int,
+        keys: np.ndarray,
+        facts: dict[str, Any],
+        place: Path,
+    ) -> Path:
+        """Work the features out beside their place and move them there; returns where they lie.
+
+        Where a video could not be read they stay beside it, for this fit alone: the next may be able to.
+        """
+        unfinished = self.folder / f"{place.name}-{uuid.uuid4().hex[:8]}{_UNFINISHED}"
+        unfinished.mkdir(parents=True)
         try:
-            held = json.loads((self.folder / _FACTS).read_text("utf-8"))
-        except (OSError, json.JSONDecodeError):
-            return None
-        if held.get("facts") != facts:
-            return None
-        rows, columns = held["shape"]
-        values = _mapped(self.folder / _VALUES, rows, columns, getattr(torch, held["dtype"]), is_new=False)
-        failures = {row: Failure(row, name, reason) for row, name, reason in held["failures"]}
-        parts = torch.load(self.folder / _VALIDATION, weights_only=True)
-        validation = [
-            FeatureBatch(**{**part, "failures": [Failure(*failure) for failure in part["failures"]]}) for part in parts
-        ]
-        return values, np.load(self.folder / _KEYS), failures, validation
+            if not self._compute(trainer, network, first_layer, keys, facts, unfinished):
+                return unfinished
+            if place.exists() and _held(place, facts) is None:  # damaged
+                shutil.rmtree(place)
+            try:
+                unfinished.rename(place)
+            except OSError:
+                if _held(place, facts) is None:
+                    raise
+                shutil.rmtree(unfinished)  # another process was quicker
+            return place
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
 
     def _compute(
-        self, trainer: L.Trainer, network: L.LightningModule, first_layer: int, keys: np.ndarray, facts: dict[str, Any]
-    ) -> None:
-        """Run the frozen layers over everything and leave it in the folder; its facts come last."""
+        self,
+        trainer: L.Trainer,
+        network: L.LightningModule,
+        first_layer: int,
+        keys: np.ndarray,
+        facts: dict[str, Any],
+        folder: Path,
+    ) -> bool:
+        """Run the frozen layers over everything and leave it in a folder; returns whether every video was read."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
         validation = [self._scored(network, batch.to(network.device), first_layer) for batch in data.val_dataloader()]
         loader = data.drawn_clips(keys)
         values, first, kept = torch.empty(0), 0, []
@@ -171,13 +208,13 @@ class FeatureStore(L.Callback):
             made = self._checked(network, batch.frames.to(network.device), first_layer, is_first=first == 0)
             if first == 0:
                 self._require_room(len(keys), made, validation)
-                values = _mapped(self.folder / _VALUES, len(keys), made.shape[1], made.dtype, is_new=True)
+                values = _mapped(folder / _VALUES, len(keys), made.shape[1], made.dtype)
             values[first : first + len(made)] = made.cpu()
             kept.append(wanted)
             first += len(made)
         if not first:
             raise UserError("no training clip could be read, so there is nothing to train on")
-        np.save(self.folder / _KEYS, np.concatenate(kept))
+        np.save(folder / _KEYS, np.concatenate(kept))
         parts = [
             {
                 **{f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)},
@@ -185,16 +222,16 @@ class FeatureStore(L.Callback):
             }
             for batch in validation
         ]
-        torch.save(parts, self.folder / _VALIDATION)
+        torch.save(parts, folder / _VALIDATION)
         text = {
             "facts": facts,
             "shape": [first, values.shape[1]],
             "dtype": _name(values.dtype),
+            "bytes": _bytes(values),
             "failures": [[failure.row, failure.video_id, failure.reason] for failure in failures.values()],
         }
-        unfinished = self.folder / f"{_FACTS}.new"
-        unfinished.write_text(json.dumps(text), "utf-8")
-        unfinished.replace(self.folder / _FACTS)
+        (folder / _FACTS).write_text(json.dumps(text), "utf-8")
+        return not failures and not any(batch.failures for batch in validation)
 
     def _checked(self, network: L.LightningModule, clips: Tensor, first_layer: int, *, is_first: bool) -> Tensor:
         """Features (B, F) of clips; the first time also whether the rest of the network makes its logits of them."""
@@ -207,7 +244,8 @@ class FeatureStore(L.Callback):
             if whole.shape != split.shape or not torch.allclose(whole, split, rtol=1e-2, atol=1e-4):
                 raise UserError(
                     f"{type(network).__name__}.forward is not head_layers(features_of(clips)), so its features cannot "
-                    "stand for the clips; override both, or pass --transfer.feature_draws 0"
+                    "stand for the clips; override both, or store none with --transfer.feature_draws 0 "
+                    "(grid.feature_draws in a grid)"
                 )
         return made
 
@@ -228,7 +266,7 @@ class FeatureStore(L.Callback):
                 f"the features of {count:,} clips and draws take {size:,} bytes; transfer.cache_gb allows "
                 f"{self.transfer.cache_gb:g} * 10^9, and {free:,} are free in {self.folder}. Lower "
                 "data.clips_per_video.train or transfer.feature_draws, raise transfer.cache_gb, or store none with "
-                "--transfer.feature_draws 0"
+                "--transfer.feature_draws 0; in a grid these are grid.feature_draws and grid.cache_gb"
             )
 
 
@@ -258,10 +296,45 @@ def frozen_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _mapped(path: Path, rows: int, columns: int, dtype: torch.dtype, *, is_new: bool) -> Tensor:
-    """A file as a tensor (rows, columns) that need not fit into memory."""
-    if is_new:
-        path.unlink(missing_ok=True)
+def files_hash(index: Any, rows: Iterable[int]) -> str:
+    """SHA-256 over row, name, size and time of change of some videos of an index, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        video = index.video(int(row))
+        try:
+            held = video.path.stat()
+            state = f"{held.st_size} {held.st_mtime_ns}"
+        except OSError as error:
+            state = str(error.errno)
+        digest.update(f"{row} {video.video_id} {state}\n".encode())
+    return digest.hexdigest()
+
+
+def _held(place: Path, facts: dict[str, Any]) -> _Store | None:
+    """What a folder holds, if that is whole and of the same facts."""
+    try:
+        held = json.loads((place / _FACTS).read_text("utf-8"))
+        # Mapping a file that is absent or short would make or fill it with zeros.
+        if held["facts"] != facts or (place / _VALUES).stat().st_size != held["bytes"]:
+            return None
+        rows, columns = held["shape"]
+        values = _mapped(place / _VALUES, rows, columns, getattr(torch, held["dtype"]))
+        failures = {row: Failure(row, name, reason) for row, name, reason in held["failures"]}
+        parts = torch.load(place / _VALIDATION, weights_only=True)
+        validation = [
+            FeatureBatch(**{**part, "failures": [Failure(*failure) for failure in part["failures"]]}) for part in parts
+        ]
+        return values, np.load(place / _KEYS), failures, validation
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+
+
+def _is_unfinished(place: Path) -> bool:
+    return place.name.endswith(_UNFINISHED)
+
+
+def _mapped(path: Path, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    """A file, made where there is none, as a tensor (rows, columns) that need not fit into memory."""
     return torch.from_file(str(path), shared=True, size=rows * columns, dtype=dtype).view(rows, columns)
 
 

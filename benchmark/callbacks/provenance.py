@@ -117,7 +117,10 @@ class ContaminationGuard(L.Callback):
                 f" ({', '.join([*videos[:_NAMED], *sources[:_NAMED]])}, ...); test it on the fold it was trained for"
             )
             if not self.allowed:
-                raise UserError(f"{message}, or pass --allow_contaminated true, which marks the record as contaminated")
+                raise UserError(
+                    f"{message}, or pass --allow_contaminated true to `fit` and `test`, which marks the record as "
+                    "contaminated; in a grid of `transfer`, leave the fold out of grid.folds"
+                )
             if trainer.is_global_zero:
                 print(f"warning: {message}; the record will say contaminated", flush=True)
             self.provenance = "contaminated"

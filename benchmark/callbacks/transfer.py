@@ -39,8 +39,8 @@ class Transfer:
         keep_probability: Chance of keeping a unit in front of every trained fully connected layer, above 0 to 1.
         feature_draws: Random crops and flips of each clip in which what the frozen layers make of it is worked out
             once and stored, 4 or more; 0 runs the whole network in every step.
-        cache: Folder to keep those features in, for other fits with the same frozen layers; in the run folder, and
-            removed in the end, by default.
+        cache: Folder in which those features are kept, each set in a folder of its own, for other fits with the same
+            frozen layers and clips; in the run folder, and removed in the end, by default.
         cache_gb: Most that they may take, in 10^9 bytes.
 
     Raises:
@@ -102,7 +102,7 @@ class TransferRegime(L.Callback):
 
     Raises:
         UserError: If the fit goes on from one that was carried over otherwise; in `setup`, if the checkpoint is of
-            another architecture.
+            another architecture, or the network begins with other weights or has too few layer groups.
     """
 
     def __init__(
@@ -132,14 +132,10 @@ class TransferRegime(L.Callback):
             return
         network = cast(Any, pl_module)
         groups: list[list[nn.Parameter]] = [list(group) for group in network.layer_groups]
+        require_carried(network, groups, self.regime)
         if self.checkpoint is not None:
-            if len(groups) < 2:
-                raise UserError(
-                    f"{type(network).__name__} is a single layer group, the classifier, so no weights can be carried "
-                    "over; let its layer_groups name the layers below"
-                )
             load_lower_groups(network, groups, self.checkpoint, self.transfer.pretrained)
-        count = min(_TRAINED_GROUPS[self.regime] or len(groups), len(groups))
+        count = _TRAINED_GROUPS[self.regime] or len(groups)
         frozen = [parameter for group in groups[: len(groups) - count] for parameter in group]
         for parameter in frozen:
             parameter.requires_grad_(False)
@@ -225,6 +221,31 @@ def require_same(held: dict[str, Any] | None, mine: dict[str, Any] | None) -> No
         if one[name] != other[name]
     ]
     raise UserError(f"this fit cannot go on from --ckpt_path: {'; '.join(differs)}. Give the options of its beginning")
+
+
+def require_carried(network: Any, groups: list[list[nn.Parameter]], regime: Regime) -> None:
+    """Refuse a network that cannot be trained as a regime says.
+
+    Raises:
+        UserError: If it begins with weights of its own, or has too few layer groups for the regime to leave one frozen.
+    """
+    name, trained = type(network).__name__, _TRAINED_GROUPS[regime]
+    if isinstance(getattr(network, "weights", None), str | Path):
+        raise UserError(
+            f"model.weights is {network.weights}, and transfer.regime {regime} says which weights to begin with; leave "
+            "model.weights at null. To carry published weights over, train with them once by `fit`, and give its "
+            "checkpoint as --pretrained of `transfer`, or as --transfer.pretrained of `fit`"
+        )
+    if regime != "scratch" and len(groups) < 2:
+        raise UserError(
+            f"{name} is a single layer group, the classifier, so no weights can be carried over; let its layer_groups "
+            "name the layers below"
+        )
+    if trained is not None and len(groups) <= trained:
+        raise UserError(
+            f"transfer.regime is {regime}, and {name} has {len(groups)} layer groups, so that every layer would "
+            "be trained; take the regime all or top, or let its layer_groups name more layers"
+        )
 
 
 def load_lower_groups(

@@ -1,19 +1,20 @@
 """Transfer learning in four regimes over folds and seeds, with Tables 3 and 4 from whatever cells are finished."""
 
 import argparse
-import itertools
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
-import yaml
+import jsonargparse
 
-from benchmark.callbacks.transfer import load_lower_groups
+import benchmark
+from benchmark.callbacks.transfer import load_lower_groups, require_carried
 from benchmark.commands.text import aligned, printable
 from benchmark.commands.transfer_cell import run_cell
 from benchmark.commands.transfer_grid import FAILURE_NAME, Experiment
 from benchmark.conformance import Subject
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.plugins import require_named_classes
 from benchmark.results.board_tables import TextTable
@@ -25,6 +26,8 @@ SUMMARY = "carry a trained network over to other classes: four regimes, all fold
 
 LEADERBOARDS = Path("leaderboards")
 
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
 _FORWARDED = ("--model", "--data", "--trainer", "--checkpoint")
 _EPILOG = """Other options go to every fit, as in `fit`: --data.root DIR, --model.width 0.5, --trainer.accelerator gpu.
 A grid that was stopped or killed goes on when the same command is given again. On a cluster, let each job run one cell
@@ -33,6 +36,14 @@ with --cell N; the tables are made from whatever is finished, at the end of ever
 
 def main(argv: Sequence[str]) -> int:
     """Run `transfer --config FILE [options]` and return the exit code."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        print("clipbench: stopped; the same command goes on from here", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="clipbench transfer",
         description="Train in each regime, fold and seed, test each, and print the paper's Tables 3 and 4.",
@@ -55,6 +66,8 @@ def main(argv: Sequence[str]) -> int:
     folder = chosen.run_dir or Path("runs") / f"transfer-{chosen.config.stem}"
     experiment = Experiment(chosen.config, folder, chosen.pretrained, words)
     cells = experiment.cells
+    if chosen.list or chosen.tables:
+        experiment.claim(only_compare=True)
     if chosen.list:
         print(_list(experiment))
         return 0
@@ -62,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"--cell is {chosen.cell}; this grid has the cells 1 to {len(cells)}, which --list shows")
     wanted = cells if chosen.cell is None else [cells[chosen.cell - 1]]
     if not chosen.tables:
-        if any(cell.regime != "scratch" and not cell.is_finished for cell in wanted):
+        if not all(cell.is_finished for cell in wanted):
             require_fitting(experiment)
         experiment.claim()
         print(f"grid folder: {folder}", flush=True)
@@ -76,40 +89,37 @@ def main(argv: Sequence[str]) -> int:
 
 
 def require_fitting(experiment: Experiment) -> None:
-    """Refuse a checkpoint of another architecture before anything is trained.
+    """Refuse before anything is trained what no cell could be trained or tested with.
 
     Raises:
-        UserError: With what differs.
+        UserError: If the data have no folds, a regime does not suit the network, or the weights are of another one.
     """
     experiment.require_weights()
-    model = _with_words(experiment.fit["model"], experiment.words)
-    require_named_classes(["--model", str(model["class_path"])])
-    network = Subject.of(model["class_path"], model.get("init_args") or {}).build()
-    checkpoint = read_checkpoint(str(experiment.pretrained), "--pretrained")
-    load_lower_groups(network, [list(group) for group in network.layer_groups], checkpoint, experiment.pretrained)
-
-
-def _with_words(model: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """The model's part of a configuration with the options that the command line gives for it."""
-    options: dict[str, Any] = yaml.safe_load(yaml.safe_dump(model.get("init_args") or {}))
-    class_path, rest = model["class_path"], [w for word in words for w in word.split("=", 1)]
-    for option, value in itertools.pairwise(rest):
-        if option in {"--model", "--model.class_path"}:
-            class_path = value
-        elif option.startswith("--model."):
-            *above, last = option.removeprefix("--model.").removeprefix("init_args.").split(".")
-            place = options
-            for name in above:
-                place = cast(dict[str, Any], place.setdefault(name, {}))
-            place[last] = yaml.safe_load(value)
-    return {"class_path": class_path, "init_args": options}
+    for part in ("data", "model"):
+        require_named_classes([f"--{part}", experiment.fit[part]["class_path"], *experiment.part_words(part)[2:]])
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(VideoDataModule, "data", required=True)
+    data = parser.parse_args(experiment.part_words("data")).data
+    if "fold" not in data.init_args:
+        raise UserError(
+            f"data {data.class_path.rpartition('.')[2]} has no folds, over which a grid runs; take UCF101 or "
+            "SyntheticActions, or carry the network over by `fit --transfer.regime ...` and `test`"
+        )
+    network = Subject.parse(experiment.part_words("model")).build()
+    groups = [list(group) for group in network.layer_groups]
+    for regime in experiment.grid.regimes:
+        require_carried(network, groups, regime)
+    if experiment.pretrained is not None:
+        checkpoint = read_checkpoint(str(experiment.pretrained), "--pretrained")
+        load_lower_groups(network, groups, checkpoint, experiment.pretrained)
 
 
 def show(experiment: Experiment) -> None:
     """Print the tables of whatever is finished, and leave them as Markdown, CSV and a picture in the grid's folder."""
     from benchmark.results.transfer_plot import write_plot  # takes a second that listing cells need not pay
 
-    claims = read_claims(LEADERBOARDS) if LEADERBOARDS.is_dir() else []
+    places = (LEADERBOARDS, Path(benchmark.__file__).parents[1] / LEADERBOARDS)  # a checkout holds them
+    claims = next((found for place in places if (found := read_claims(place))), [])
     results = TransferResults([cell.result() for cell in experiment.cells], claims)
     print("\n" + "\n".join(printable(line) for line in results.notes()))
     titles: dict[str, TextTable | None] = {
@@ -128,14 +138,14 @@ def show(experiment: Experiment) -> None:
     folder = experiment.folder
     folder.mkdir(parents=True, exist_ok=True)
     # Cells of a cluster may come here at the same time, so each writes its own and moves it into place.
-    scratch = folder / f"tables-{os.uname().nodename if hasattr(os, 'uname') else ''}-{os.getpid()}"
-    scratch.mkdir(exist_ok=True)
-    (scratch / "transfer.md").write_text(results.markdown(), "utf-8")
-    (scratch / "transfer.csv").write_text(results.comma_separated(), "utf-8")
-    write_plot(results, scratch / "transfer.svg")
-    for path in list(scratch.iterdir()):
+    building = folder / f"tables-{os.uname().nodename if hasattr(os, 'uname') else ''}-{os.getpid()}"
+    building.mkdir(exist_ok=True)
+    (building / "transfer.md").write_text(results.markdown(), "utf-8")
+    (building / "transfer.csv").write_text(results.comma_separated(), "utf-8")
+    write_plot(results, building / "transfer.svg")
+    for path in list(building.iterdir()):
         path.replace(folder / path.name)
-    scratch.rmdir()
+    building.rmdir()
     print(f"\nwrote {', '.join(str(folder / f'transfer.{ending}') for ending in ('md', 'csv', 'svg'))}")
 
 

@@ -47,23 +47,28 @@ def run_cell(experiment: Experiment, cell: Cell, count: int) -> bool:
     head = f"cell {cell.number} of {count}, {cell.name}"
     if cell.is_finished:
         print(f"{head}: finished before", flush=True)
+        _tidy(cell)
         return True
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(cell.folder / "lock") as lock:
-        if lock is None:
-            print(f"{head}: another process runs it", flush=True)
-            return False
-        if cell.is_finished:
-            return True
-        (cell.folder / FAILURE_NAME).unlink(missing_ok=True)
-        try:
-            keep = _choose(experiment, cell, head, lock)
-            _test(cell, keep, head, lock)
-        except (CellFailure, UserError) as error:
-            (cell.folder / FAILURE_NAME).write_text(f"{error}\n", "utf-8")
-            print(f"{head}: FAILED: {error}", flush=True)
-            return False
-        _tidy(cell, keep)
+    try:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(cell.folder / "lock") as lock:
+            if lock is None:
+                print(f"{head}: another process runs it", flush=True)
+                return False
+            if cell.is_finished:
+                return True
+            (cell.folder / FAILURE_NAME).unlink(missing_ok=True)
+            try:
+                keep = _choose(experiment, cell, head, lock)
+                _test(cell, keep, head, lock)
+            except (CellFailure, UserError, OSError) as error:
+                print(f"{head}: FAILED: {error}", flush=True)
+                (cell.folder / FAILURE_NAME).write_text(f"{error}\n", "utf-8")
+                return False
+    except OSError as error:  # not even that could be written
+        print(f"{head}: FAILED: {error}", flush=True)
+        return False
+    _tidy(cell)
     return True
 
 
@@ -93,6 +98,8 @@ def _fit(experiment: Experiment, cell: Cell, keep: float, head: str, lock: int) 
     if done.is_file():
         return float(json.loads(done.read_text("utf-8"))["score"])
     run.mkdir(parents=True, exist_ok=True)
+    for unfinished in (cell.folder / "features").glob("*.new"):  # of a fit that was killed
+        shutil.rmtree(unfinished)
     config, last = run / "fit.yaml", run / "checkpoints/last.ckpt"
     _write(config, yaml.safe_dump(experiment.fit_config(cell, keep), sort_keys=False))
     resume = []
@@ -105,7 +112,7 @@ def _fit(experiment: Experiment, cell: Cell, keep: float, head: str, lock: int) 
             resume = ["--ckpt_path", "last"]
     print(f"{head}: {'going on' if resume else 'fit'} with {keep:.0%} of the units kept", flush=True)
     begun = time.monotonic()
-    _verb(["fit", "--config", str(config), "--run_dir", str(run), *experiment.words, *resume], cell, lock)
+    _verb(["fit", "--config", str(config), "--run_dir", str(run), *experiment.fit_words(cell), *resume], cell, lock)
     score, monitor = _validation_score(run)
     seconds = time.monotonic() - begun
     _write(done, json.dumps({"score": score, "monitor": monitor, "seconds": seconds}))
@@ -134,13 +141,17 @@ def _test(cell: Cell, keep: float, head: str, lock: int) -> None:
         raise CellFailure(f"the test ended without a record; see {cell.folder / LOG_NAME}")
 
 
-def _tidy(cell: Cell, keep: float) -> None:
+def _tidy(cell: Cell) -> None:
     """Remove what a finished cell needs no more: features, and all weights but those that were tested."""
     shutil.rmtree(cell.folder / "features", ignore_errors=True)
-    tested = keep_folder(cell, keep) / "checkpoints/best.ckpt"
-    for path in cell.folder.glob("keep-*/checkpoints/*.ckpt"):
-        if path != tested:
-            path.unlink()
+    try:
+        keep = float(json.loads((cell.folder / CHOICE_NAME).read_text("utf-8"))["keep_probability"])
+        tested = keep_folder(cell, keep) / "checkpoints/best.ckpt"
+        for path in cell.folder.glob("keep-*/checkpoints/*.ckpt"):
+            if path != tested:
+                path.unlink(missing_ok=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"{cell.folder} keeps weights that it needs no more: {error}", flush=True)
 
 
 def _verb(words: Sequence[str], cell: Cell, lock: int) -> None:
@@ -193,7 +204,7 @@ def _die_with_parent() -> None:
 def _locked(path: Path) -> Iterator[int | None]:
     """Hold a cell; yields a descriptor that child processes inherit, and the lock with it, or None if it is taken.
 
-    Where the system has no such locks, nothing is locked, and -1 is yielded.
+    Where the system or the file system has no such locks, nothing is locked, and -1 is yielded.
     """
     if sys.platform == "win32":
         yield -1
@@ -201,17 +212,19 @@ def _locked(path: Path) -> Iterator[int | None]:
     import fcntl
 
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-    deadline, is_held = time.monotonic() + _WAIT_SECONDS, False
+    deadline, held = time.monotonic() + _WAIT_SECONDS, None
     try:
-        while not is_held:
+        while held is None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_held = True
+                held = descriptor
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.1)
-        yield descriptor if is_held else None
+            except OSError:  # a file system without locks
+                held = -1
+        yield held
     finally:
         os.close(descriptor)
 

@@ -29,7 +29,7 @@ def write_plot(results: TransferResults, path: Path) -> None:
             mean = results.mean(regime, "video_hit1")
             left.bar(place, 100 * (mean.value or 0), yerr=100 * (mean.spread or 0), color=colour, capsize=3)
             if mean.value is None:
-                left.text(place, 1, "not run", ha="center", rotation=90)
+                left.text(place, 1, results.hole(regime).partition(":")[0], ha="center", rotation=90)
             if (claimed := results.paper_accuracy(regime)) is not None:
                 left.plot(place, 100 * claimed, "kD", markersize=5)
             width = 0.8 / len(results.regimes)

@@ -19,6 +19,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.regimes import REGIMES, Regime
 from benchmark.results.statistics import holm
+from benchmark.results.transfer_notes import notes
 
 NOT_RUN, NOT_HELD = "not run", "not held"
 
@@ -146,11 +147,16 @@ class TransferResults:
                 rows.append((claim.name, *blank, _percent(None if value is None else value.value)))
         return TextTable(tuple(header), tuple(rows))
 
+    def hole(self, regime: Regime, fold: int | None = None) -> str:
+        """Why a regime, or a fold of it, has no number."""
+        states = [cell.state for cell in self.cells if cell.regime == regime and fold in {None, cell.fold}]
+        return next((state for state in states if state != NOT_RUN), NOT_RUN)
+
     def _fold(self, regime: Regime, fold: int) -> str:
         cells = [cell for cell in self.cells if (cell.regime, cell.fold) == (regime, fold)]
         values = [value for cell in cells if (value := cell.value("video_hit1")) is not None]
         if not values:
-            return next((cell.state for cell in cells if cell.state != NOT_RUN), NOT_RUN)
+            return self.hole(regime, fold)
         some = f" ({len(values)} of {len(self.seeds)} seeds)" if len(values) < len(self.seeds) else ""
         return _percent(float(np.mean(values))) + some
 
@@ -164,7 +170,7 @@ class TransferResults:
         for group in [*self.groups(), _ALL_GROUPS]:
             is_all = group == _ALL_GROUPS
             count = sum(held.values()) if is_all else held.get(group, 0)
-            row = [group, (str(count) if count or not finished else "0") if finished else UNKNOWN]
+            row = [group, str(count) if finished else UNKNOWN]
             for regime in self.regimes:
                 name = "map" if is_all else f"map/{group}"
                 mean = self.mean(regime, name)
@@ -174,12 +180,14 @@ class TransferResults:
                 elif finished and not is_all and not count:
                     text = NOT_HELD
                 else:
-                    tested = any(cell.regime == regime and cell.record is not None for cell in self.cells)
-                    text = NOT_HELD if tested else NOT_RUN
+                    text = NOT_HELD if self._is_tested(regime) else self.hole(regime)
                 claimed = self.paper(_TABLE4, regime, name)
                 row += [text, UNKNOWN if claimed is None else f"{claimed:.2f}"]
             rows.append(tuple(row))
         return TextTable(tuple(header), tuple(rows))
+
+    def _is_tested(self, regime: Regime) -> bool:
+        return any(cell.regime == regime and cell.record is not None for cell in self.cells)
 
     def comparisons(self) -> dict[tuple[Regime, Regime], Comparison]:
         """Each pair of regimes on the test videos of all folds and seeds that both have scored."""
@@ -235,32 +243,8 @@ class TransferResults:
 
     def notes(self) -> list[str]:
         """What a reader must know to read the tables rightly."""
-        done = [cell.record for cell in self.cells if cell.record is not None]
-        lines = [f"{len(done)} of {len(self.cells)} cells are finished."]
-        if not done:
-            return lines
-        data, kinds = done[0].dataset, {record.checkpoint.provenance for record in done}
-        of = (
-            "all classes" if data.classes is None else f"{len(data.classes)} chosen classes ({', '.join(data.classes)})"
-        )
-        lines.append(f"{data.name}, {of}; protocol {', '.join(sorted({r.protocol_hash for r in done}))}.")
-        shares = [share for record in done if (share := record.dataset.held_share) is not None]
-        if shares and min(shares) < 1:
-            lines.append(f"Down to {min(shares):.1%} of the official test videos of a fold are held.")
-        if self._claims and (data.name != "UCF-101" or data.classes is not None):
-            lines.append(
-                "The paper's numbers are of all 101 classes of UCF-101, of slow fusion pretrained on Sports-1M; they "
-                "stand here for orientation and cannot be ranked with these."
-            )
-        if failed := sum(len(record.failed_videos) for record in done):
-            lines.append(f"{failed} test videos failed and count as wrong.")
-        if kinds != {"clean"}:
-            lines.append(f"The weights are {' and '.join(sorted(kinds))}: not all are known to be clean.")
-        lines.append(
-            "Spread is the standard deviation from fold to fold. Comparisons pool the test videos of all folds, keep "
-            "source groups together, and correct p for the number of pairs (Holm)."
-        )
-        return lines
+        records = [cell.record for cell in self.cells if cell.record is not None]
+        return notes(records, len(self.cells), has_claims=bool(self._claims))
 
     def markdown(self) -> str:
         """Everything as Markdown."""
@@ -290,7 +274,9 @@ class TransferResults:
             mean = self.mean(regime, metric)
             table = _TABLE3 if metric == "video_hit1" else _TABLE4
             row = [regime, "mean", "mean", metric, mean.value, None, None, mean.spread]
-            writer.writerow([*row, self.paper(table, regime, metric), None, f"{len(mean.folds)} of {mean.of} folds"])
+            lacks = mean.value is None and self._is_tested(regime) and metric.removeprefix("map/") not in held
+            state = NOT_HELD if lacks else f"{len(mean.folds)} of {mean.of} folds"
+            writer.writerow([*row, self.paper(table, regime, metric), None, state])
         return text.getvalue()
 
 

@@ -1,5 +1,7 @@
 """Fits on stored features against fits that run the whole network."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.callbacks.features import lower_part
+from benchmark.callbacks.features import FeatureStore, lower_part
 from benchmark.cli import main
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.features import StoredFeatures
@@ -93,7 +95,7 @@ def test_a_fit_on_features_killed_in_mid_epoch_and_resumed_equals_one_that_was_n
 ) -> None:
     died, step = KeyboardInterrupt("killed"), VideoClassifier.training_step
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    often = [*EPOCHS, "--checkpoint.minutes", "0.00001", "--data.batch_size", "2"]
+    often = [*EPOCHS, "--data.fold", "1", "--checkpoint.minutes", "0.00001", "--data.batch_size", "2"]
     cache = ["--transfer.cache", str(tmp_path / "cache")]
 
     def die(self: VideoClassifier, batch: Any, batch_idx: int) -> Any:
@@ -107,9 +109,10 @@ def test_a_fit_on_features_killed_in_mid_epoch_and_resumed_equals_one_that_was_n
             main(fit(small_set, broken, "top3", pretrained, *often, *cache))
     steps = torch.load(broken / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert steps % 4 != 0  # in the middle of an epoch of four steps
-    moment = (tmp_path / "cache/features.bin").stat().st_mtime_ns
+    (stored,) = tmp_path.glob("cache/*/features.bin")
+    moment = stored.stat().st_mtime_ns
     assert main([*fit(small_set, broken, "top3", pretrained, *often, *cache), "--ckpt_path", "last"]) == 0
-    assert (tmp_path / "cache/features.bin").stat().st_mtime_ns == moment  # found, not made again
+    assert stored.stat().st_mtime_ns == moment  # found, not made again
     assert main(fit(small_set, whole, "top3", pretrained, *often)) == 0
     first, second = weights(broken), weights(whole)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
@@ -137,6 +140,85 @@ def test_other_frozen_layers_are_not_served_from_a_cache(
     assert not torch.equal(kept[3]["values"], kept[4]["values"])
 
 
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders into which features were worked out by fits in this process."""
+    found: list[Path] = []
+    compute = FeatureStore._compute
+
+    def note(self: FeatureStore, *parts: Any) -> bool:
+        found.append(parts[-1])
+        return compute(self, *parts)
+
+    monkeypatch.setattr(FeatureStore, "_compute", note)
+    return found
+
+
+def test_a_cache_is_found_again_only_whole_and_of_the_same_files(
+    small_set: Path, pretrained: str, tmp_path: Path, computed: list[Path]
+) -> None:
+    videos, cache = tmp_path / "videos", tmp_path / "cache"
+    shutil.copytree(small_set, videos)
+    cache.mkdir()
+    (cache / "theirs.txt").write_text("not ours")
+    train = ["--transfer.cache", str(cache)]
+
+    def runs(*more: str) -> int:
+        count = len(computed)
+        run = tmp_path / f"run{count}-{len(more)}"
+        shutil.rmtree(run, ignore_errors=True)
+        assert main(fit(videos, run, "top", pretrained, *train, *more)) == 0
+        return len(computed) - count
+
+    other = ("--data.seed", "1")
+    assert [runs(), runs(*other), runs(), runs(*other)] == [1, 1, 0, 0]  # they do not overwrite each other
+    assert len(list(cache.glob("*/features.bin"))) == 2
+    for path in cache.glob("*/features.bin"):
+        path.unlink()
+    assert [runs(), runs()] == [1, 0]
+    changed = next(videos.rglob("v_Expand_g02_c01.*"))
+    os.utime(changed, ns=(0, 0))
+    assert runs() == 1
+    assert (cache / "theirs.txt").read_text() == "not ours"
+    assert not list(cache.glob("*.new"))
+
+
+def test_features_beside_a_video_that_could_not_be_read_serve_one_fit_alone(
+    small_set: Path, pretrained: str, tmp_path: Path, computed: list[Path]
+) -> None:
+    train = ["--data.fold", "3", "--transfer.cache", str(tmp_path / "cache")]
+    for run in ("a", "b"):
+        with pytest.warns(UserWarning, match="could not be read"):
+            assert main(fit(small_set, tmp_path / run, "top", pretrained, *train)) == 0
+    assert len(computed) == 2
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_who_is_slower_takes_the_features_of_who_was_quicker(
+    small_set: Path, pretrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, computed: list[Path]
+) -> None:
+    cache, compute = tmp_path / "cache", FeatureStore._compute
+
+    def overtaken(self: FeatureStore, *parts: Any) -> bool:
+        is_whole, unfinished = compute(self, *parts), parts[-1]
+        shutil.copytree(unfinished, cache / unfinished.name.partition("-")[0])
+        return is_whole
+
+    monkeypatch.setattr(FeatureStore, "_compute", overtaken)
+    assert main(fit(small_set, tmp_path / "run", "top", pretrained, "--transfer.cache", str(cache))) == 0
+    assert [path.name for path in cache.iterdir()] == [computed[0].name.partition("-")[0]]
+
+
+def test_a_run_folder_keeps_what_else_lies_beside_its_features(
+    small_set: Path, pretrained: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "run/features/theirs.txt"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    assert main(fit(small_set, tmp_path / "run", "top", pretrained)) == 0
+    assert list(other.parent.iterdir()) == [other]
+
+
 def test_features_that_are_too_large_are_refused(
     small_set: Path, pretrained: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +226,7 @@ def test_features_that_are_too_large_are_refused(
     message = capsys.readouterr().err
     assert "take " in message
     assert "clips_per_video.train" in message
+    assert "grid.cache_gb" in message
 
 
 class Liar(SingleFrame):

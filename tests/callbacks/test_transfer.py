@@ -8,11 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.callbacks.transfer import Transfer, TransferRegime, frozen_modules, place_dropout, transfer_facts
+from benchmark.callbacks.transfer import (
+    Transfer,
+    TransferRegime,
+    frozen_modules,
+    place_dropout,
+    require_carried,
+    transfer_facts,
+)
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.models import SingleFrame
 from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.results.ledger import file_hash
 from benchmark.results.record import Record
 from benchmark.results.regimes import REGIMES, Regime
 from tests.generators.small_test import options
@@ -155,6 +163,34 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_what_differs(tmp_p
             runner.fit(network, datamodule=Batches([training_batch(network)]))
 
 
+class Shallow(Plugin):
+    """Three layer groups."""
+
+    @property
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        stem, first, second, top = super().layer_groups
+        return [[*stem, *first], second, top]
+
+
+def test_top3_of_three_layer_groups_is_refused_as_all(tmp_path: Path) -> None:
+    network = Shallow(K)
+    with pytest.raises(UserError, match=r"Shallow has 3 layer groups.*take the regime all or top"):
+        require_carried(network, network.layer_groups, "top3")
+    for regime in ("top", "all", "scratch"):
+        require_carried(network, network.layer_groups, regime)
+    runner = trainer(tmp_path, TransferRegime(Transfer("top3", Path("x.ckpt")), checkpoint_of(network)), max_epochs=1)
+    with pytest.raises(UserError, match="3 layer groups"):
+        runner.fit(network, datamodule=Batches([training_batch(network)]))
+
+
+@pytest.mark.parametrize("regime", ["scratch", "top"])
+def test_weights_of_a_file_are_refused_in_every_regime(regime: Regime) -> None:
+    network = plugin()
+    network.weights = Path("published.pth")  # type: ignore[assignment]  # as the adapters of libraries have it
+    with pytest.raises(UserError, match=r"model.weights is published.pth.*as --pretrained of `transfer`"):
+        require_carried(network, network.layer_groups, regime)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -195,7 +231,8 @@ def test_a_transferred_test_says_so_and_disjoint_classes_are_clean(
     config, best = str(run / "config.yaml"), str(run / "checkpoints/best.ckpt")
     assert main(["test", "--config", config, "--run_dir", str(tmp_path / "test"), "--ckpt_path", best]) == 0
     record = Record.read(tmp_path / "test")
-    assert record.name == "SingleFrame, multires, width 0.05, top 3 layers retrained"
+    begun = file_hash(Path(pretrained))[:8]
+    assert record.name == f"SingleFrame, multires, width 0.05, top 3 layers retrained from {begun}"
     assert record.model.options["transfer_regime"] == "top3"
     assert record.config["transfer"]["keep_probability"] == 0.5
     assert record.checkpoint.provenance == "clean"
@@ -212,7 +249,9 @@ def test_what_a_test_would_refuse_is_refused_before_training(
     """The weights were trained on fold 1 of all classes, and so on test videos of fold 2."""
     run = tmp_path / "run"
     assert main(fit(small_set, run, "top", checkpoint, "--data.fold", "2")) == 2
-    assert "was trained or validated on 8 of the 8 test videos" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "was trained or validated on 8 of the 8 test videos" in message
+    assert "leave the fold out of grid.folds" in message
     assert not (run / "checkpoints").exists()
     assert main(fit(small_set, run, "top", checkpoint, "--data.fold", "1")) == 0
     assert main(fit(small_set, tmp_path / "a", "top", str(tmp_path / "no.ckpt"))) == 2

@@ -1,13 +1,11 @@
 """Small grids: most run in this process, one in processes of its own that are killed."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +13,21 @@ import pytest
 import yaml
 
 from benchmark.cli import main
-from benchmark.commands import transfer_cell
-from benchmark.commands.transfer_cell import CellFailure
-from benchmark.commands.transfer_grid import Cell
 from benchmark.results.entries import check_entries
-from benchmark.results.ledger import Ledger
+from benchmark.results.ledger import Ledger, file_hash
 from benchmark.results.record import Record
+from tests.callbacks.test_transfer import Plugin
+from tests.generators.transfer_grids import InProcess, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
-MOTION = ["Expand", "Contract", "Rise", "Sink"]
 
 
-def write_config(folder: Path, small_set: Path, **grid: Any) -> Path:
-    """A grid of `top` and `scratch` on folds 1 and 2 of the motion classes, one epoch each."""
-    config = yaml.safe_load((ROOT / "conf/transfer/embedded.yaml").read_text())
-    regimes = {"top": {"keep_probabilities": [0.2, 0.9]}, "scratch": {"keep_probabilities": [0.9], "max_epochs": 1}}
-    config["grid"] = {"regimes": regimes, "folds": [1, 2], "feature_draws": 4, **grid}
-    config["data"]["init_args"].update(root=str(small_set), classes=MOTION, batch_size=4)
-    config["trainer"] = {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true", "logger": False}
-    config["trainer"]["enable_progress_bar"] = False
-    path = folder / "grid.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    return path
+class Weighted(Plugin):
+    """Begins with the weights of a file, as the adapters of libraries do."""
 
-
-class InProcess:
-    """Runs the verbs of cells in this process; raises where it is told to."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.dies_at: str | None = None
-
-    def __call__(self, words: Sequence[str], cell: Cell, lock: int) -> None:
-        what = f"{words[0]} {cell.name}"
-        self.ran.append(what)
-        (cell.folder / "log.txt").touch()
-        if self.dies_at == what:
-            raise KeyboardInterrupt("killed")
-        error, sys.stderr = sys.stderr, io.StringIO()
-        try:
-            code, said = main(words), sys.stderr.getvalue()
-        finally:
-            sys.stderr = error
-        if code:
-            raise CellFailure(said.strip().splitlines()[-1].removeprefix("clipbench: "))
-
-
-@pytest.fixture
-def verbs(monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    runner = InProcess()
-    monkeypatch.setattr(transfer_cell, "_verb", runner)
-    return runner
+    def __init__(self, num_classes: int, *, weights: Path | None = None) -> None:
+        super().__init__(num_classes)
+        self.weights = weights
 
 
 def tables(folder: Path) -> list[str]:
@@ -85,15 +47,15 @@ def test_a_grid_killed_in_the_middle_and_resumed_gives_the_tables_of_one_that_wa
     verbs.ran.clear()
 
     verbs.dies_at = "test top-fold2-seed0"
-    with pytest.raises(KeyboardInterrupt):
-        main([*call, str(broken)])
+    assert main([*call, str(broken)]) == 130
+    assert capsys.readouterr().err == "clipbench: stopped; the same command goes on from here\n"
     assert main(["transfer", "--config", config, "--pretrained", pretrained, "--run_dir", str(broken), "--list"]) == 0
     assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[-4:-2]] == ["finished", "unfinished"]
     assert main([*call, str(broken), "--tables"]) == 1
     assert "1 of 4 cells are finished" in capsys.readouterr().out
     verbs.dies_at = "fit scratch-fold1-seed0"
-    with pytest.raises(KeyboardInterrupt):
-        main([*call, str(broken)])
+    assert main([*call, str(broken)]) == 130
+    assert capsys.readouterr().err == "clipbench: stopped; the same command goes on from here\n"
     verbs.dies_at = None
     assert main([*call, str(broken), "--cell", "4"]) == 0
     assert main([*call, str(broken)]) == 0
@@ -111,6 +73,7 @@ def test_a_grid_killed_in_the_middle_and_resumed_gives_the_tables_of_one_that_wa
         record, keep = Record.read(folder), choice["keep_probability"]
         assert record.model.options["transfer_keep_probability"] == keep
         assert record.checkpoint.provenance == "clean"
+        assert record.dataset.fold == int(folder.name[folder.name.index("fold") + 4])
         kept = [path.relative_to(folder).as_posix() for path in folder.rglob("*.ckpt")]
         assert kept == [f"keep-{keep:g}/checkpoints/best.ckpt"]
         assert not (folder / "features").exists()
@@ -121,7 +84,7 @@ def test_a_grid_killed_in_the_middle_and_resumed_gives_the_tables_of_one_that_wa
     entries, problems, _ = check_entries(boards)
     assert problems == []
     assert {entry.record.name.rpartition(", ")[2] for entry in entries} == {
-        "top layer retrained",
+        f"top layer retrained from {file_hash(Path(pretrained))[:8]}",
         "trained from scratch",
     }
     assert main([*call, str(whole), "--tables", "--leaderboards", str(boards)]) == 0
@@ -196,6 +159,13 @@ def test_a_checkpoint_of_another_network_is_refused_before_anything_is_trained(
         (["--pretrained", "no.ckpt"], {}, "--pretrained no.ckpt: there is no such file"),
         (["--pretrained", "{0}", "--cell", "5"], {}, "--cell is 5; this grid has the cells 1 to 4"),
         (["--pretrained", "{0}", "--seed", "1"], {}, "--seed is no option of transfer"),
+        (["--pretrained", "{0}", "--data.fold", "2"], {}, "--data.fold 2 is the cells' own; change grid.folds in"),
+        (["--pretrained", "{0}", "--data.init_args.seed=2"], {}, "--data.seed 2 is the cells' own; change grid.seeds"),
+        (["--pretrained", "{0}", "--trainer.max_epochs", "1"], {}, "change max_epochs of the regimes in grid.regimes"),
+        (["--pretrained", "{0}", "--model.recipe.learning_rate", "1"], {}, "change learning_rate of the regimes"),
+        (["--pretrained", "{0}", "--data", "conf/data/folder.yaml"], {}, "data VideoFolder has no folds"),
+        (["--pretrained", "{0}", "--data", "Sports1M"], {}, "data Sports1M has no folds"),
+        (["--pretrained", "{0}"], {"feature_draws": 2}, "grid.feature_draws is 2: it must be 4 or more"),
         (["--pretrained", "{0}"], {"folds": []}, "grid.folds is []"),
         (["--pretrained", "{0}"], {"fold": [1]}, "grid.fold is [1]: Extra inputs"),
         (["--pretrained", "{0}"], {"regimes": {"upper": {"keep_probabilities": [1]}}}, "grid.regimes.upper"),
@@ -218,18 +188,28 @@ def test_what_a_user_can_cause_gets_one_message(
     assert verbs.ran == []
 
 
-def test_another_grid_does_not_go_on_in_a_folder(
-    small_set: Path, pretrained: str, tmp_path: Path, verbs: InProcess, capsys: pytest.CaptureFixture[str]
+def test_a_regime_that_does_not_suit_the_network_is_refused_before_anything_is_trained(
+    small_set: Path, tmp_path: Path, verbs: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    regimes = {"scratch": {"keep_probabilities": [0.9], "max_epochs": 1}}
-    config = str(write_config(tmp_path, small_set, regimes=regimes, folds=[1]))
-    call = ["transfer", "--config", config, "--run_dir", str(tmp_path / "run")]
-    assert main(call) == 0
-    for words, message in ((["--data.num_workers", "1"], "differs in options"), ([], "differs in grid")):
-        if not words:
-            write_config(tmp_path, small_set, regimes=regimes, folds=[1, 2])
-        assert main([*call, *words]) == 2
-        assert message in capsys.readouterr().err
+    config = write_config(tmp_path, small_set, regimes={"scratch": {"keep_probabilities": [0.9]}})
+    call = ["transfer", "--config", str(config), "--run_dir", str(tmp_path / "run")]
+    model = ["--model", "tests.commands.test_transfer.Weighted", "--model.weights", "published.pth"]
+    assert main([*call, *model]) == 2
+    assert "model.weights is published.pth, and transfer.regime scratch" in capsys.readouterr().err
+    write_config(tmp_path, small_set, regimes={"top3": {"keep_probabilities": [0.9]}})
+    model = ["--model", "tests.callbacks.test_transfer.Shallow", "--pretrained", str(config)]
+    assert main([*call, *model]) == 2
+    assert "Shallow has 3 layer groups" in capsys.readouterr().err
+    assert verbs.ran == []
+
+
+def test_the_papers_numbers_are_found_from_anywhere_in_a_checkout(
+    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(write_config(tmp_path, small_set))
+    monkeypatch.chdir(tmp_path)
+    assert main(["transfer", "--config", config, "--tables"]) == 1
+    assert "64.1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("regime", ["top", "top3", "all"])
