@@ -4,14 +4,22 @@ from typing import Any, Literal, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities.enums import GradClipAlgorithmType
+from torch.optim import Optimizer
 
-Precision = Literal["auto", "32-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "64-true"]
+from benchmark.errors import UserError
+
+PrecisionName = Literal["auto", "32-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "64-true"]
 
 
-def fastest_precision() -> Literal["bf16-mixed", "32-true"]:
-    """`bf16-mixed` where the GPU, or without one the processor, multiplies bfloat16 natively; else `32-true`."""
-    if torch.cuda.is_available():
+def fastest_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32-true"]:
+    """`bf16-mixed` where the GPU, or without one the processor, multiplies bfloat16 natively; else `32-true`.
+
+    Args:
+        accelerator: What the Trainer is told; with `cpu` a GPU that is there does not count.
+    """
+    if torch.cuda.is_available() and accelerator != "cpu":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     abilities = torch.cpu.get_capabilities()
     native = any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last is Arm's name
@@ -30,6 +38,28 @@ class RememberingMixedPrecision(MixedPrecision):
         dtype = torch.bfloat16 if self.precision == "bf16-mixed" else torch.half
         return torch.autocast(self.device, dtype=dtype, cache_enabled=not torch.is_grad_enabled())
 
+    def clip_gradients(
+        self,
+        optimizer: Optimizer,
+        clip_val: int | float = 0.0,
+        gradient_clip_algorithm: GradClipAlgorithmType = GradClipAlgorithmType.NORM,
+    ) -> None:
+        """Clip gradients, also those of a fused optimiser, which only where losses are scaled unscales them itself.
+
+        Raises:
+            UserError: If gradients of scaled losses are to be clipped before a fused optimiser unscales them.
+        """
+        if self.scaler is None:
+            Precision.clip_gradients(self, optimizer, clip_val, gradient_clip_algorithm)
+            return
+        try:
+            super().clip_gradients(optimizer, clip_val, gradient_clip_algorithm)
+        except RuntimeError as error:
+            raise UserError(
+                f"trainer.gradient_clip_val is {clip_val} and trainer.precision {self.precision}, whose gradients the "
+                "fused optimiser unscales too late to clip them; use bf16-mixed or 32-true, or clip nothing"
+            ) from error
+
 
 class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
@@ -45,14 +75,14 @@ class Trainer(L.Trainer):
     def __init__(
         self,
         *,
-        precision: Precision = "auto",
+        precision: PrecisionName = "auto",
         use_distributed_sampler: Literal[False] = False,
         num_sanity_val_steps: int = 0,
         inference_mode: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            precision=fastest_precision() if precision == "auto" else precision,
+            precision=fastest_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision,
             use_distributed_sampler=use_distributed_sampler,
             num_sanity_val_steps=num_sanity_val_steps,
             inference_mode=inference_mode,

@@ -23,7 +23,7 @@ ALLOWED = {
     "plugins": {"errors", "models", "data"},
     "conformance": {"errors", "models", "plugins", "callbacks"},
     "runs": {"errors"},
-    "trainer": set[str](),
+    "trainer": {"errors"},
     "process": set[str](),
 }
 

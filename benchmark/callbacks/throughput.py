@@ -52,7 +52,10 @@ class Throughput(L.Callback):
             "train/clips_per_second": self.stopwatch.clips_per_second,
             "train/compute_clips_per_second": self.stopwatch.compute_clips_per_second,
         }
-        own = {"train/waiting_share": self.stopwatch.waiting_share, "train/peak_memory_mb": peak_memory_mb()}
+        own = {
+            "train/waiting_share": self.stopwatch.waiting_share,
+            "train/peak_memory_mb": peak_memory_mb(pl_module.device),
+        }
         for values, reduce in ((summed, "sum"), (own, "mean")):
             for name, value in values.items():
                 trainer.callback_metrics[name] = trainer.strategy.reduce(
@@ -64,9 +67,9 @@ class Throughput(L.Callback):
                 logger.log_metrics(values, step=trainer.global_step)
 
 
-def peak_memory_mb() -> float:
-    """Peak memory of this process so far in MB: of the GPU if there is one, else resident."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process so far in MB: of the GPU that it computes on, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3  # macOS counts bytes, Linux KiB

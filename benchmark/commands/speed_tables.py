@@ -76,7 +76,7 @@ def _training(training: Training, machine: Machine, *, is_cached: bool) -> str:
     return "\n".join(
         [
             f"Training, {training.precision}, batches of {training.batch_size}, {training.workers} loader workers"
-            + (", with the cache that loading has filled" if is_cached else ""),
+            + ("; what loading has cached is not decoded again" if is_cached else ""),
             aligned(["stage", *_HEADER], rows),
             f"waiting {training.waiting_share:.1%} of the time, peak memory {training.peak_memory_mb:,.0f} MB",
             f"{training.inference_gflop_per_clip:.3f} GFLOP a clip and view in testing, "

@@ -9,20 +9,21 @@ one 64-bit word that points to it is written. Writers take turns. A process may 
 behind is at worst a slot that nobody finds. When the slots are used up, what is there stays, which for epochs that
 walk through all clips is better than replacing it.
 
-A video is known by path, size and time of change, so a changed file is another video. The file's name covers the size
-of the frames, its own layout and, on Linux, the boot of the machine: pages that a power failure kept from the disk are
-never read. Space is claimed before it is written to, so a full disk only ends the filling.
+A video is known by path, size and time of change, so a changed file is another video. The file's name covers all
+that its bytes depend on: the size of the frames, the code and the libraries that decode and resize, its own layout and,
+on Linux, the boot of the machine, since pages that a power failure kept from the disk must never be read. Space is
+claimed before it is written to, and some is left for others, so a full disk only ends the filling.
 """
 
 import contextlib
+import errno
 import hashlib
 import mmap
 import os
-import platform
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -31,18 +32,10 @@ from benchmark.errors import UserError
 if sys.platform != "win32":
     import fcntl
 
-CacheMode = Literal["off", "memory", "disk", False]  # YAML reads an unquoted `off` as false
-
-_LAYOUT = 1
 _PROCESSES = 1024  # that count hits and misses apart; later ones share the last line
-_MEMORY = Path("/dev/shm")  # where Linux keeps files in memory
+_SPARE_BYTES = 10**9  # left for others, such as batches in memory and checkpoints on a disk; of less than 2 GB, half
+_OUT_OF_SPACE = 2 + 2 * _PROCESSES  # the counter that says so
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this package: `$XDG_CACHE_HOME/clipbench` or `~/.cache/clipbench`."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "clipbench"
 
 
 def video_key(path: Path) -> int:
@@ -78,7 +71,7 @@ class FrameCache:
             )
         places = 1 << (2 * self.slots - 1).bit_length()
         sizes = {
-            "counters": ((2 + 2 * _PROCESSES,), "<i8"),
+            "counters": ((3 + 2 * _PROCESSES,), "<i8"),
             "table": ((places,), "<u8"),
             "lengths": ((places, 2), "<u8"),
             "owners": ((self.slots, 2), "<u8"),
@@ -91,6 +84,7 @@ class FrameCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            weakref.finalize(self, os.close, self._file)  # a file that is open keeps its space when it is removed
             fcntl.flock(self._file, fcntl.LOCK_SH)  # held as long as anyone uses the file
             os.ftruncate(self._file, end)
             self._claim(0, starts["frames"])
@@ -162,7 +156,8 @@ class FrameCache:
             try:
                 self._claim(self._first_byte + first * self._frame_bytes, len(new) * self._frame_bytes)
             except OSError:
-                return  # no room on the disk
+                self._counters[_OUT_OF_SPACE] = 1
+                return
             self._counters[0] = first + len(new)
             self._frames[first : first + len(new)] = pictures[new]
             self._owners[first : first + len(new)] = np.stack(
@@ -183,11 +178,14 @@ class FrameCache:
         """One line: frames taken from the cache since this process opened it, and what it holds."""
         hits, misses = (now - before for now, before in zip(self.hits_and_misses, self._before, strict=True))
         share = f"{hits / (hits + misses):.1%}" if hits + misses else "none"
-        is_full = self.used_bytes + self._frame_bytes > self.capacity_bytes
+        end = ""
+        if self.used_bytes + self._frame_bytes > self.capacity_bytes:
+            end = " and is full; raise data.cache_gb to keep the others"
+        elif self._counters[_OUT_OF_SPACE]:
+            end = f"; it kept no more, since what is free in {self.path.parent} is left for others"
         return (
             f"frame cache {self.path}: {share} of {hits + misses:,} frames came from it; it holds "
-            f"{self.used_bytes / 1e9:.2f} of {self.capacity_bytes / 1e9:.2f} GB"
-            + (" and is full; raise data.cache_gb to keep the others" if is_full else "")
+            f"{self.used_bytes / 1e9:.2f} of {self.capacity_bytes / 1e9:.2f} GB{end}"
         )
 
     @property
@@ -198,7 +196,7 @@ class FrameCache:
     @property
     def hits_and_misses(self) -> tuple[int, int]:
         """Frames asked for that were kept, and that were not, by all processes since the file was made."""
-        hits, misses = self._counters[2:].reshape(-1, 2).sum(0).tolist()
+        hits, misses = self._counters[2:_OUT_OF_SPACE].reshape(-1, 2).sum(0).tolist()
         return hits, misses
 
     def _hashes(self, video: int, numbers: np.ndarray) -> np.ndarray:
@@ -238,7 +236,15 @@ class FrameCache:
         return self._line
 
     def _claim(self, start: int, count: int) -> None:
-        """Let the file system set bytes aside; writing where it has none left would kill the process."""
+        """Let the file system set bytes aside; writing where it has none left would kill the process.
+
+        Raises:
+            OSError: If too little is left, or nothing for others.
+        """
+        space = os.fstatvfs(self._file)
+        spare = min(_SPARE_BYTES, space.f_blocks * space.f_frsize // 2)
+        if space.f_bavail * space.f_frsize - count < spare:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file, start, count)
 
@@ -256,66 +262,3 @@ def _word(hashed: np.ndarray, slot: np.ndarray) -> np.ndarray:
     """Upper half of a hash and a slot, counted from 1, in one word that is written at once."""
     word: np.ndarray = (hashed >> np.uint64(32) << np.uint64(32)) | (slot + np.uint64(1))
     return word
-
-
-def open_cache(
-    mode: Literal["memory", "disk"],
-    folder: Path,
-    *,
-    owner: str,
-    videos: Path,
-    decoder: str,
-    side: int,
-    capacity_bytes: int,
-) -> FrameCache:
-    """The cache of a run.
-
-    Args:
-        mode: `disk` is shared by all runs on these videos and outlives them, until the machine is started again;
-            `memory` is shared by the processes of one run and goes with it.
-        folder: Of `disk`.
-        owner: Names the run, the same in all of its processes.
-        videos: Folder of the videos.
-        decoder: Backend that decodes.
-        side: Height and width of a frame in pixels.
-        capacity_bytes: See `FrameCache`.
-
-    Raises:
-        UserError: If the machine has no memory file system, or the file cannot be used.
-    """
-    if sys.platform == "win32":
-        raise UserError(f"data.cache is {mode}, which needs a POSIX system; use data.cache=off on this machine")
-    boot_file = Path("/proc/sys/kernel/random/boot_id")
-    boot = boot_file.read_text().strip() if boot_file.exists() else ""
-    machine = _digest(platform.node())
-    name = _digest(_LAYOUT, boot, videos.absolute(), decoder, side, capacity_bytes, owner if mode == "memory" else "")
-    if mode == "memory":
-        if not _MEMORY.is_dir():
-            raise UserError(f"data.cache is memory, which needs {_MEMORY}; use data.cache=disk on this machine")
-        folder = _MEMORY / f"clipbench-{os.getuid()}"
-    path = folder / f"frames-{machine}-{_digest(boot)}-{name}"
-    for other in folder.glob(f"frames-{machine}-*"):
-        # Of an earlier start of this machine; or in memory, of a run that was killed.
-        if other != path and (mode == "memory" or not other.name.startswith(f"frames-{machine}-{_digest(boot)}-")):
-            remove_unused(other)
-    return FrameCache(path, side, capacity_bytes)
-
-
-def remove_unused(path: Path) -> bool:
-    """Remove a cache that no process uses; says whether it did."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
-    except OSError:
-        return False
-    finally:
-        os.close(file)
-    return True
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=6).hexdigest()

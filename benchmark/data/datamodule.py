@@ -14,7 +14,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch, FeatureBatch
-from benchmark.data.cache import CacheMode, FrameCache, cache_folder, open_cache
+from benchmark.data.cache import FrameCache
+from benchmark.data.cache_file import CacheMode, cache_folder, open_cache
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
@@ -303,6 +304,16 @@ class VideoDataModule(L.LightningDataModule):
             print(held.summary(), flush=True)
             if self.cache == "memory":
                 held.path.unlink(missing_ok=True)
+
+    def on_exception(self, exception: BaseException) -> None:
+        """A run that is stopped leaves no cache in memory behind either."""
+        self.teardown("fit")
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Send a batch without waiting for it: a GPU takes it from page-locked memory while the host goes on."""
+        if isinstance(batch, ClipBatch | FeatureBatch):
+            return batch.to(device, non_blocking=True)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _workers(self) -> dict[str, Any]:
         return {

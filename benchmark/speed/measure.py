@@ -30,9 +30,10 @@ def measure(cli: SpeedCLI) -> SpeedReport:
         UserError: If there is nothing to measure, or a library that was asked for is not there.
     """
     options, model, data, trainer = cli.options, cli.model, cli.datamodule, cli.trainer
+    seed = data.seed if options.seed is None else options.seed
     names, missing = choose_peers(options.compare)
     print("measuring: loading", flush=True)
-    loading = measure_loading(data, clips=options.clips, rounds=options.rounds, seed=options.seed)
+    loading = measure_loading(data, clips=options.clips, rounds=options.rounds, seed=seed)
     print("measuring: training", flush=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*ReduceLROnPlateau conditioned on metric.*")  # nothing is validated
@@ -55,7 +56,7 @@ def measure(cli: SpeedCLI) -> SpeedReport:
     comparison = None
     if names:
         print(f"measuring: {', '.join(names)}", flush=True)
-        comparison = compare(data, names, missing, clips=options.clips, rounds=options.rounds, seed=options.seed)
+        comparison = compare(data, names, missing, clips=options.clips, rounds=options.rounds, seed=seed)
     return SpeedReport(cli.name, machine, loading, training, gains, comparison, cli.plain)
 
 

@@ -24,7 +24,7 @@ class SpeedOptions:
         steps: Training steps that are measured in all, behind the warm-up.
         rounds: Medians and ranges are over so many rounds; clips are others in each.
         compare: Other libraries that read the same videos, or `all` that are installed.
-        seed: Of the choice of clips.
+        seed: Of the choice of clips; null takes `data.seed`, so that the fit visits the clips that were cached.
 
     Raises:
         UserError: If a value is out of range.
@@ -34,7 +34,7 @@ class SpeedOptions:
     steps: int = 20
     rounds: int = 5
     compare: list[str] | str | None = None
-    seed: int = 0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.rounds < 1:
@@ -44,7 +44,7 @@ class SpeedOptions:
                 f"speed.steps is {self.steps} and speed.rounds is {self.rounds}; a round needs one step or more, so "
                 "raise the first or lower the second"
             )
-        if not 0 <= self.seed < 2**31:
+        if self.seed is not None and not 0 <= self.seed < 2**31:
             raise UserError(f"speed.seed is {self.seed}; it must be from 0 to below 2**31")
 
 

@@ -132,7 +132,7 @@ def measure_training(
     if not sum(clock.clips):
         raise UserError("no training clip could be read in the steps that were to be measured; change data.root")
     device = trainer.strategy.root_device
-    peak = peak_memory_mb()
+    peak = peak_memory_mb(device)
     dtype = computing_dtype(str(trainer.precision))
     return Training(
         precision=str(trainer.precision),

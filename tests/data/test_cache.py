@@ -1,19 +1,18 @@
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from benchmark.clip import ClipBatch
-from benchmark.data import cache as cache_module
 from benchmark.data import dataset
-from benchmark.data.cache import FrameCache, cache_folder, open_cache, remove_unused, video_key
+from benchmark.data.cache import FrameCache, video_key
 from benchmark.data.dataset import ClipReader, Sample
 from benchmark.data.decode import DecodeError
 from benchmark.data.index import Video
@@ -106,6 +105,37 @@ def test_a_full_cache_keeps_what_it_has(tmp_path: Path) -> None:
     assert blocks < held.capacity_bytes + 100_000  # counters and tables beside the frames
 
 
+def test_some_space_is_left_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = small_cache(tmp_path / "c")
+    frame_bytes = SIDE * SIDE * 3
+    space, free = os.fstatvfs(held._file), 10**9 + 5 * frame_bytes  # room for five frames beside what is left alone
+
+    def look(_file: int) -> os.statvfs_result:
+        values = list(space)
+        values[1:5] = 1, 10**12, 10**12, free  # f_frsize, f_blocks, f_bfree, f_bavail
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "fstatvfs", look)
+    held.add(1, 9, np.arange(5), pictures(1, np.arange(5)))
+    assert "no more" not in held.summary()
+    free -= 1
+    held.add(2, 9, np.arange(5), pictures(2, np.arange(5)))
+    assert (held.find(1, np.arange(5)) >= 0).all()
+    assert (held.find(2, np.arange(5)) < 0).all()
+    assert f"it kept no more, since what is free in {tmp_path} is left for others" in held.summary()
+
+
+def test_a_cache_that_is_no_longer_used_holds_no_file_open(tmp_path: Path) -> None:
+    held = small_cache(tmp_path / "c")
+    file = held._file
+    assert os.path.samestat(os.fstat(file), (tmp_path / "c").stat())
+    del held
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
+    assert not [link for link in Path("/proc/self/fd").glob("*") if os.path.realpath(link) == str(tmp_path / "c")]
+
+
 def test_a_full_disk_ends_the_filling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = small_cache(tmp_path / "c")
     held.add(1, 9, np.arange(3), pictures(1, np.arange(3)))
@@ -128,7 +158,7 @@ def test_a_clip_from_the_cache_is_the_decoded_one(tmp_path: Path, monkeypatch: p
     for (row, clips), sample in zip(jobs, expected, strict=True):
         assert same(cached.read(index.video(row), clips), sample)
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: object) -> None:
         raise AssertionError("the file was opened again")
 
     monkeypatch.setattr(dataset, "open_video", refuse)
@@ -209,46 +239,6 @@ def test_processes_that_are_killed_at_any_moment_leave_nothing_wrong(tmp_path: P
     assert (held.find(99, np.arange(5)) >= 0).all() or held.used_bytes == held.capacity_bytes
 
 
-def opened(folder: Path, mode: Any = "disk", owner: str = "run", **changed: Any) -> FrameCache:
-    settings: dict[str, Any] = {"videos": folder, "decoder": "pyav", "side": SIDE, "capacity_bytes": 10**5} | changed
-    return open_cache(mode, folder / "cache", owner=owner, **settings)
-
-
-def test_a_disk_cache_is_shared_by_runs_that_see_the_same_frames(tmp_path: Path) -> None:
-    first = opened(tmp_path)
-    assert opened(tmp_path, owner="another run").path == first.path
-    for changed in ({"side": 9}, {"decoder": "torchcodec"}, {"videos": tmp_path / "others"}, {"capacity_bytes": 10**6}):
-        assert opened(tmp_path, **changed).path != first.path
-
-
-def test_a_cache_of_an_earlier_start_of_the_machine_goes(tmp_path: Path) -> None:
-    path = opened(tmp_path).path
-    machine, boot, name = path.name.removeprefix("frames-").split("-")
-    earlier = path.with_name(f"frames-{machine}-{'0' * len(boot)}-{name}")
-    elsewhere = path.with_name(f"frames-{'0' * len(machine)}-{boot}-{name}")
-    for file in (earlier, elsewhere):
-        file.write_bytes(b"x")
-    opened(tmp_path)
-    assert not earlier.exists()
-    assert elsewhere.exists()  # another machine's, in a folder that both see
-    assert path.exists()
-
-
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no memory file system here")
-def test_a_memory_cache_of_a_killed_run_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_MEMORY", tmp_path)
-    one = opened(tmp_path, "memory", "one")
-    two = opened(tmp_path, "memory", "two")
-    assert one.path.exists()  # in use
-    assert one.path != two.path
-    assert opened(tmp_path, "memory", "one").path == one.path  # another process of the run
-    assert not remove_unused(one.path)
-    os.close(one._file)  # as the system does for a killed process; the second opening of it was dropped above
-    two.path.with_name(f"{two.path.name}x").write_bytes(b"x")
-    opened(tmp_path, "memory", "three")
-    assert not two.path.with_name(f"{two.path.name}x").exists()
-
-
 def batches(data: SmallVideos, epochs: int) -> list[ClipBatch]:
     found = []
     loaders = [data.train_dataloader(), data.val_dataloader()]
@@ -295,13 +285,3 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot use .*change data.cache_dir"):
         small_cache(tmp_path / "file/c")
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "clipbench"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home/.cache/clipbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == tmp_path / "home/.cache/clipbench"

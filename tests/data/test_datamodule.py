@@ -275,3 +275,36 @@ def test_a_test_scores_every_clip_of_every_video_once(videos: VideoIndex) -> Non
     model = Model()
     trainer().test(model, datamodule=SmallVideos(videos), verbose=False)
     assert [(row, clip) for batch in model.seen for row, clip, _ in batch] == [(3, clip) for clip in range(5)]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no memory file system here")
+@pytest.mark.parametrize("error", [RuntimeError("stopped"), KeyboardInterrupt()])
+def test_a_run_that_is_stopped_leaves_no_cache_in_memory(
+    videos: VideoIndex, error: BaseException, tmp_path: Path
+) -> None:
+    held = []
+
+    class Stops(Model):
+        def training_step(self, batch: ClipBatch) -> Tensor:
+            held.append(self.trainer.datamodule.frame_cache.path)  # type: ignore[attr-defined]
+            assert held[0].exists()
+            raise error
+
+    with pytest.raises((RuntimeError, SystemExit, KeyboardInterrupt)):
+        trainer(max_epochs=1, default_root_dir=tmp_path).fit(
+            Stops(), datamodule=SmallVideos(videos, cache="memory", cache_gb=0.01)
+        )
+    assert held
+    assert not held[0].exists()
+
+
+def test_batches_are_sent_without_waiting(videos: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def sent(batch: ClipBatch, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
+        asked.append((str(device), non_blocking))
+        return batch
+
+    monkeypatch.setattr(ClipBatch, "to", sent)
+    trainer(max_epochs=1, limit_train_batches=1).fit(Model(), datamodule=SmallVideos(videos))
+    assert asked == [("cpu", True)]

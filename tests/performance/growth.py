@@ -39,7 +39,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.callbacks.record import hardware_facts, library_versions
 from benchmark.clip import ClipBatch
-from benchmark.data.cache import CacheMode
+from benchmark.data.cache_file import CacheMode
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
 from benchmark.data.files import SUFFIXES
 from benchmark.data.folder import VideoFolder

@@ -63,8 +63,9 @@ def loading(folder: Path, clips: int, rounds: int) -> list[Line]:
     ]
     return [
         Line(what, least, statistics.median(a / b for a, b in zip(rates[OURS], rates[name], strict=True)))
-        for what, rates, name, least in asked
         if name in rates
+        else Line(f"{what}: not measured, as it is not installed", least, float("nan"))
+        for what, rates, name, least in asked
     ]
 
 

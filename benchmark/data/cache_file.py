@@ -1,0 +1,103 @@
+"""Which file the decoded frames of a run are kept in, and when older files go."""
+
+import functools
+import hashlib
+import inspect
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from benchmark.data import cache, decode, preprocess, timeline
+from benchmark.data.cache import FrameCache
+from benchmark.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
+
+CacheMode = Literal["off", "memory", "disk", False]  # YAML reads an unquoted `off` as false
+
+_MEMORY = Path("/dev/shm")  # where Linux keeps files in memory
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this package: `$XDG_CACHE_HOME/clipbench` or `~/.cache/clipbench`."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "clipbench"
+
+
+def open_cache(
+    mode: Literal["memory", "disk"],
+    folder: Path,
+    *,
+    owner: str,
+    videos: Path,
+    decoder: decode.DecoderName,
+    side: int,
+    capacity_bytes: int,
+) -> FrameCache:
+    """The cache of a run.
+
+    Args:
+        mode: `disk` is shared by all runs on these videos and outlives them, until the machine is started again;
+            `memory` is shared by the processes of one run and goes with it.
+        folder: Of `disk`.
+        owner: Names the run, the same in all of its processes.
+        videos: Folder of the videos.
+        decoder: Backend that decodes.
+        side: Height and width of a frame in pixels.
+        capacity_bytes: See `FrameCache`; a cache of another size on the same videos gives way, unless it is in use.
+
+    Raises:
+        UserError: If the machine has no memory file system, or the file cannot be used.
+    """
+    if sys.platform == "win32":
+        raise UserError(f"data.cache is {mode}, which needs a POSIX system; use data.cache=off on this machine")
+    if mode == "memory":
+        if not _MEMORY.is_dir():
+            raise UserError(f"data.cache is memory, which needs {_MEMORY}; use data.cache=disk on this machine")
+        folder = _MEMORY / f"clipbench-{os.getuid()}"
+    boot_file = Path("/proc/sys/kernel/random/boot_id")
+    boot = boot_file.read_text().strip() if boot_file.exists() else ""
+    machine = f"frames-{_digest(platform.node())}"
+    start = f"{machine}-{_digest(boot)}"
+    content = _digest(videos.absolute(), decoder, side, _made_by(decoder), owner if mode == "memory" else "")
+    path = folder / f"{start}-{content}-{capacity_bytes}"
+    for other in folder.glob(f"{machine}-*"):
+        # Of an earlier start of this machine, or of another size; in memory, of a run that was killed.
+        is_of_others = other.name.startswith(f"{start}-") and not other.name.startswith(f"{start}-{content}-")
+        if other != path and (mode == "memory" or not is_of_others):
+            remove_unused(other)
+    return FrameCache(path, side, capacity_bytes)
+
+
+@functools.cache
+def _made_by(decoder: decode.DecoderName) -> str:
+    """The code and the libraries that the bytes of a frame depend on."""
+    sources = [inspect.getsource(module) for module in (cache, decode, timeline, preprocess)]
+    library = {"pyav": "av", "torchcodec": "torchcodec"}[decoder]
+    return _digest(*sources, metadata.version(library), cv2.__version__)
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a cache that no process uses; says whether it did."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=6).hexdigest()

@@ -1,0 +1,96 @@
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.data import cache_file
+from benchmark.data.cache import FrameCache
+from benchmark.data.cache_file import cache_folder, open_cache, remove_unused
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the cache needs a POSIX system")
+
+SIDE = 8
+
+
+def opened(folder: Path, mode: Any = "disk", owner: str = "run", **changed: Any) -> FrameCache:
+    settings: dict[str, Any] = {"videos": folder, "decoder": "pyav", "side": SIDE, "capacity_bytes": 10**5} | changed
+    return open_cache(mode, folder / "cache", owner=owner, **settings)
+
+
+def test_a_disk_cache_is_shared_by_runs_that_see_the_same_frames(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    assert opened(tmp_path, owner="another run").path == first.path
+    for changed in ({"side": 9}, {"videos": tmp_path / "others"}, {"capacity_bytes": 10**6}):
+        assert opened(tmp_path, **changed).path != first.path
+
+
+def test_other_code_or_another_decoder_has_a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = opened(tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "another")
+    cache_file._made_by.cache_clear()
+    assert opened(tmp_path).path != first.path
+    monkeypatch.undo()
+    cache_file._made_by.cache_clear()
+    assert opened(tmp_path).path == first.path
+    monkeypatch.setattr("inspect.getsource", lambda module: f"another {module.__name__}")
+    cache_file._made_by.cache_clear()
+    assert opened(tmp_path).path != first.path
+    monkeypatch.undo()
+    cache_file._made_by.cache_clear()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: name)
+    assert opened(tmp_path, decoder="torchcodec").path != opened(tmp_path, decoder="pyav").path
+    cache_file._made_by.cache_clear()
+
+
+def test_a_cache_of_another_size_gives_way_unless_it_is_used(tmp_path: Path) -> None:
+    small, others = opened(tmp_path), opened(tmp_path, videos=tmp_path / "others")
+    large = opened(tmp_path, capacity_bytes=10**6)
+    assert small.path.exists()
+    name = small.path
+    del small
+    gc.collect()
+    opened(tmp_path, capacity_bytes=10**7)
+    assert not name.exists()
+    assert large.path.exists()
+    assert others.path.exists()
+
+
+def test_a_cache_of_an_earlier_start_of_the_machine_goes(tmp_path: Path) -> None:
+    path = opened(tmp_path).path
+    machine, boot, name = path.name.removeprefix("frames-").split("-", 2)
+    earlier = path.with_name(f"frames-{machine}-{'0' * len(boot)}-{name}")
+    elsewhere = path.with_name(f"frames-{'0' * len(machine)}-{boot}-{name}")
+    for file in (earlier, elsewhere):
+        file.write_bytes(b"x")
+    opened(tmp_path)
+    assert not earlier.exists()
+    assert elsewhere.exists()  # another machine's, in a folder that both see
+    assert path.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no memory file system here")
+def test_a_memory_cache_of_a_killed_run_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_file, "_MEMORY", tmp_path)
+    one = opened(tmp_path, "memory", "one")
+    two = opened(tmp_path, "memory", "two")
+    assert one.path.exists()  # in use
+    assert one.path != two.path
+    assert opened(tmp_path, "memory", "one").path == one.path  # another process of the run
+    assert not remove_unused(one.path)
+    os.close(one._file)  # as the system does for a killed process; the second opening of it was dropped above
+    two.path.with_name(f"{two.path.name}x").write_bytes(b"x")
+    opened(tmp_path, "memory", "three")
+    assert not two.path.with_name(f"{two.path.name}x").exists()
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "clipbench"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home/.cache/clipbench"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / "home/.cache/clipbench"

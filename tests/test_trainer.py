@@ -1,0 +1,44 @@
+import pytest
+import torch
+from lightning.pytorch.utilities.enums import GradClipAlgorithmType
+from torch import nn
+
+from benchmark.errors import UserError
+from benchmark.trainer import RememberingMixedPrecision, Trainer, fastest_precision
+
+
+def stepped(fused: bool) -> tuple[torch.optim.SGD, nn.Linear]:
+    """A fused or a plain optimiser whose parameters have gradients of norm 5."""
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.grad = torch.tensor([[3.0, 4.0]])
+    return torch.optim.SGD(layer.parameters(), lr=1.0, fused=fused), layer
+
+
+def test_gradients_of_a_fused_optimiser_are_clipped() -> None:
+    optimiser, layer = stepped(fused=True)
+    RememberingMixedPrecision("bf16-mixed", "cpu").clip_gradients(optimiser, 1.0, GradClipAlgorithmType.NORM)
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([[0.6, 0.8]]))
+    RememberingMixedPrecision("bf16-mixed", "cpu").clip_gradients(optimiser, 0.7, GradClipAlgorithmType.VALUE)
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([[0.6, 0.7]]))
+
+
+def test_scaled_gradients_of_a_fused_optimiser_are_refused_by_name() -> None:
+    scaled = RememberingMixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    optimiser, _ = stepped(fused=True)
+    with pytest.raises(UserError, match=r"trainer.gradient_clip_val is 1.0 and trainer.precision 16-mixed.*bf16-mixed"):
+        scaled.clip_gradients(optimiser, 1.0)
+    optimiser, layer = stepped(fused=False)
+    scaled.clip_gradients(optimiser, 1.0)
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([[0.6, 0.8]]))
+
+
+def test_a_gpu_that_does_not_train_does_not_choose_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert fastest_precision() == "bf16-mixed"
+    assert fastest_precision("cpu") == "32-true"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert fastest_precision() == "32-true"
+    assert Trainer(accelerator="cpu", logger=False, enable_checkpointing=False).precision == "bf16-mixed"
