@@ -81,6 +81,7 @@ def load_plugins() -> tuple[Plugin, ...]:
         (_origin(entry), entry.name, entry.value): entry for entry in importlib.metadata.entry_points(group=GROUP)
     }
     for (origin, name, _), entry in sorted(declared.items()):
+        before = set(sys.modules)
         try:
             found.append(Plugin(name, entry.module, origin, entry.load()))
         except (Exception, SystemExit) as error:
@@ -88,7 +89,12 @@ def load_plugins() -> tuple[Plugin, ...]:
         else:
             continue
         found.append(plugin)
-        gc.collect()  # the classes that a broken module made before it broke
+        # Nothing may be left of what it made before it broke, in it or in modules of its package.
+        package = entry.module.partition(".")[0]
+        for module in set(sys.modules) - before:
+            if module.partition(".")[0] == package:
+                del sys.modules[module]
+        gc.collect()
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"clipbench: plugin {name} of {origin} is left out: {plugin.error}", file=sys.stderr)
     return tuple(found)
@@ -212,9 +218,16 @@ def require_named_classes(argv: Sequence[str]) -> None:
         UserError: If one cannot be used.
     """
     for part, base in (("model", VideoClassifier), ("data", VideoDataModule)):
+        known = {cls.__name__: cls for cls in subclasses(base)}
         for class_path in _class_paths(argv, part):
             if "." in class_path and all(word.isidentifier() for word in class_path.split(".")):
-                load_class(class_path, base)
+                loaded = load_class(class_path, base)
+                other = known.get(getattr(loaded, "__name__", ""), loaded)
+                if other is not loaded:  # the short name, which configurations use, would mean both
+                    raise UserError(
+                        f"{class_path} has the name of {other.__module__}.{other.__name__}; rename the class, for "
+                        f"example to My{other.__name__}"
+                    )
 
 
 def _class_paths(argv: Sequence[str], part: str) -> Iterator[str]:

@@ -104,6 +104,38 @@ def test_a_broken_plugin_is_named_and_the_rest_works(code: str, error: str, tmp_
 
 
 @pytest.mark.parametrize(
+    "code", ["def f(:\n", "raise ValueError('no')\n", "unknown\n"], ids=["syntax", "value", "name"]
+)
+def test_nothing_is_left_of_a_package_that_breaks_behind_its_first_module(
+    code: str, tmp_path: Path, site: Path
+) -> None:
+    install(site, "broken", "")
+    (site / "broken.py").unlink()
+    files = {
+        "__init__": "from broken import model, second\n",
+        "model": MODEL.format(name="BrokenModel"),
+        "second": code,
+    }
+    for name, text in files.items():
+        (site / "broken").mkdir(exist_ok=True)
+        (site / f"broken/{name}.py").write_text(text)
+    status, out, err = forked(tmp_path, *SHOW, "--model", "LateFusion", path=site)
+    assert status == 0, err
+    assert "class_path: benchmark.models.LateFusion" in out
+    assert "plugin broken of broken 1.2 is left out" in err
+
+
+def test_a_file_whose_class_has_a_built_in_name_is_refused(tmp_path: Path, site: Path) -> None:
+    (tmp_path / "my_slow.py").write_text(
+        "from benchmark import models\nclass SlowFusion(models.SlowFusion):\n    pass\n"
+    )
+    status, _, err = forked(tmp_path, *SHOW, "--model", "my_slow.SlowFusion", path=site)
+    assert status != 0
+    assert "my_slow.SlowFusion has the name of benchmark.models.slow_fusion.SlowFusion; rename the class" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
     ("names", "places"),
     [
         (["AddedModel", "AddedModel"], ["first of first 1.2", "second of second 1.2"]),

@@ -28,6 +28,10 @@ def check(subject: Subject, *, compiled: bool) -> int:
         0, or 1 if a check fails.
     """
     print(f"{subject.class_path}")
+    if not subject.is_buildable:
+        (finding,) = run_check(CHECKS["declaration"], subject)
+        print(f"  FAILED  {printable(finding.problem)}\n          change: {printable(finding.change)}")
+        return 1
     failed = 0
     for name, function in CHECKS.items():
         found = run_check(function, subject)

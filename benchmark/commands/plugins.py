@@ -56,8 +56,12 @@ def plugins(costs: bool = True) -> int:
 
 def model_rows(entry: Offered, *, costs: bool) -> list[list[str]]:
     """A line for a model, or for each architecture of a class that lends its name to several."""
+    try:
+        hints = typing.get_type_hints(entry.cls.__init__)
+    except Exception:  # names that exist for a type checker alone
+        hints = {}
     required = {
-        name: typing.get_type_hints(entry.cls.__init__).get(name)
+        name: hints.get(name)
         for name, parameter in inspect.signature(entry.cls).parameters.items()
         if parameter.default is parameter.empty and name != "num_classes" and parameter.kind in _NAMED
     }

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
+from torchmetrics import Metric
 
-from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject
-from benchmark.errors import UserError
+from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, shaken
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import one_line
 
@@ -46,6 +46,9 @@ def declaration(subject: Subject) -> list[Finding]:
     side = getattr(network, "input_side", None)
     if not (type(side) is int and 1 <= side <= FRAME_SIDE):
         found.append(Finding(f"input_side is {side!r}", f"set it to whole pixels from 1 to {FRAME_SIDE}"))
+    for name, kind in (("scores", type(None)), ("train_hit1", Metric), ("train_hit5", Metric)):
+        if not isinstance(getattr(network, name), kind):
+            found.append(Finding(f"{name} is one of its layers", "rename it; the base class holds its metrics there"))
     return found
 
 
@@ -94,7 +97,7 @@ def no_clips(subject: Subject) -> list[Finding]:
 
 def frames(subject: Subject) -> list[Finding]:
     """Each declared frame matters, and the clips that are handed in stay as they are."""
-    network = subject.build().eval()
+    network = shaken(subject.build()).eval()
     clips = subject.clips(2)
     handed = clips.clone()
     before = _scored(network, handed)
@@ -167,7 +170,7 @@ def seed(subject: Subject) -> list[Finding]:
 
 def state_dict(subject: Subject) -> list[Finding]:
     """Weights saved, read as tensors only and loaded into a new network give the same output."""
-    network = subject.build(seed=1)
+    network = shaken(subject.build(seed=1))
     network.train()
     _scored(network, subject.clips(4))  # running statistics are part of the state
     file = io.BytesIO()
@@ -188,7 +191,7 @@ def state_dict(subject: Subject) -> list[Finding]:
 
 def batch_independence(subject: Subject) -> list[Finding]:
     """In evaluation a clip's logits are equal alone and among others."""
-    network = subject.build()
+    network = shaken(subject.build())
     network.train()
     _scored(network, subject.clips(4))
     network.eval()
@@ -210,7 +213,7 @@ def layer_groups(subject: Subject) -> list[Finding]:
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     try:
         groups = [list(group) for group in network.layer_groups]
-    except (UserError, TypeError) as error:
+    except Exception as error:
         return [Finding(f"layer_groups raises {one_line(error)}", "return lists of parameters, from the input up")]
     flat = [id(parameter) for group in groups for parameter in group]
     found = []
@@ -282,11 +285,16 @@ def learning(subject: Subject) -> list[Finding]:
 
 
 def run_check(check: Check, subject: Subject) -> list[Finding]:
-    """What a check finds; whatever the network raises is a finding too."""
+    """What a check finds; whatever the network or its constructor raises is a finding too."""
+    try:
+        network = subject.network
+    except Exception as error:
+        own = error.__cause__ or error  # what jsonargparse says about every type it tried instead
+        return [Finding(f"the constructor raises {one_line(own)}", "build a network by hand in Python to see where")]
     try:
         return check(subject)
     except Exception as error:
-        return [Finding(one_line(error), _accept(subject.network))]
+        return [Finding(one_line(error), f"see where it comes from; if forward raises it, {_accept(network)}")]
 
 
 def _accept(network: VideoClassifier) -> str:

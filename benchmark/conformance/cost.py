@@ -3,11 +3,12 @@
 import time
 
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.callbacks.record import gflop_per_clip as gflop_computed
+from benchmark.callbacks.record import operation_counter
 from benchmark.models.video_classifier import VideoClassifier
 
 
@@ -28,7 +29,7 @@ def gflop_by_shapes(network: VideoClassifier) -> float:
     side, was_training = int(network.input_side), network.training
     network.eval()
     try:
-        with FakeTensorMode(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with FakeTensorMode(), torch.no_grad(), operation_counter() as counter:
             held = (*network.named_parameters(), *network.named_buffers())
             state = {name: torch.empty(value.shape, dtype=value.dtype, device="cpu") for name, value in held}
             clip = torch.empty(1, len(network.frame_offsets), side, side, 3, dtype=torch.uint8, device="cpu")
@@ -55,7 +56,7 @@ def clips_per_second(network: VideoClassifier, *, clips: int = 8, seconds: float
         seconds: Least time to measure, after one batch that is not counted.
     """
     side, device = int(network.input_side), network.device
-    batch = torch.zeros(clips, len(network.frame_offsets), side, side, 3, dtype=torch.uint8, device=device)
+    batch = moving_clips(clips, len(network.frame_offsets), side).to(device)
     network.eval()
     done = 0
     with torch.no_grad():
@@ -67,6 +68,15 @@ def clips_per_second(network: VideoClassifier, *, clips: int = 8, seconds: float
             _wait(device)
             done += clips
     return done / elapsed if elapsed > 0 else float("inf")
+
+
+def moving_clips(clips: int, frames: int, side: int) -> Tensor:
+    """(B, T, S, S, 3) uint8: a coarse texture that moves by two pixels a frame, as work may depend on what is seen."""
+    generator = torch.Generator().manual_seed(0)
+    margin = 2 * (frames - 1)
+    tiles = torch.randint(0, 256, (clips, 3, (side + margin) // 8 + 1, side // 8 + 1), generator=generator)
+    picture = tiles.to(torch.uint8).repeat_interleave(8, 2).repeat_interleave(8, 3).movedim(1, -1)
+    return torch.stack([picture[:, 2 * t : 2 * t + side, :side] for t in range(frames)], 1).contiguous()
 
 
 def _wait(device: torch.device) -> None:

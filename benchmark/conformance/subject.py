@@ -95,6 +95,14 @@ class Subject:
         """One network that checks may run, but not change."""
         return self.build()
 
+    @property
+    def is_buildable(self) -> bool:
+        """Whether the constructor makes a network of the options."""
+        try:
+            return self.network is not None
+        except Exception:
+            return False
+
     def clips(self, count: int, *, seed: int = 0) -> Tensor:
         """(B, T, S, S, 3) uint8: noise whose level differs from clip to clip, as the network declares its input."""
         network = self.network
@@ -111,6 +119,15 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def shaken(network: VideoClassifier) -> VideoClassifier:
+    """The network with a little noise on its parameters: behind layers that begin at zero all outputs are equal."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator))
+    return network
 
 
 @functools.cache

@@ -1,5 +1,7 @@
 """A recurrent network over single-frame features: time is joined by a cell that reads one frame after another.
 
+The paper's future work names recurrent networks for predictions about a whole video (section 5). What its 16-frame
+clips cannot show is how a video goes on, so this one reads moments that lie further apart, under a protocol of its own.
 The trunk is the paper's single-frame network up to its first fully connected layer; as in Donahue et al. (2015), each
 moment is scored and the scores are averaged.
 """
@@ -16,13 +18,17 @@ from benchmark.models.video_classifier import Recipe, VideoClassifier
 
 Cell = Literal["lstm", "gru"]
 
+_MOMENTS = 8
+
 
 class Recurrent(VideoClassifier):
-    """Reads eight frames of a clip in their order.
+    """Reads eight moments of a long stretch of a video in their order.
 
     Args:
         num_classes: K.
         cell: What carries memory from frame to frame.
+        frames_apart: From one moment to the next; with 8 a clip is 64 frames long, with 2 it is the paper's of 16. What
+            a shorter video lacks is its last frame repeated.
         resolution: What the network sees of the frame.
         width: Fraction of the paper's channel counts, of the 4096 features of a frame and of the cell's 512 units.
         dropout: Chance of dropping a feature in front of the cell and behind it.
@@ -30,16 +36,15 @@ class Recurrent(VideoClassifier):
         recipe: How it is trained.
 
     Raises:
-        UserError: If the cell is unknown or dropout is not from 0 to below 1.
+        UserError: If the cell is unknown, the moments are not apart, or dropout is not from 0 to below 1.
     """
-
-    frame_offsets = tuple(range(1, 16, 2))
 
     def __init__(
         self,
         num_classes: int,
         *,
         cell: Cell = "lstm",
+        frames_apart: int = 8,
         resolution: Resolution = "full",
         width: float = 1.0,
         dropout: float = 0.5,
@@ -50,8 +55,12 @@ class Recurrent(VideoClassifier):
         cells: dict[Cell, type[nn.LSTM | nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
         if cell not in cells:
             raise UserError(f"model.cell is {cell!r}; allowed are {', '.join(cells)}")
+        if frames_apart < 1:
+            raise UserError(f"model.frames_apart is {frames_apart}; it must be 1 or more")
         if not 0 <= dropout < 1:
             raise UserError(f"model.dropout is {dropout}; it is a chance from 0 to below 1")
+        self.frame_offsets = tuple(frames_apart // 2 + moment * frames_apart for moment in range(_MOMENTS))
+        self.clip_frames, self.frames_apart = _MOMENTS * frames_apart, frames_apart
         self.cell, self.resolution, self.width, self.pixel_scale = cell, resolution, width, pixel_scale
         self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale)
         features, units = scaled(4096, width), scaled(512, width)
@@ -73,4 +82,4 @@ class Recurrent(VideoClassifier):
 
     def architecture(self) -> dict[str, Any]:
         """What a checkpoint must share with the configured model."""
-        return {**super().architecture(), "cell": self.cell}
+        return {**super().architecture(), "cell": self.cell, "frames_apart": self.frames_apart}

@@ -72,7 +72,9 @@ class VideoClassifier(L.LightningModule):
     A subclass sets `frame_offsets` (frames it reads, counted from the first of a 16-frame clip) and `input_side`
     (pixels), and implements `forward`: (B, T, S, S, 3) uint8 RGB to logits (B, K). It overrides `layer_groups` where
     its layers are not direct children in the order in which a clip passes through them, and `clip_frames` where it
-    needs more than 16: its clips then lie elsewhere, under a protocol of their own.
+    needs more than 16: its clips then lie elsewhere, under a protocol of their own. Where it overrides
+    `configure_optimizers`, warm-up and cooldown of the recipe multiply the learning rates of its optimiser, and
+    schedulers other than ReduceLROnPlateau are not stepped.
 
     Args:
         num_classes: K.
@@ -106,7 +108,7 @@ class VideoClassifier(L.LightningModule):
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed((seed * 1_000_003 + step) * 4096 + self.global_rank)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["plateau_lr"] * self._rate_share()
+            group["lr"] = group.setdefault("plateau_lr", group["lr"]) * self._rate_share()
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
 
     def _rate_share(self) -> float:
@@ -184,8 +186,8 @@ class VideoClassifier(L.LightningModule):
                 f"model.recipe.plateau_metric is {self.recipe.plateau_metric}; validation logs {', '.join(values)}"
             )
         plateau = self.lr_schedulers()
-        if not isinstance(plateau, ReduceLROnPlateau):
-            raise TypeError(f"expected {ReduceLROnPlateau}, got {type(plateau)}")
+        if not isinstance(plateau, ReduceLROnPlateau):  # of an architecture that chooses its optimiser itself
+            return
         groups = plateau.optimizer.param_groups
         for group in groups:
             group["lr"] = group["plateau_lr"]

@@ -33,5 +33,12 @@ def test_a_row(network: type[VideoClassifier], row: list[str]) -> None:
     assert model_rows(Offered("model", network, "here 1"), costs=True) == [[network.__name__, "here 1", *row]]
 
 
+def test_hints_for_a_type_checker_alone_break_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Demanding.__init__.__annotations__, "size", "NeverImported")
+    assert model_rows(Offered("model", Demanding, "here 1"), costs=True) == [
+        ["Demanding", "here 1", "", "", "", "needs size"]
+    ]
+
+
 def test_without_costs() -> None:
     assert model_rows(Offered("model", SlowFusion, "here 1"), costs=False) == [["SlowFusion", "here 1", "10", "170"]]

@@ -1,16 +1,19 @@
 """Every check passes for a sound architecture and the built-in ones, and fails for one with the fault it looks for."""
 
 import inspect
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
+import yaml
 
 from benchmark.conformance import CHECKS, ConformanceSuite, Subject, run_check
 from benchmark.models import EarlyFusion, LateFusion, SingleFrame, SlowFusion
 from benchmark.models.layers import Resolution
 from tests.generators import broken_models
 
+ROOT = Path(__file__).resolve().parents[2]
 BROKEN = {
     "OutsideTheClip": ("declaration", "frame_offsets is (0, 16)"),
     "TooLarge": ("declaration", "input_side is 224"),
@@ -36,6 +39,8 @@ BROKEN = {
     "GroupWhole": ("layer_groups", "hidden.weight is in the last group but does not make logits"),
     "LooseParameter": ("layer_groups", "LooseParameter holds scale itself"),
     "WrongPrecision": ("bfloat16", "autocast to bfloat16 raises"),
+    "TakenName": ("declaration", "scores is one of its layers"),
+    "NotBuilt": ("shapes", "the constructor raises ZeroDivisionError: a constructor's own error"),
     "NeverLearns": ("learning", "the loss on 8 clips goes from"),
 }
 
@@ -44,8 +49,9 @@ def subject(name: str) -> Subject:
     return Subject.of(f"tests.generators.broken_models.{name}", {}, steps=12)
 
 
-def test_a_sound_architecture_passes_every_check() -> None:
-    sound = subject("Sound")
+@pytest.mark.parametrize("name", ["Sound", "BeginsAtZero", "OwnOptimiser"])
+def test_a_sound_architecture_passes_every_check(name: str) -> None:
+    sound = subject(name)
     assert {name: run_check(check, sound) for name, check in CHECKS.items()} == {name: [] for name in CHECKS}
 
 
@@ -73,6 +79,19 @@ BUILT_IN += [(name, "full") for name in ("EarlyFusion", "LateFusion", "SlowFusio
 @pytest.mark.parametrize(("name", "resolution"), BUILT_IN)
 def test_a_built_in_architecture_passes_every_check(name: str, resolution: str) -> None:
     tested = Subject.of(name, {**NARROW, "resolution": resolution})
+    assert {check: run_check(function, tested) for check, function in CHECKS.items()} == {name: [] for name in CHECKS}
+
+
+ZOO = sorted(path.stem for path in (ROOT / "conf/zoo").glob("*.yaml"))
+LIGHT = {"gru", "lstm"}
+HEAVY = [pytest.param(name, marks=[pytest.mark.heavy, pytest.mark.timeout(3600)]) for name in ZOO if name not in LIGHT]
+
+
+@pytest.mark.parametrize("name", [*sorted(LIGHT), *HEAVY])
+def test_an_architecture_of_the_zoo_passes_every_check(name: str) -> None:
+    model = yaml.safe_load((ROOT / f"conf/zoo/{name}.yaml").read_text())["model"]
+    options = {**model["init_args"], **(NARROW if "width" in model["init_args"] else {})}
+    tested = Subject.of(model["class_path"], options)
     assert {check: run_check(function, tested) for check, function in CHECKS.items()} == {name: [] for name in CHECKS}
 
 

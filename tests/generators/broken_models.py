@@ -214,3 +214,31 @@ class NoClassifier:
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes: Any = num_classes
+
+
+class TakenName(Sound):
+    def __init__(self, num_classes: int, *, recipe: Recipe = Recipe()) -> None:
+        super().__init__(num_classes, recipe=recipe)
+        self.scores = nn.Linear(1, 1)  # type: ignore[assignment]
+
+
+class NotBuilt(Sound):
+    def __init__(self, num_classes: int, *, recipe: Recipe = Recipe()) -> None:
+        raise ZeroDivisionError("a constructor's own error")
+
+
+class BeginsAtZero(Sound):
+    """Sound: its logits are all zero until the first step."""
+
+    def __init__(self, num_classes: int, *, recipe: Recipe = Recipe()) -> None:
+        super().__init__(num_classes, recipe=recipe)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+
+class OwnOptimiser(Sound):
+    """Sound: chooses its optimiser and its schedule itself."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
+        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)}

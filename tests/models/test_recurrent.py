@@ -57,6 +57,14 @@ def test_equals_the_equations_of_its_cell(cell: Cell) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize(("apart", "first", "last", "frames"), [(2, 1, 15, 16), (8, 4, 60, 64), (1, 0, 7, 8)])
+def test_moments_lie_as_far_apart_as_asked(apart: int, first: int, last: int, frames: int) -> None:
+    tested = built("gru", frames_apart=apart)
+    assert tested.frame_offsets == tuple(range(first, last + 1, apart))
+    assert tested.clip_frames == frames
+    assert tested.architecture()["frames_apart"] == apart
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_order_of_frames_matters(cell: Cell) -> None:
     tested = built(cell).eval()
@@ -106,7 +114,14 @@ def test_layer_groups_cover_each_parameter_once() -> None:
     assert {id(p) for p in groups[-1]} == {id(p) for p in tested.classifier.parameters()}
 
 
-@pytest.mark.parametrize(("options", "name"), [({"cell": "rnn"}, "model.cell"), ({"dropout": 1.0}, "model.dropout")])
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"cell": "rnn"}, "model.cell"),
+        ({"frames_apart": 0}, "model.frames_apart is 0"),
+        ({"dropout": 1.0}, "model.dropout"),
+    ],
+)
 def test_an_option_that_is_not_allowed_is_named(options: dict[str, Any], name: str) -> None:
     with pytest.raises(UserError, match=name):
         Recurrent(K, **options)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmark.errors import UserError
 from benchmark.models import EarlyFusion, LateFusion, Recipe, SingleFrame, SlowFusion, VideoClassifier
 from benchmark.protocol import TEST_VIEWS
+from tests.generators import broken_models
 from tests.models.plain import clip_batch, random_clips
 from tests.models.training import Batches, K, Watch, build, fitted, same_weights, trainer, training_batch
 
@@ -209,6 +210,18 @@ def test_validation_scores_centre_views(tmp_path: Path) -> None:
     runner.validate(tested, datamodule=Batches([], [clip_batch(frames, labels)]), verbose=False)
     guesses = predicted(tested.eval(), frames[:, :, 15:185, 15:185]).argmax(1)
     assert float(runner.callback_metrics["val/clip_hit1"]) == pytest.approx(np.mean(guesses == np.arange(20) % K))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_architecture_may_choose_its_optimiser(tmp_path: Path) -> None:
+    tested = broken_models.OwnOptimiser(K, recipe=Recipe(warmup_steps=1, cooldown=0))
+    before = [parameter.detach().clone() for parameter in tested.parameters()]
+    batch = training_batch(tested)
+    runner = trainer(tmp_path, max_epochs=2)
+    runner.fit(tested, datamodule=Batches([batch, batch], [batch]))
+    assert isinstance(runner.optimizers[0], torch.optim.AdamW)
+    assert runner.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)  # after warm-up, and never on a plateau
+    assert all((old != new).any() for old, new in zip(before, tested.parameters(), strict=True))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import torch
+
+from benchmark.callbacks.record import _cudnn_operations, operation_counter
+from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, moving_clips
+from benchmark.models import Recurrent
+
+WIDTH = 0.06
+
+
+@pytest.mark.parametrize(("layers", "both_ways"), [(1, False), (2, False), (2, True)])
+def test_the_matrix_products_of_an_lstm_are_counted(layers: int, both_ways: bool) -> None:
+    features, units, steps, clips = 6, 4, 8, 3
+    network = torch.nn.LSTM(features, units, layers, batch_first=True, bidirectional=both_ways)
+    with torch.no_grad(), operation_counter() as counter:
+        network(torch.zeros(clips, steps, features))
+    ways = 1 + both_ways
+    matrices = ways * 4 * units * (features + units) + (layers - 1) * ways * 4 * units * (ways * units + units)
+    assert counter.get_total_flops() == 2 * steps * clips * matrices
+
+
+def test_the_same_is_counted_on_a_gpu() -> None:
+    weights = [torch.Size(shape) for shape in ((16, 6), (16, 4), (16,), (16,))]
+    assert _cudnn_operations(torch.Size((8, 3, 6)), weights, 4, None) == 2 * 8 * 3 * 16 * (6 + 4)
+
+
+def test_an_lstm_costs_a_gate_more_than_a_gru() -> None:
+    lstm, gru = (Recurrent(5, cell=cell, width=WIDTH) for cell in ("lstm", "gru"))
+    a_gate = 2 * 8 * lstm.recurrent.hidden_size * (lstm.recurrent.input_size + lstm.recurrent.hidden_size)
+    for count in (gflop_by_shapes, gflop_per_clip):
+        assert count(lstm) - count(gru) == pytest.approx(a_gate / 1e9, rel=1e-6)
+
+
+def test_clips_that_are_timed_move_and_hold_corners() -> None:
+    clips = moving_clips(2, 4, 40).numpy()
+    assert clips.shape == (2, 4, 40, 40, 3)
+    assert clips.dtype == np.uint8
+    assert clips.std() > 50
+    for before, after in zip(clips[:, :-1].swapaxes(0, 1), clips[:, 1:].swapaxes(0, 1), strict=True):
+        np.testing.assert_array_equal(before[:, 2:], after[:, :-2])
+        assert (before != after).any()
