@@ -70,9 +70,11 @@ def _class_name(name: str) -> str:
         raise UserError(
             f"{name!r} cannot be a package's name; use lower-case letters and digits, words joined by _, such as my_net"
         )
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    if keyword.iskeyword(class_name):
+        raise UserError(f"{name!r} would make a class called {class_name}, which is a word of Python; name another")
     if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
         raise UserError(f"there is a package or file called {name} already, which would hide the new one; name another")
-    class_name = "".join(word.capitalize() for word in name.split("_"))
     taken = [cls for cls in subclasses(VideoClassifier) if cls.__name__ == class_name]
     if taken:
         raise UserError(f"there is a model called {class_name} already, in {taken[0].__module__}; name another")

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from benchmark.conformance.checks import CHECKS, run_check
 from benchmark.conformance.subject import Subject
+from benchmark.plugins import load_plugins
 
 
 class ConformanceSuite:
@@ -21,6 +22,7 @@ class ConformanceSuite:
     def _require(self, name: str) -> None:
         cls = type(self)
         if "_subject" not in vars(cls):  # one for all tests of a class
+            load_plugins()  # for the short name of the package's own class
             cls._subject = Subject.of(self.class_path, self.options, steps=self.steps)
         found = run_check(CHECKS[name], cls._subject)
         if found:

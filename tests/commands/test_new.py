@@ -51,6 +51,7 @@ def test_the_package(folder: str | None, here: Path, capsys: pytest.CaptureFixtu
             for name in ("My_net", "my-net", "2net", "_net", "net_", "../net", "for")
         ),
         ("a" * 61, "cannot be a package's name"),
+        ("none", "would make a class called None, which is a word of Python"),
         ("json", "there is a package or file called json already"),
         ("torch", "there is a package or file called torch already"),
         ("slow_fusion", "there is a model called SlowFusion already, in benchmark.models.slow_fusion"),
