@@ -4,8 +4,9 @@
 
 OPTIONS go to every fit and test, such as `--data conf/data/ucf101.yaml --data.root DIR --data.batch_size 8`.
 Each configuration is a fit that ends when its minutes are over, at a learning rate that does not fall, and a test of
-its last weights with one clip a video and one view; what RESULTS holds already is not run again. The table says what a
-small budget buys, and nothing else: networks made for weeks on many GPUs have seen some hundred clips.
+its last weights with one clip a video and one view; what RESULTS holds already is not run again. The table, also left as
+RESULTS/table.md, says what a small budget buys, and nothing else: networks made for weeks on many GPUs have seen some
+hundred clips.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from benchmark.commands.text import aligned
+from benchmark.results.board_tables import TextTable
 from tests.performance.command_line import split_options
 
 HEADER = (
@@ -117,8 +119,10 @@ def main() -> None:
         train_and_test(config, chosen.results / config.stem, chosen.minutes, options)
         rows.append(row(config.stem, json.loads((chosen.results / config.stem / "result.json").read_text())))
         print(" | ".join(rows[-1]), flush=True)
-    print(f"\nbudget-limited: {chosen.minutes:g} minutes of training each, one clip and view a test video")
-    print(aligned(list(HEADER), rows))
+    budget = f"budget-limited: {chosen.minutes:g} minutes of training each, one clip and view a test video"
+    print(f"\n{budget}\n{aligned(list(HEADER), rows)}")
+    table = TextTable(HEADER, tuple(tuple(cells) for cells in rows))
+    (chosen.results / "table.md").write_text(f"{budget}\n\n{table.markdown()}\n")
 
 
 if __name__ == "__main__":
