@@ -4,15 +4,16 @@
 
 OPTIONS go to every fit and test, such as `--data conf/data/ucf101.yaml --data.root DIR --data.batch_size 8`.
 Each configuration is a fit that ends when its minutes are over, at a learning rate that does not fall, and a test of
-its last weights with one clip a video and one view; what RESULTS holds already is not run again. The table, also left as
-RESULTS/table.md, says what a small budget buys, and nothing else: networks made for weeks on many GPUs have seen some
-hundred clips.
+its last weights with one clip a video and one view; what RESULTS holds already is not run again. The table, left as
+RESULTS/table.md too, says what a small budget buys, and nothing else: networks made for weeks on many GPUs have seen
+some hundred clips. A dash stands where a training was over before the first step that is timed.
 """
 
 import argparse
 import csv
 import datetime
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def row(name: str, found: dict[str, Any]) -> list[str]:
         name,
         f"{model['parameters']:,}",
         f"{model['gflop_per_clip']:.2f}",
-        f"{found['train_clips_per_second']:.1f}",
+        "-" if math.isnan(found["train_clips_per_second"]) else f"{found['train_clips_per_second']:.1f}",
         f"{record['throughput']['clips_per_second']:.1f}",
         f"{found['steps'] * batch:,}",
         f"{100 * record['metrics']['video_hit1']['value']:.1f}",
