@@ -100,7 +100,8 @@ def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
     # Shapes alone need no memory; one builder asks for numbers.
     with torch.device("cpu" if path.stem == "mvit_base_16x4" else "meta"):
         built = getattr(benchmark.models, model["class_path"])(7, **options)
-    assert built.clip_frames == 16  # all of them rank with the paper's strategies
+    looks_further = model["class_path"] == "Recurrent"  # which stands under a protocol of its own
+    assert built.clip_frames == (64 if looks_further else 16)  # the others rank with the paper's strategies
     assert path.stem in {options.get("architecture"), options.get("cell"), "stabilised_fusion"}
 
 
