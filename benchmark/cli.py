@@ -21,6 +21,7 @@ import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
 from benchmark.callbacks.casts import CastOnce
 from benchmark.callbacks.checkpoints import run_checkpoints
+from benchmark.callbacks.conditions import TrainingConditions
 from benchmark.callbacks.failures import FailedVideos
 from benchmark.callbacks.features import FeatureStore
 from benchmark.callbacks.ledger import LedgerWriter
@@ -158,7 +159,7 @@ class BenchmarkCLI(LightningCLI):
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
         if self.subcommand == "fit":
-            self.trainer_defaults["callbacks"] += self._transfer(seen)
+            self.trainer_defaults["callbacks"] += [self._conditions(), *self._transfer(seen)]
         if self.subcommand == "test":
             self.trainer_defaults["callbacks"] += self._scoring()
         if self.subcommand == "predict":
@@ -177,6 +178,14 @@ class BenchmarkCLI(LightningCLI):
         if self.config[self.subcommand].get("ckpt_path"):
             seen.inherit(self.checkpoint)
         return seen
+
+    def _conditions(self) -> TrainingConditions:
+        """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
+        config = self.config[self.subcommand]
+        if not config.get("ckpt_path"):
+            return TrainingConditions(config.seed_everything)
+        same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
+        return TrainingConditions(config.seed_everything, self.checkpoint, same_run=same_run)
 
     def _transfer(self, seen: SeenVideos) -> list[Callback]:
         """What a fit with a regime needs: pretrained weights, frozen layers and their features."""
