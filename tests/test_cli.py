@@ -1,6 +1,7 @@
 """The command line from end to end on real encoded videos: fit, resume, test, predict, two processes, errors."""
 
 import csv
+import itertools
 import os
 import signal
 import subprocess
@@ -167,6 +168,22 @@ def test_two_processes_with_unreadable_videos_end_and_agree(videos: Path, tmp_pa
     first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
     assert first == second
     assert "2 videos could not be read and were skipped in training" in output
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_training_on_videos_that_cannot_be_read_stops(tmp_path: Path, processes: int) -> None:
+    for split, name, number in itertools.product(("train", "validation"), ("dark", "light"), range(4)):
+        video = tmp_path / "videos" / split / name / f"{number}.mp4"
+        video.parent.mkdir(parents=True, exist_ok=True)
+        video.write_bytes(b"no video")
+    strategy = ["--trainer.devices", "2", "--trainer.strategy", "ddp"] if processes == 2 else []
+    process = start(["fit", *options(tmp_path / "videos", tmp_path / "run", *strategy)])
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 2, output
+    assert "clipbench: epoch 1 had no clip to train on: 8 videos could not be read and were skipped" in output
+    assert "(first train/dark/0.mp4: " in output
+    assert "Traceback" not in output
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_test_scores_every_clip_in_every_view(
