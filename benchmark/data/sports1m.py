@@ -140,7 +140,9 @@ def read_list(path: Path, classes: int) -> pa.Table:
     except pa.ArrowInvalid as cause:
         _raise_first_malformed(path, classes, str(cause))
     except OSError as cause:
-        raise UserError(f"{path} cannot be read: {cause.strerror or cause}; allow reading it, or give another file") from cause
+        raise UserError(
+            f"{path} cannot be read: {cause.strerror or cause}; allow reading it, or give another file"
+        ) from cause
     return pa.table({"video_id": pa.chunked_array(ids), "labels": pa.chunked_array(labels)}).combine_chunks()
 
 
