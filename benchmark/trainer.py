@@ -70,6 +70,9 @@ class Trainer(L.Trainer):
         num_sanity_val_steps: Batches of validation before training; 0, since a fit validates soon enough.
         inference_mode: Off, since autocast remembers no copies of weights in it; evaluation keeps no gradients anyway.
         kwargs: Everything else is Lightning's.
+
+    Raises:
+        UserError: If Lightning does not know an option's value, as the accelerator or the strategy.
     """
 
     def __init__(
@@ -81,13 +84,16 @@ class Trainer(L.Trainer):
         inference_mode: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            precision=fastest_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision,
-            use_distributed_sampler=use_distributed_sampler,
-            num_sanity_val_steps=num_sanity_val_steps,
-            inference_mode=inference_mode,
-            **kwargs,
-        )
+        try:
+            super().__init__(
+                precision=fastest_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision,
+                use_distributed_sampler=use_distributed_sampler,
+                num_sanity_val_steps=num_sanity_val_steps,
+                inference_mode=inference_mode,
+                **kwargs,
+            )
+        except ValueError as error:  # the accelerator or the strategy; the message says which there are
+            raise UserError(f"the trainer cannot be made: {error} Change that option of --trainer") from error
         plugin = self.precision_plugin
         if type(plugin) is MixedPrecision:
             name = cast(Literal["16-mixed", "bf16-mixed"], plugin.precision)

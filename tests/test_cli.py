@@ -196,6 +196,16 @@ def test_test_scores_every_clip_in_every_view(
     assert "test/map" in shown
 
 
+def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    arguments = [
+        *("predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")),
+        *("--predict.videos", str(videos / "train/dark/dark0.mp4"), "--predict.output", str(output)),
+    ]
+    assert main(arguments) == 0
+    assert [Path(row["video"]).name for row in csv.DictReader(output.open())] == ["dark0.mp4"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out.{suffix}"
@@ -247,6 +257,16 @@ def test_the_checkpoint_must_fit_the_configuration(
         (["test", "--config", "{conf}"], "test needs --ckpt_path"),
         (["test", "--config", "{conf}", "--ckpt_path", "{conf}"], "is no checkpoint"),
         (["prepare", "ucf101", "--root", "/no/such"], "/no/such"),
+        (["fit", "--config", "{conf}", "--trainer.strategy", "foo"], "strategy='foo'"),
+        (["fit", "--config", "{conf}", "--trainer.accelerator", "foo"], "accelerator='foo'"),
+        (["fit", "--config", "{conf}", "--run_dir", "{conf}"], "multires.yaml is a file; name a folder"),
+        (["fit", "--config", "{conf}", "--run_dir", "{conf}/run"], "multires.yaml is a file; name a folder"),
+        (["fit"], "an experiment says them all: --config conf/multires.yaml"),
+        (["fit", "--config", "{videos}"], "folder.yaml holds a part of an experiment alone, VideoFolder"),
+        (["predict", "--config", "{conf}", "--predict.videos", "x.mp4"], "predict needs --ckpt_path"),
+        (["fit", "--config", "{conf}", "--data.cache", "diks"], "data.cache is diks; allowed are off, memory and disk"),
+        (["fit", "--config", "{conf}", "--data.fold", "x"], "clipbench: data.fold is x; it must be a whole number\n"),
+        (["fit", "--config", "{conf}", "--data.decoder", "x"], "data.decoder is x; it must be one of pyav, torchcodec"),
     ],
 )
 def test_what_a_user_can_cause_gets_one_message(
