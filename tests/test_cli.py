@@ -145,7 +145,8 @@ class Agreement(L.Callback):
         self.folder = pathlib.Path(folder)
     def on_train_end(self, trainer, pl_module) -> None:
         total = [float(p.double().sum()) for p in pl_module.parameters()]
-        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        known = trainer.callback_metrics.items()
+        scores = {k: float(v) for k, v in known if k.startswith("val/") or k == "train/loss_epoch"}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         text = json.dumps([total, scores, rate, trainer.global_step])
         (self.folder / f"{trainer.global_rank}.json").write_text(text)
@@ -167,6 +168,7 @@ def test_two_processes_with_unreadable_videos_end_and_agree(videos: Path, tmp_pa
     assert process.returncode == 0, output
     first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
     assert first == second
+    assert "train/loss_epoch" in first
     assert "2 videos could not be read and were skipped in training" in output
 
 
