@@ -121,10 +121,8 @@ def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: p
 
 def test_no_option_of_the_dataset_before_survives_a_switch(capsys: pytest.CaptureFixture[str]) -> None:
     before = ["--data.cache", "memory", "--data.cache_gb", "1", "--data.cache_dir", "x"]
-    config = resolved(
-        *(capsys, "fit", "--config", str(ROOT / "conf/multires.yaml"), *before),
-        *("--data", str(ROOT / "conf/data/ucf101.yaml")),
-    )
+    words = ["--config", str(ROOT / "conf/multires.yaml"), *before, "--data", str(ROOT / "conf/data/ucf101.yaml")]
+    config = resolved(capsys, "fit", *words)
     options = config["data"]["init_args"]
     assert (options["cache"], options["cache_gb"], options["cache_dir"]) == ("off", 8.0, None)
 
