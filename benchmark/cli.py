@@ -12,15 +12,15 @@ from types import ModuleType
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, Namespace, dict_to_namespace
+from jsonargparse import Namespace, dict_to_namespace
 from lightning import Callback
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import benchmark.data
 import benchmark.models  # noqa: F401  (makes the class names short names)
 from benchmark.callbacks.casts import CastOnce
 from benchmark.callbacks.checkpoints import run_checkpoints
+from benchmark.callbacks.conditions import TrainingConditions
 from benchmark.callbacks.failures import FailedVideos
 from benchmark.callbacks.features import FeatureStore
 from benchmark.callbacks.ledger import LedgerWriter
@@ -34,6 +34,7 @@ from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.messages import for_the_user
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
 from benchmark.process import tune_process
@@ -80,9 +81,9 @@ class BenchmarkCLI(LightningCLI):
         )
         parser.add_argument(
             "--predict.videos",
-            type=list[Path] | None,
+            type=list[Path] | Path | None,
             default=None,
-            help="Files or folders to predict; the test videos of the data by default.",
+            help="File or folder to predict, or a list of them; the test videos of the data by default.",
         )
         parser.add_argument(
             "--predict.output",
@@ -130,7 +131,7 @@ class BenchmarkCLI(LightningCLI):
         for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
             if str(logger.init_args.get("save_dir") or ".") == ".":
                 logger.init_args.save_dir = str(self.run_dir)
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
             print(f"run folder: {self.run_dir}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
             config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
@@ -141,7 +142,9 @@ class BenchmarkCLI(LightningCLI):
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
         shared = ("batch_size", "num_workers", "clips_per_video", "test_views", "sampler_seed", "decoder")
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
-        options = dict_to_namespace({"videos": config.predict.videos, "class_names": class_names, **kept})
+        named = config.predict.videos
+        videos = named if isinstance(named, list) else [named]
+        options = dict_to_namespace({"videos": videos, "class_names": class_names, **kept})
         files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
         return files
 
@@ -158,7 +161,7 @@ class BenchmarkCLI(LightningCLI):
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
         if self.subcommand == "fit":
-            self.trainer_defaults["callbacks"] += self._transfer(seen)
+            self.trainer_defaults["callbacks"] += [self._conditions(), *self._transfer(seen)]
         if self.subcommand == "test":
             self.trainer_defaults["callbacks"] += self._scoring()
         if self.subcommand == "predict":
@@ -177,6 +180,14 @@ class BenchmarkCLI(LightningCLI):
         if self.config[self.subcommand].get("ckpt_path"):
             seen.inherit(self.checkpoint)
         return seen
+
+    def _conditions(self) -> TrainingConditions:
+        """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
+        config = self.config[self.subcommand]
+        if not config.get("ckpt_path"):
+            return TrainingConditions(config.seed_everything)
+        same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
+        return TrainingConditions(config.seed_everything, self.checkpoint, same_run=same_run)
 
     def _transfer(self, seen: SeenVideos) -> list[Callback]:
         """What a fit with a regime needs: pretrained weights, frozen layers and their features."""
@@ -302,27 +313,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, str(Path.cwd()))  # a console script, unlike `python -m`, cannot see the user's own modules
     tune_process()
     _quieten()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return run(sys.argv[1:] if argv is None else argv)
+        return run(words)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        message = _for_the_user(error)
+        message = for_the_user(error, words)
         if message is None:
             raise
         print(f"clipbench: {message}", file=sys.stderr)
         return 2
-
-
-def _for_the_user(error: BaseException | None) -> str | None:
-    """What the user can mend, if the error is or comes from such; jsonargparse wraps errors of constructors."""
-    outermost = error
-    while error is not None:
-        if isinstance(error, UserError):
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return str(outermost) if isinstance(outermost, MisconfigurationException | ArgumentError) else None
 
 
 def _quieten() -> None:

@@ -24,11 +24,12 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
         parent: Where folders of runs lie.
 
     Raises:
-        UserError: If there is nothing to resume, or the chosen folder holds a finished or broken-off run already.
+        UserError: If there is nothing to resume, the chosen folder is a file or holds a finished or broken-off run
+            already, or processes started from outside were given none.
     """
     if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
-    if "LOCAL_RANK" in os.environ and chosen is None:
+    if _is_started_from_outside() and chosen is None:
         raise UserError("processes started from outside must agree on one run folder; pass --run_dir")
     if chosen is None and resume:
         # Behind the name stands a moment, so that `slow` does not go on with a run of `slow-2`.
@@ -48,12 +49,23 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
         )
     else:
         folder = chosen
+        blocking = next((path for path in (folder, *folder.parents) if path.exists()), None)
+        if blocking is not None and not blocking.is_dir():
+            raise UserError(f"--run_dir is {folder}, and {blocking} is a file; name a folder, which may be a new one")
         if not resume and (folder / "checkpoints" / "last.ckpt").exists():
             raise UserError(
                 f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
             )
     os.environ[_SHARED] = str(folder)
     return folder
+
+
+def _is_started_from_outside() -> bool:
+    """Whether this process is one of several that something else has started, as torchrun or srun do."""
+    tasks = os.environ.get("SLURM_NTASKS", "1")
+    # A step's own number tells srun from a batch script that asks for several tasks and starts one process itself.
+    is_several = tasks.isdecimal() and int(tasks) > 1 and "SLURM_PROCID" in os.environ
+    return "LOCAL_RANK" in os.environ or (is_several and "SLURM_STEP_ID" in os.environ)
 
 
 def find_checkpoint(wanted: str, run_dir: Path) -> str:

@@ -1,9 +1,12 @@
 """Lightning's Trainer with this suite's defaults: precision chosen for the machine, our own samplers."""
 
+import os
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch.optim import Optimizer
@@ -61,6 +64,27 @@ class RememberingMixedPrecision(MixedPrecision):
             ) from error
 
 
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, wherever the machine keeps temporary files.
+
+    Lightning writes it into the folder for temporary files, from which another file system can only copy it: a process
+    that is killed meanwhile leaves half of it, and the one before is gone.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write beside the file, then take its place; what an earlier process left unfinished is written over."""
+        if storage_options is not None or "://" in str(path):  # not a file of this machine
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        unfinished = Path(f"{path}.new")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+
 class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
@@ -70,6 +94,9 @@ class Trainer(L.Trainer):
         num_sanity_val_steps: Batches of validation before training; 0, since a fit validates soon enough.
         inference_mode: Off, since autocast remembers no copies of weights in it; evaluation keeps no gradients anyway.
         kwargs: Everything else is Lightning's.
+
+    Raises:
+        UserError: If Lightning does not know an option's value, as the accelerator or the strategy.
     """
 
     def __init__(
@@ -81,14 +108,21 @@ class Trainer(L.Trainer):
         inference_mode: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            precision=fastest_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision,
-            use_distributed_sampler=use_distributed_sampler,
-            num_sanity_val_steps=num_sanity_val_steps,
-            inference_mode=inference_mode,
-            **kwargs,
-        )
+        try:
+            super().__init__(
+                precision=fastest_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision,
+                use_distributed_sampler=use_distributed_sampler,
+                num_sanity_val_steps=num_sanity_val_steps,
+                inference_mode=inference_mode,
+                **kwargs,
+            )
+        except ValueError as error:  # the accelerator or the strategy; the message says which there are
+            raise UserError(f"the trainer cannot be made: {error} Change that option of --trainer") from error
         plugin = self.precision_plugin
         if type(plugin) is MixedPrecision:
             name = cast(Literal["16-mixed", "bf16-mixed"], plugin.precision)
             self.strategy.precision_plugin = RememberingMixedPrecision(name, plugin.device, plugin.scaler)
+        if (
+            type(self.strategy.checkpoint_io) is TorchCheckpointIO
+        ):  # neither a plugin of the user's nor of the strategy's
+            self.strategy.checkpoint_io = WholeCheckpoints()

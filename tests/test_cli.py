@@ -1,6 +1,7 @@
 """The command line from end to end on real encoded videos: fit, resume, test, predict, two processes, errors."""
 
 import csv
+import itertools
 import os
 import signal
 import subprocess
@@ -144,7 +145,8 @@ class Agreement(L.Callback):
         self.folder = pathlib.Path(folder)
     def on_train_end(self, trainer, pl_module) -> None:
         total = [float(p.double().sum()) for p in pl_module.parameters()]
-        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        known = trainer.callback_metrics.items()
+        scores = {k: float(v) for k, v in known if k.startswith("val/") or k == "train/loss_epoch"}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         text = json.dumps([total, scores, rate, trainer.global_step])
         (self.folder / f"{trainer.global_rank}.json").write_text(text)
@@ -166,7 +168,24 @@ def test_two_processes_with_unreadable_videos_end_and_agree(videos: Path, tmp_pa
     assert process.returncode == 0, output
     first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
     assert first == second
+    assert "train/loss_epoch" in first
     assert "2 videos could not be read and were skipped in training" in output
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_training_on_videos_that_cannot_be_read_stops(tmp_path: Path, processes: int) -> None:
+    for split, name, number in itertools.product(("train", "validation"), ("dark", "light"), range(4)):
+        video = tmp_path / "videos" / split / name / f"{number}.mp4"
+        video.parent.mkdir(parents=True, exist_ok=True)
+        video.write_bytes(b"no video")
+    strategy = ["--trainer.devices", "2", "--trainer.strategy", "ddp"] if processes == 2 else []
+    process = start(["fit", *options(tmp_path / "videos", tmp_path / "run", *strategy)])
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 2, output
+    assert "clipbench: epoch 1 had no clip to train on: 8 videos could not be read and were skipped" in output
+    assert "(first train/dark/0.mp4: " in output
+    assert "Traceback" not in output
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_test_scores_every_clip_in_every_view(
@@ -177,6 +196,16 @@ def test_test_scores_every_clip_in_every_view(
     shown = capsys.readouterr().out
     assert "test/video_hit1" in shown
     assert "test/map" in shown
+
+
+def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    arguments = [
+        *("predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")),
+        *("--predict.videos", str(videos / "train/dark/dark0.mp4"), "--predict.output", str(output)),
+    ]
+    assert main(arguments) == 0
+    assert [Path(row["video"]).name for row in csv.DictReader(output.open())] == ["dark0.mp4"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -230,6 +259,16 @@ def test_the_checkpoint_must_fit_the_configuration(
         (["test", "--config", "{conf}"], "test needs --ckpt_path"),
         (["test", "--config", "{conf}", "--ckpt_path", "{conf}"], "is no checkpoint"),
         (["prepare", "ucf101", "--root", "/no/such"], "/no/such"),
+        (["fit", "--config", "{conf}", "--trainer.strategy", "foo"], "strategy='foo'"),
+        (["fit", "--config", "{conf}", "--trainer.accelerator", "foo"], "accelerator='foo'"),
+        (["fit", "--config", "{conf}", "--run_dir", "{conf}"], "multires.yaml is a file; name a folder"),
+        (["fit", "--config", "{conf}", "--run_dir", "{conf}/run"], "multires.yaml is a file; name a folder"),
+        (["fit"], "an experiment says them all: --config conf/multires.yaml"),
+        (["fit", "--config", "{videos}"], "folder.yaml holds a part of an experiment alone, VideoFolder"),
+        (["predict", "--config", "{conf}", "--predict.videos", "x.mp4"], "predict needs --ckpt_path"),
+        (["fit", "--config", "{conf}", "--data.cache", "diks"], "data.cache is diks; allowed are off, memory and disk"),
+        (["fit", "--config", "{conf}", "--data.fold", "x"], "clipbench: data.fold is x; it must be a whole number\n"),
+        (["fit", "--config", "{conf}", "--data.decoder", "x"], "data.decoder is x; it must be one of pyav, torchcodec"),
     ],
 )
 def test_what_a_user_can_cause_gets_one_message(

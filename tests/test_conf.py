@@ -1,5 +1,6 @@
 """Every shipped configuration parses, and README's commands do."""
 
+import inspect
 import re
 import shlex
 from itertools import product
@@ -10,9 +11,11 @@ import pytest
 import torch
 import yaml
 
+import benchmark.data
 import benchmark.models
 from benchmark.cli import main
 from benchmark.commands.transfer_grid import Experiment
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.models import Recipe
 from benchmark.models.frame_average import ImageArchitecture
 from benchmark.models.pytorchvideo_video import PytorchvideoArchitecture
@@ -111,9 +114,18 @@ def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: p
     written = yaml.safe_load(path.read_text())
     assert str(config["data"]["class_path"]).endswith(written["class_path"])
     given, options = written["init_args"], config["data"]["init_args"]
-    shared = set(yaml.safe_load((ROOT / "conf/slow_fusion.yaml").read_text())["data"]["init_args"])
-    assert shared & set(options) <= set(given)
+    dataset = getattr(benchmark.data, written["class_path"])
+    signatures = [inspect.signature(kind) for kind in (dataset, VideoDataModule)]
+    assert set(given) == {name for signature in signatures for name in signature.parameters} - {"shared"}
     assert {name: options[name] for name in given} == given
+
+
+def test_no_option_of_the_dataset_before_survives_a_switch(capsys: pytest.CaptureFixture[str]) -> None:
+    before = ["--data.cache", "memory", "--data.cache_gb", "1", "--data.cache_dir", "x"]
+    words = ["--config", str(ROOT / "conf/multires.yaml"), *before, "--data", str(ROOT / "conf/data/ucf101.yaml")]
+    config = resolved(capsys, "fit", *words)
+    options = config["data"]["init_args"]
+    assert (options["cache"], options["cache_gb"], options["cache_dir"]) == ("off", 8.0, None)
 
 
 @pytest.mark.parametrize("command", documented_commands())

@@ -12,7 +12,8 @@ from benchmark.runs import new_run_dir
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLIPBENCH_RUN_DIR", raising=False)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    for name in ("LOCAL_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def run(parent: Path, name: str, age: int) -> Path:
@@ -46,3 +47,32 @@ def test_a_new_run_has_a_new_folder_that_last_finds_again(tmp_path: Path, monkey
     assert other != folder
     monkeypatch.delenv("CLIPBENCH_RUN_DIR")
     assert new_run_dir(None, "slow", resume=True, parent=tmp_path) == folder
+
+
+@pytest.mark.parametrize(
+    "started",
+    [{"LOCAL_RANK": "0"}, {"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}],
+    ids=["torchrun", "srun"],
+)
+def test_processes_started_from_outside_must_be_given_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: dict[str, str]
+) -> None:
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    for resume in (False, True):
+        with pytest.raises(UserError, match="must agree on one run folder; pass --run_dir"):
+            new_run_dir(None, "slow", resume=resume, parent=tmp_path)
+    assert new_run_dir(tmp_path / "run", "slow", resume=False, parent=tmp_path) == tmp_path / "run"
+
+
+def test_one_process_of_a_cluster_chooses_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert new_run_dir(None, "slow", resume=False, parent=tmp_path).parent == tmp_path
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for chosen in (tmp_path / "file", tmp_path / "file/run"):
+        with pytest.raises(UserError, match="/file is a file; name a folder"):
+            new_run_dir(chosen, "slow", resume=False)

@@ -1,10 +1,14 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import nn
 
 from benchmark.errors import UserError
-from benchmark.trainer import RememberingMixedPrecision, Trainer, fastest_precision
+from benchmark.trainer import RememberingMixedPrecision, Trainer, WholeCheckpoints, fastest_precision
 
 
 def stepped(fused: bool) -> tuple[torch.optim.SGD, nn.Linear]:
@@ -42,3 +46,38 @@ def test_a_gpu_that_does_not_train_does_not_choose_the_precision(monkeypatch: py
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     assert fastest_precision() == "32-true"
     assert Trainer(accelerator="cpu", logger=False, enable_checkpointing=False).precision == "bf16-mixed"
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, last = WholeCheckpoints(), tmp_path / "checkpoints/last.ckpt"
+    writer.save_checkpoint({"step": 1}, last)
+    (tmp_path / "checkpoints/last.ckpt.new").write_bytes(b"of a process that was killed, and longer than the next" * 99)
+    writer.save_checkpoint({"step": 2}, str(last))
+    assert torch.load(last, weights_only=True) == {"step": 2}
+    assert [path.name for path in last.parent.iterdir()] == ["last.ckpt"]
+
+    def half(checkpoint: Any, file: Any) -> None:
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="no space"):
+        writer.save_checkpoint({"step": 3}, last)
+    assert torch.load(last, weights_only=True) == {"step": 2}
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_the_trainer_writes_whole_checkpoints_in_any_precision(precision: Any) -> None:
+    made = Trainer(accelerator="cpu", logger=False, precision=precision)
+    assert type(made.strategy.checkpoint_io) is WholeCheckpoints
+    assert isinstance(made.precision_plugin, RememberingMixedPrecision) == (precision == "bf16-mixed")
+
+    class Own(TorchCheckpointIO):
+        pass
+
+    assert type(Trainer(accelerator="cpu", logger=False, plugins=[Own()]).strategy.checkpoint_io) is Own
+
+
+def test_what_lightning_does_not_know_is_named() -> None:
+    with pytest.raises(UserError, match=r"accelerator='foo'.*Change that option of --trainer"):
+        Trainer(accelerator="foo")

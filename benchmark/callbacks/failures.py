@@ -5,19 +5,30 @@ import torch.distributed
 from lightning.pytorch.utilities import rank_zero_warn
 
 from benchmark.clip import ClipBatch
+from benchmark.errors import UserError
 
 
 class FailedVideos(L.Callback):
-    """Warns at the end of each epoch, validation and test: how many videos, their names and the reasons."""
+    """Warns at the end of each epoch, validation and test: how many videos, their names and the reasons.
+
+    Raises:
+        UserError: At the end of an epoch of training in which no process could read a single clip.
+    """
 
     def __init__(self) -> None:
         # Validation runs inside a training epoch, so each keeps its own.
         self.reasons: dict[str, dict[str, str]] = {"skipped in training": {}, "not validated": {}, "not tested": {}}
+        self.clips_trained = 0
+        # An epoch that a resumed fit goes on in may have had its clips before.
+        self._is_whole_epoch = False
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ClipBatch, batch_idx: int
     ) -> None:
         """Note the failures of a batch."""
+        if batch_idx == 0:
+            self.clips_trained, self._is_whole_epoch = 0, True
+        self.clips_trained += len(batch)
         self._note("skipped in training", batch)
 
     def on_validation_batch_start(
@@ -43,8 +54,10 @@ class FailedVideos(L.Callback):
         self._note("not tested", batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say what training skipped."""
-        self._say("skipped in training", trainer)
+        """Say what training skipped, before a checkpoint of an epoch that learned nothing is written."""
+        nothing = self._is_whole_epoch and self.clips_trained == 0
+        self._is_whole_epoch = False
+        self._say("skipped in training", trainer, is_all=nothing)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what validation skipped."""
@@ -57,18 +70,24 @@ class FailedVideos(L.Callback):
     def _note(self, what: str, batch: ClipBatch) -> None:
         self.reasons[what] |= {failure.video_id: failure.reason for failure in batch.failures}
 
-    def _say(self, what: str, trainer: L.Trainer) -> None:
-        """Collective: every process must come here."""
-        parts = [self.reasons[what]]
+    def _say(self, what: str, trainer: L.Trainer, *, is_all: bool = False) -> None:
+        """Collective: every process must come here; `is_all` says that this one could read nothing."""
+        parts = [(self.reasons[what], is_all)]
         if trainer.world_size > 1:
-            parts = [{}] * trainer.world_size
-            torch.distributed.all_gather_object(parts, self.reasons[what])
-        reasons = {video: reason for part in parts for video, reason in part.items()}
+            parts *= trainer.world_size
+            torch.distributed.all_gather_object(parts, (self.reasons[what], is_all))
+        reasons = {video: reason for part, _ in parts for video, reason in part.items()}
         self.reasons[what] = {}
-        if reasons:
-            names = "; ".join(f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5])
-            more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
-            rank_zero_warn(
-                f"epoch {trainer.current_epoch + 1}: {len(reasons)} videos could not be read and were {what} "
-                f"({names}{more})"
+        if not reasons:
+            return
+        named = [f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5]]
+        if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
+            raise UserError(
+                f"epoch {trainer.current_epoch + 1} had no clip to train on: {len(reasons)} videos could not be read "
+                f"and were {what} (first {named[0]}); mend or replace the files, or change data.root or data.decoder"
             )
+        more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        rank_zero_warn(
+            f"epoch {trainer.current_epoch + 1}: {len(reasons)} videos could not be read and were {what} "
+            f"({'; '.join(named)}{more})"
+        )

@@ -100,7 +100,7 @@ class VideoDataModule(L.LightningDataModule):
         seed: int = 0,
         sampler_seed: int = 2014,
         decoder: DecoderName = "pyav",
-        cache: CacheMode = "off",
+        cache: str | bool = "off",
         cache_gb: float = 8.0,
         cache_dir: Path | None = None,
     ) -> None:
@@ -120,7 +120,9 @@ class VideoDataModule(L.LightningDataModule):
         if not 0 < cache_gb < 1e6:
             raise UserError(f"data.cache_gb is {cache_gb}; it must be above 0")
         self.root = root
-        self.cache, self.cache_gb, self.cache_dir = cache, cache_gb, cache_dir
+        if cache not in get_args(CacheMode):
+            raise UserError(f"data.cache is {cache}; allowed are off, memory and disk")
+        self.cache, self.cache_gb, self.cache_dir = cast(CacheMode, cache), cache_gb, cache_dir
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of test videos that a test which goes on has scored before.

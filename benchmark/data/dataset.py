@@ -246,7 +246,7 @@ class Collate:
         )
 
 
-def find_broken(index: VideoIndex, decoder: DecoderName, most: int = 10_000) -> dict[str, str] | None:
+def find_broken(index: VideoIndex, decoder: DecoderName, most: int = 20_000) -> dict[str, str] | None:
     """Videos held that cannot be opened, with the reason; None if there are more than `most` to open."""
     rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
     if len(rows) > most:

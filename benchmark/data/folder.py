@@ -127,7 +127,7 @@ def _rows(annotations: Path) -> tuple[list[str], list[dict[str, object]]]:
             reader = csv.DictReader(lines)
             rows: list[dict[str, object]] = [dict(row) for row in reader]
             return list(reader.fieldnames or ()), rows
-    except (pa.ArrowException, UnicodeDecodeError, csv.Error) as cause:
+    except (pa.ArrowException, UnicodeDecodeError, csv.Error, OSError) as cause:
         raise UserError(f"{annotations} cannot be read as CSV in UTF-8 or as Parquet: {cause}") from cause
 
 

@@ -17,6 +17,7 @@ from pyarrow import csv
 
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
 from benchmark.data.index import SCHEMA, Identity, VideoIndex
+from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
     """
     for place in (folder, folder.parent):
         if (place / "labels.txt").is_file():
-            return tuple((place / "labels.txt").read_text(encoding="utf-8").splitlines())
+            return tuple(read_lines(place / "labels.txt"))
     raise DatasetNotFoundError(
         f"labels.txt, Sports-1M's class names, is neither in {folder} nor in {folder.parent}. Pass the folder that "
         "holds the official lists as data.lists."
@@ -120,7 +121,7 @@ def read_list(path: Path, classes: int) -> pa.Table:
         Columns video_id (string) and labels (list of int32), one row a line, blank lines left out.
 
     Raises:
-        UserError: If a line is malformed; it names file, line number and content.
+        UserError: If the file cannot be read, or a line is malformed; it names file, line number and content.
     """
     ids: list[pa.Array] = []
     labels: list[pa.Array] = []
@@ -138,6 +139,10 @@ def read_list(path: Path, classes: int) -> pa.Table:
                 labels.append(checked[1])
     except pa.ArrowInvalid as cause:
         _raise_first_malformed(path, classes, str(cause))
+    except OSError as cause:
+        raise UserError(
+            f"{path} cannot be read: {cause.strerror or cause}; allow reading it, or give another file"
+        ) from cause
     return pa.table({"video_id": pa.chunked_array(ids), "labels": pa.chunked_array(labels)}).combine_chunks()
 
 
@@ -252,7 +257,6 @@ def read_sports1m_index(
     }
     table = _without_repeats(pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA), hashes)
     index = VideoIndex(Identity("Sports-1M"), root, table, class_names, official_videos=table.num_rows)
-    log.info(describe_shares(index))
     return index
 
 
@@ -303,6 +307,10 @@ class Sports1M(VideoDataModule):
         super().__init__(root, clips_per_video=clips_per_video, **shared)
         self.videos_root, self.lists = root, lists
         self.validation_share, self.split_seed = validation_share, split_seed
+
+    def summary(self) -> str:
+        """Two lines: how the lists fall into the splits, beside the paper's shares, and what every dataset says."""
+        return f"{describe_shares(self.index)}\n{super().summary()}"
 
     def read_index(self) -> VideoIndex:
         """Read the official lists and look for their videos."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import Identity, Split, VideoIndex, require_classes
+from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
 
 FOLDS = (1, 2, 3)
@@ -79,13 +80,13 @@ def read_list(path: Path) -> list[ListedVideo]:
 
     Raises:
         DatasetNotFoundError: If there is no such file.
-        UserError: If a line is not in the official format, or a video stands in the list twice.
+        UserError: If the file cannot be read, a line is not in the official format, or a video stands in it twice.
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path} is not there; data.lists has to hold the official lists of UCF-101.")
     numbers = {name: number for number, name in enumerate(read_classes(), start=1)}
     listed: dict[str, ListedVideo] = {}
-    for row, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for row, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         parts = _LINE.fullmatch(line.strip())

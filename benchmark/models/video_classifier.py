@@ -125,9 +125,14 @@ class VideoClassifier(L.LightningModule):
         loss = F.cross_entropy(logits.float(), targets, reduction="sum") / max(len(batch), 1)
         self.train_hit1.update(logits.detach().float(), batch.labels)
         self.train_hit5.update(logits.detach().float(), batch.labels)
-        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=max(len(batch), 1))
-        self.log("train/clip_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
-        self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=max(len(batch), 1))
+        # A step's loss is this process's own, an epoch's the mean over all processes, which only then wait for it.
+        self.log("train/loss_step", loss, prog_bar=True, on_step=True, on_epoch=False, batch_size=1)
+        clips = max(len(batch), 1)
+        self.log(
+            "train/loss_epoch", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True, batch_size=clips
+        )
+        self.log("train/clip_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=clips)
+        self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=clips)
         return loss
 
     @property

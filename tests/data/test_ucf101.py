@@ -266,3 +266,9 @@ def test_a_missing_list_file_is_named(tree: Path) -> None:
     (tree.parent / "ucfTrainTestlist" / "testlist02.txt").unlink()
     with pytest.raises(DatasetNotFoundError, match=r"testlist02\.txt"):
         read_ucf101_index(tree, fold=2)
+
+
+def test_a_list_file_that_is_not_text_is_named(tree: Path) -> None:
+    (tree.parent / "ucfTrainTestlist/trainlist01.txt").write_bytes(b"Archery/v_Archery_g01_c01.avi 1 \xff\n")
+    with pytest.raises(UserError, match=r"trainlist01\.txt is not in UTF-8"):
+        read_ucf101_index(tree)

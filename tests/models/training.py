@@ -52,7 +52,7 @@ class Watch(L.Callback):
         self.rates: list[float] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        self.losses.append(float(trainer.callback_metrics["train/loss"]))
+        self.losses.append(float(trainer.callback_metrics["train/loss_step"]))
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
 

@@ -1,0 +1,89 @@
+"""On what and how a fit trains travels with its checkpoints, and the same run does not go on otherwise."""
+
+import dataclasses
+from typing import Any, cast
+
+import lightning as L
+
+from benchmark.errors import UserError
+
+_KEY = "conditions"
+# What comes after training, which another value does not change.
+_OF_TESTS = {"data.clips_per_video.test"}
+_VIDEOS = "the fingerprint of the videos held"
+
+
+class TrainingConditions(L.Callback):
+    """Writes into every checkpoint what decides its weights, and compares a fit that goes on with its beginning.
+
+    Only facts that both sides know are compared, so that checkpoints of earlier versions go on. How long, where and
+    how fast a fit runs, as epochs, workers, cache, device and loggers, is none of them.
+
+    Args:
+        seed: Of the initial weights.
+        resumed: The checkpoint that this fit goes on from, or None.
+        same_run: Whether that lies in the folder of this run. A new run that begins with another run's checkpoint may
+            train it otherwise, and says so.
+
+    Raises:
+        UserError: In `setup`, with the names of what differs.
+    """
+
+    def __init__(
+        self, seed: int | bool | None, resumed: dict[str, Any] | None = None, *, same_run: bool = True
+    ) -> None:
+        self.seed, self.resumed, self.same_run = seed, resumed, same_run
+        self._facts: dict[str, Any] | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Compare, before anything of the run's folder is written anew."""
+        if stage != "fit" or self._facts is not None:
+            return
+        data, network = cast(Any, trainer).datamodule, cast(Any, pl_module)
+        self._facts = {"seed_everything": self.seed, **_data_facts(data), **_fields("model.recipe", network.recipe)}
+        differs = differences(self.resumed or {}, self._facts)
+        if not differs:
+            return
+        if self.same_run:
+            raise UserError(
+                f"this fit cannot go on from --ckpt_path: {'; '.join(differs)}. Give the options of its beginning, "
+                "name the run that was meant by --run_dir, or leave out --ckpt_path for a new run"
+            )
+        if trainer.is_global_zero:
+            print(f"this run begins with a checkpoint that was trained otherwise: {'; '.join(differs)}", flush=True)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note the facts."""
+        if self._facts is not None:
+            checkpoint[_KEY] = dict(self._facts)
+
+
+def differences(checkpoint: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+    """What a checkpoint and a fit both know and do not agree on, in words."""
+    held = checkpoint.get(_KEY)
+    if not isinstance(held, dict):
+        return []
+    differs = [name for name in facts if name in held and held[name] != facts[name]]
+    if differs != [_VIDEOS]:  # another fold has other videos, which goes without saying
+        differs = [name for name in differs if name != _VIDEOS]
+    return [f"{name} was {held[name]} and is {facts[name]} now" for name in differs]
+
+
+def _data_facts(data: Any) -> dict[str, Any]:
+    identity = data.index.identity
+    return {
+        "the dataset": identity.dataset,
+        "data.fold": identity.fold,
+        "data.classes": None if identity.classes is None else list(identity.classes),
+        "data.seed": data.seed,
+        "data.sampler_seed": data.test_protocol.sampler_seed,
+        "data.batch_size": data.batch_size,
+        **_fields("data.clips_per_video", data.clips_per_video),
+        **_fields("data.augmentation", data.augmentation),
+        _VIDEOS: data.index.fingerprint,
+    }
+
+
+def _fields(part: str, options: Any) -> dict[str, Any]:
+    named = {f"{part}.{name}": value for name, value in dataclasses.asdict(options).items()}
+    return {name: value for name, value in named.items() if name not in _OF_TESTS}
