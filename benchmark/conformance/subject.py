@@ -97,10 +97,19 @@ class Subject:
 
     @property
     def is_buildable(self) -> bool:
-        """Whether the constructor makes a network of the options."""
+        """Whether the constructor makes a network of the options.
+
+        Raises:
+            UserError: If it refuses them, which is no fault of the architecture.
+        """
         try:
             return self.network is not None
-        except Exception:
+        except Exception as error:
+            reason: BaseException | None = error  # jsonargparse wraps errors of constructors
+            while reason is not None:
+                if isinstance(reason, UserError):
+                    raise reason from None
+                reason = reason.__cause__ or reason.__context__
             return False
 
     def clips(self, count: int, *, seed: int = 0) -> Tensor:
