@@ -36,6 +36,7 @@ KINDS: dict[str, type[Any]] = {
     "callback": Callback,
 }
 BUILT_IN = f"clipbench {benchmark.__version__}"
+_LIBRARIES = {"lightning", "torch", "torchmetrics", "torchvision", "pytorchvideo"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Plugin:
         origin: Package and version that declares it.
         loaded: What it names, or None if that cannot be imported.
         error: Why not, in one line.
+        added: Classes below one of `KINDS` that importing it made, in whichever module.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Plugin:
     origin: str
     loaded: Any = None
     error: str | None = None
+    added: tuple[type[Any], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,23 +84,40 @@ def load_plugins() -> tuple[Plugin, ...]:
         (_origin(entry), entry.name, entry.value): entry for entry in importlib.metadata.entry_points(group=GROUP)
     }
     for (origin, name, _), entry in sorted(declared.items()):
-        before = set(sys.modules)
+        before, known = set(sys.modules), _known()
         try:
-            found.append(Plugin(name, entry.module, origin, entry.load()))
+            loaded = entry.load()
         except (Exception, SystemExit) as error:
             plugin = Plugin(name, entry.module, origin, error=one_line(error))
         else:
+            found.append(Plugin(name, entry.module, origin, loaded, added=tuple(_known() - known)))
             continue
         found.append(plugin)
-        # Nothing may be left of what it made before it broke, in it or in modules of its package.
-        package = entry.module.partition(".")[0]
-        for module in set(sys.modules) - before:
-            if module.partition(".")[0] == package:
-                del sys.modules[module]
+        _forget(entry.module.partition(".")[0], set(sys.modules) - before)
         gc.collect()
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"clipbench: plugin {name} of {origin} is left out: {plugin.error}", file=sys.stderr)
     return tuple(found)
+
+
+def _known() -> set[type[Any]]:
+    return {cls for base in KINDS.values() for cls in subclasses(base)}
+
+
+def _forget(package: str, imported: Collection[str]) -> None:
+    """Leave nothing of what a plugin made before it broke, in it or in modules of its package.
+
+    Args:
+        package: Top-level name of the plugin's module.
+        imported: Names of the modules that have come since it was begun.
+    """
+    for name in sorted(imported):
+        parent, _, child = name.rpartition(".")
+        # A package that breaks leaves those of its modules behind that were imported already.
+        is_orphan = bool(parent) and parent not in sys.modules
+        if name.partition(".")[0] == package or is_orphan:
+            del sys.modules[name]
+            vars(sys.modules.get(parent, ModuleType(parent))).pop(child, None)
 
 
 def _origin(entry: importlib.metadata.EntryPoint) -> str:
@@ -110,12 +130,11 @@ def offered(plugins: Sequence[Plugin]) -> list[Offered]:
     Raises:
         UserError: If two have one name.
     """
-    origins = {"benchmark": BUILT_IN, **{p.module.partition(".")[0]: p.origin for p in plugins if p.error is None}}
     found = [
-        Offered(kind, cls, origins[top])
+        Offered(kind, cls, origin)
         for kind, base in KINDS.items()
         for cls in subclasses(base)
-        if (top := cls.__module__.partition(".")[0]) in origins
+        if (origin := _origin_of(cls, plugins)) is not None
     ]
     # Lightning's callbacks have short names too, though they are not listed.
     held: dict[tuple[str, str], str] = {
@@ -133,6 +152,21 @@ def offered(plugins: Sequence[Plugin]) -> list[Offered]:
             )
         held[name] = place
     return found
+
+
+def _origin_of(cls: type[Any], plugins: Sequence[Plugin]) -> str | None:
+    """Package and version that offers a class; None for those of libraries below the suite and of the user's files."""
+    top = cls.__module__.partition(".")[0]
+    if top == "benchmark":
+        return BUILT_IN
+    if top in _LIBRARIES:
+        return None
+    sound = [plugin for plugin in plugins if plugin.error is None]
+    # The module says more than who imported it first: one plugin may build on another.
+    around = [plugin for plugin in sound if f"{cls.__module__}.".startswith(f"{plugin.module}.")]
+    adding = [plugin for plugin in sound if cls in plugin.added]
+    nearest = sorted(around, key=lambda plugin: len(plugin.module))[-1:] or adding
+    return nearest[0].origin if nearest else None
 
 
 def verbs(plugins: Sequence[Plugin], taken: Collection[str]) -> dict[str, ModuleType]:

@@ -125,6 +125,43 @@ def test_nothing_is_left_of_a_package_that_breaks_behind_its_first_module(
     assert "plugin broken of broken 1.2 is left out" in err
 
 
+def test_nothing_is_left_of_another_package_that_breaks(tmp_path: Path, site: Path) -> None:
+    install(site, "shim", "import real\n")
+    (site / "real").mkdir()
+    (site / "real/__init__.py").write_text("from real import model\n1 / 0\n")
+    (site / "real/model.py").write_text(MODEL.format(name="BrokenModel"))
+    status, out, err = forked(tmp_path, *SHOW, "--model", "LateFusion", path=site)
+    assert status == 0, err
+    assert "class_path: benchmark.models.LateFusion" in out
+
+
+def test_origins_are_of_the_package_that_adds_a_class(tmp_path: Path, site: Path) -> None:
+    install(site, "first", MODEL.format(name="FirstModel"), module="shared.first")
+    install(site, "second", "import shared.first\n" + MODEL.format(name="SecondModel"), module="shared.second")
+    install(site, "broken", MODEL.format(name="BrokenModel") + "1 / 0\n", module="shared.broken")
+    # Loaded before the first, on which it builds, and names a class that is written elsewhere.
+    install(site, "a_shim", "import shared.first\nfrom written_elsewhere import ShownModel\n")
+    (site / "written_elsewhere.py").write_text(MODEL.format(name="ShownModel"))
+    install(site, "shout_model", MODEL.format(name="ShoutModel"), entry="shout")
+    install(site, "a_shout", 'SUMMARY = "shouts"\ndef main(argv):\n    return 3\n', entry="shout")
+    code, out, err = forked(tmp_path, "plugins", "--costs", "false", path=site)
+    assert code == 1, err
+    lines = {" ".join(line.split()) for line in out.splitlines()}
+    models = ("FirstModel first", "SecondModel second", "ShownModel a_shim", "ShoutModel shout_model")
+    assert {*(f"{model} 1.2 1 170" for model in models), "shout a_shout 1.2"} <= lines
+    assert "BrokenModel" not in out
+
+
+def test_two_classes_of_one_name_are_refused_where_one_is_written_elsewhere(tmp_path: Path, site: Path) -> None:
+    install(site, "first", "from written_elsewhere import AddedModel\n")
+    (site / "written_elsewhere.py").write_text(MODEL.format(name="AddedModel"))
+    install(site, "second", MODEL.format(name="AddedModel"))
+    code, _, err = forked(tmp_path, "protocol", path=site)
+    assert code == 2
+    assert "two classes are called AddedModel: in" in err
+    assert all(place in err for place in ("second of second 1.2", "written_elsewhere of first 1.2"))
+
+
 def test_a_file_whose_class_has_a_built_in_name_is_refused(tmp_path: Path, site: Path) -> None:
     (tmp_path / "my_slow.py").write_text(
         "from benchmark import models\nclass SlowFusion(models.SlowFusion):\n    pass\n"

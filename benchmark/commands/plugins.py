@@ -44,7 +44,7 @@ def plugins(costs: bool = True) -> int:
         if rows:
             print("\n" + aligned([kind, "origin"], rows))
     if added:
-        origins = {plugin.name: plugin.origin for plugin in found}
+        origins = {plugin.name: plugin.origin for plugin in found if plugin.loaded is added.get(plugin.name)}
         print("\n" + aligned(["verb", "origin"], [[name, origins[name]] for name in added]))
     broken = [plugin for plugin in found if plugin.error is not None]
     for plugin in broken:

@@ -44,18 +44,24 @@ def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int
     return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
 
 
-def install(folder: Path, name: str, code: str, *, entry: str | None = None, version: str = "1.2") -> None:
+def install(
+    folder: Path, name: str, code: str, *, entry: str | None = None, module: str | None = None, version: str = "1.2"
+) -> None:
     """Leave a package of one module in a folder, as an installer would.
 
     Args:
         folder: Where packages lie.
-        name: Of package and module.
+        name: Of the package.
         code: The module's.
-        entry: Name of the entry point; the module's by default.
+        entry: Name of the entry point; the package's by default.
+        module: Dotted name of the module; the package's by default.
         version: Of the package.
     """
-    (folder / f"{name}.py").write_text(code)
+    module = module or name
+    path = folder / f"{module.replace('.', '/')}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(code)
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(f"[clipbench.plugins]\n{entry or name} = {name}\n")
+    (info / "entry_points.txt").write_text(f"[clipbench.plugins]\n{entry or name} = {module}\n")
