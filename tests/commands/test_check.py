@@ -65,10 +65,11 @@ def test_gflop_of_a_clip_without_computing_it() -> None:
     assert gflop_per_clip(sound) == gflop_by_shapes(sound)
 
 
-def test_export_and_compilation_say_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_export_and_compilation_say_why_not(has_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = Subject.of(f"{MODELS}.Sound", {})
     assert export(subject) == "works"
     assert "does not work" in export(Subject.of(f"{MODELS}.OtherSide", {}))
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)  # the network is on the processor all the same
     assert compilation(subject) == "not tried: torch.compile needs a C++ compiler here, and none is installed"
