@@ -80,7 +80,7 @@ def test_a_memory_cache_of_a_killed_run_goes_with_the_next(tmp_path: Path, monke
     assert one.path != two.path
     assert opened(tmp_path, "memory", "one").path == one.path  # another process of the run
     assert not remove_unused(one.path)
-    os.close(one._file)  # as the system does for a killed process; the second opening of it was dropped above
+    one._close()  # as the system does for a killed process; the second opening of it was dropped above
     two.path.with_name(f"{two.path.name}x").write_bytes(b"x")
     opened(tmp_path, "memory", "three")
     assert not two.path.with_name(f"{two.path.name}x").exists()
