@@ -84,7 +84,8 @@ class FrameCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._close = weakref.finalize(self, os.close, self._file)  # a file that is open keeps its space when it is removed
+            # A file that is open keeps its space when it is removed.
+            self._close = weakref.finalize(self, os.close, self._file)
             fcntl.flock(self._file, fcntl.LOCK_SH)  # held as long as anyone uses the file
             os.ftruncate(self._file, end)
             self._claim(0, starts["frames"])
