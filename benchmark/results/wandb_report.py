@@ -5,6 +5,7 @@ A set of runs names its project by a number that only the server knows, so on di
 """
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ TITLE = "clipbench leaderboards"
 DESCRIPTION = "Video classifiers under one protocol, made from records and ledgers by `python -m benchmark report`."
 
 _FORMAT = 1
-_WAIT_SECONDS = 30
+_TRIES, _TRY_SECONDS, _PAUSE_SECONDS = 3, 10.0, 1.0
 _NAME = re.compile(r"[^/\\#?%:,<>\"'\s]{1,128}")
 _INTRODUCTION = (
     "Only rows of one table are ranked together: protocol, dataset, fold and class subset are equal. A rank is 1 + the "
@@ -84,7 +85,16 @@ def connect() -> wandb.Api | None:
         UserError: If the login is refused, or the server cannot be reached.
     """
     try:
-        return wandb.Api(timeout=_WAIT_SECONDS)
+        # wandb's service must give up before we do: at the end of the process it is waited for, however long it tries.
+        wandb.setup(
+            wandb.Settings(
+                x_graphql_retry_max=_TRIES - 1,
+                x_graphql_retry_wait_min_seconds=_PAUSE_SECONDS,
+                x_graphql_retry_wait_max_seconds=_PAUSE_SECONDS,
+                x_graphql_timeout_seconds=_TRY_SECONDS,
+            )
+        )
+        return wandb.Api(timeout=math.ceil(_TRIES * (_TRY_SECONDS + _PAUSE_SECONDS)) + 5)
     except wandb.errors.UsageError:
         return None
     except Exception as error:  # wandb's own errors, its service's and the network's share no base class

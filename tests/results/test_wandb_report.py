@@ -273,8 +273,8 @@ def test_a_server_that_is_not_there_is_one_message(tmp_path: Path, monkeypatch: 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     login(f"http://127.0.0.1:{port}", tmp_path, monkeypatch)
-    monkeypatch.setattr(wandb_report, "_WAIT_SECONDS", 1)
-    with pytest.raises(UserError, match=r"did not take the login .*network is there"):
+    monkeypatch.setattr(wandb_report, "_PAUSE_SECONDS", 0.1)
+    with pytest.raises(UserError, match=r"did not take the login .*giving up after 3 attempt.*network is there"):
         connect()
 
 
