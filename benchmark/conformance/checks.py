@@ -152,7 +152,7 @@ def seed(subject: Subject) -> list[Finding]:
     if differs:
         change = "draw initial weights from torch's generator, not from a clock, the system or a generator of your own"
         found.append(Finding(f"two networks built with one seed differ in {_names(differs)}", change))
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(shaken(first).state_dict())
     outputs = []
     for network in (first, second):
         network.train()

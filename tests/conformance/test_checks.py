@@ -29,6 +29,7 @@ BROKEN = {
     "WildGradient": ("gradients", "is not finite"),
     "SystemNoise": ("seed", "two networks built with one seed differ in hidden.weight"),
     "RandomTraining": ("seed", "one seed gives two outputs in training"),
+    "RandomBehindZero": ("seed", "one seed gives two outputs in training"),
     "RandomEvaluation": ("seed", "evaluation of the same clips twice gives two outputs"),
     "HiddenState": ("state_dict", "a network with the loaded state gives another output"),
     "GrowingState": ("state_dict", "its own state does not load into a new network"),

@@ -213,14 +213,15 @@ def test_validation_scores_centre_views(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_architecture_may_choose_its_optimiser(tmp_path: Path) -> None:
-    tested = broken_models.OwnOptimiser(K, recipe=Recipe(warmup_steps=1, cooldown=0))
+@pytest.mark.parametrize(("cooldown", "last"), [(0, 0.01), (0.5, 0.005)])  # after warm-up, and never on a plateau
+def test_an_architecture_may_choose_its_optimiser(cooldown: float, last: float, tmp_path: Path) -> None:
+    tested = broken_models.OwnOptimiser(K, recipe=Recipe(warmup_steps=1, cooldown=cooldown))
     before = [parameter.detach().clone() for parameter in tested.parameters()]
     batch = training_batch(tested)
     runner = trainer(tmp_path, max_epochs=2)
     runner.fit(tested, datamodule=Batches([batch, batch], [batch]))
     assert isinstance(runner.optimizers[0], torch.optim.AdamW)
-    assert runner.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)  # after warm-up, and never on a plateau
+    assert runner.optimizers[0].param_groups[0]["lr"] == pytest.approx(last)
     assert all((old != new).any() for old, new in zip(before, tested.parameters(), strict=True))
 
 
