@@ -9,6 +9,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,20 @@ def gflop_per_clip(network: Any) -> float:
 
 
 def operation_counter() -> FlopCounterMode:
-    """PyTorch's counter, which also counts the matrix products within fused recurrent layers."""
-    mapping = {torch.ops.aten.mkldnn_rnn_layer: _layer_operations, torch.ops.aten._cudnn_rnn: _cudnn_operations}
+    """PyTorch's counter, which also counts the matrix products within fused recurrent layers, forward and backward."""
+    aten = torch.ops.aten
+    mapping = {
+        aten.mkldnn_rnn_layer: _layer_operations,
+        aten.mkldnn_rnn_layer_backward: _twice(_layer_operations),
+        aten._cudnn_rnn: _cudnn_operations,
+        aten._cudnn_rnn_backward: _twice(_cudnn_operations),
+    }
     return FlopCounterMode(display=False, custom_mapping=mapping)
+
+
+def _twice(forward: Callable[..., int]) -> Callable[..., int]:
+    """Of backward, whose first arguments are forward's: a product becomes one for the input and one for the weights."""
+    return lambda *shapes, **options: 2 * forward(*shapes, **options)
 
 
 def _layer_operations(steps: torch.Size, of_input: torch.Size, of_state: torch.Size, *_: Any, **__: Any) -> int:

@@ -8,7 +8,7 @@ import torch
 from jsonargparse.typing import PositiveInt
 
 from benchmark.commands.text import printable
-from benchmark.conformance import CHECKS, Subject, run_check
+from benchmark.conformance import CHECKS, Finding, Subject, run_check
 from benchmark.conformance.cost import clips_per_second, gflop_per_clip, parameter_count
 from benchmark.conformance.optional import compilation, export
 from benchmark.models import VideoClassifier
@@ -28,9 +28,9 @@ def check(subject: Subject, *, compiled: bool) -> int:
         0, or 1 if a check fails.
     """
     print(f"{subject.class_path}")
-    if not subject.is_buildable:
-        (finding,) = run_check(CHECKS["declaration"], subject)
-        print(f"  FAILED  {printable(finding.problem)}\n          change: {printable(finding.change)}")
+    if unbuilt := subject.unbuilt():
+        print("  FAILED", flush=True)
+        _show(unbuilt)
         return 1
     failed = 0
     for name, function in CHECKS.items():
@@ -40,13 +40,17 @@ def check(subject: Subject, *, compiled: bool) -> int:
             f"  {'FAILED' if found else 'ok':8s}{name:20s}{(inspect.getdoc(function) or '').splitlines()[0]}",
             flush=True,
         )
-        for finding in found:
-            print(f"          {printable(finding.problem)}\n          change: {printable(finding.change)}")
+        _show(found)
     if compiled:
         print(f"  torch.compile {printable(compilation(subject))}\n  torch.export {printable(export(subject))}")
     print(_cost(subject.network))
     print(f"{failed} of {len(CHECKS)} checks failed" if failed else f"all {len(CHECKS)} checks passed")
     return 1 if failed else 0
+
+
+def _show(found: Sequence[Finding]) -> None:
+    for finding in found:
+        print(f"          {printable(finding.problem)}\n          change: {printable(finding.change)}")
 
 
 def _cost(network: VideoClassifier) -> str:

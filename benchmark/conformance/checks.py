@@ -286,15 +286,12 @@ def learning(subject: Subject) -> list[Finding]:
 
 def run_check(check: Check, subject: Subject) -> list[Finding]:
     """What a check finds; whatever the network or its constructor raises is a finding too."""
-    try:
-        network = subject.network
-    except Exception as error:
-        own = error.__cause__ or error  # what jsonargparse says about every type it tried instead
-        return [Finding(f"the constructor raises {one_line(own)}", "build a network by hand in Python to see where")]
+    if found := subject.unbuilt():
+        return found
     try:
         return check(subject)
     except Exception as error:
-        return [Finding(one_line(error), f"see where it comes from; if forward raises it, {_accept(network)}")]
+        return [Finding(one_line(error), f"see where it comes from; if forward raises it, {_accept(subject.network)}")]
 
 
 def _accept(network: VideoClassifier) -> str:

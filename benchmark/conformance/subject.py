@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.plugins import one_line
 
 CLASSES = 5
 """K, unless a check wants another."""
@@ -95,22 +96,20 @@ class Subject:
         """One network that checks may run, but not change."""
         return self.build()
 
-    @property
-    def is_buildable(self) -> bool:
-        """Whether the constructor makes a network of the options.
+    def unbuilt(self) -> list[Finding]:
+        """Why there is no network to check; empty where the constructor makes one.
 
         Raises:
-            UserError: If it refuses them, which is no fault of the architecture.
+            UserError: If it refuses the options, which is no fault of the architecture.
         """
         try:
-            return self.network is not None
+            self.network  # noqa: B018
         except Exception as error:
-            reason: BaseException | None = error  # jsonargparse wraps errors of constructors
-            while reason is not None:
-                if isinstance(reason, UserError):
-                    raise reason from None
-                reason = reason.__cause__ or reason.__context__
-            return False
+            own = error.__cause__ or error  # of jsonargparse, which says what it thinks of every type it tried
+            if isinstance(own, UserError):
+                raise own from None
+            return [Finding(f"the constructor raises {one_line(own)}", "build one by hand in Python to see where")]
+        return []
 
     def clips(self, count: int, *, seed: int = 0) -> Tensor:
         """(B, T, S, S, 3) uint8: noise whose level differs from clip to clip, as the network declares its input."""

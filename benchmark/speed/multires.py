@@ -27,8 +27,8 @@ from typing import Literal
 
 import torch
 from torch.optim import Optimizer
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.callbacks.record import operation_counter
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
@@ -118,7 +118,7 @@ class _Step:
 
     def gflop_per_clip(self, work: Work) -> float:
         """Operations of a batch, counted while it runs."""
-        with FlopCounterMode(display=False) as counter:
+        with operation_counter() as counter:
             self.run(work)
         return float(counter.get_total_flops()) / self.clips / 1e9
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.callbacks.record import gflop_per_clip
+from benchmark.callbacks.record import gflop_per_clip, operation_counter
 from benchmark.callbacks.throughput import peak_memory_mb
 from benchmark.clip import ClipBatch
 from benchmark.data.datamodule import VideoDataModule
@@ -64,7 +64,7 @@ class StepClock(L.Callback):
             torch.cuda.reset_peak_memory_stats(pl_module.device)
         self._marks = []
         if self._seen == 1:
-            self._counter = self._counting.enter_context(FlopCounterMode(display=False))
+            self._counter = self._counting.enter_context(operation_counter())
         self._mark(pl_module)
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:

@@ -20,6 +20,16 @@ def test_the_matrix_products_of_an_lstm_are_counted(layers: int, both_ways: bool
     assert counter.get_total_flops() == 2 * steps * clips * matrices
 
 
+def test_training_an_lstm_costs_three_times_as_much() -> None:
+    network = torch.nn.LSTM(6, 4, batch_first=True)
+    clips = torch.zeros(3, 8, 6, requires_grad=True)
+    with operation_counter() as forward, torch.no_grad():
+        network(clips)
+    with operation_counter() as both:
+        torch.autograd.backward(network(clips)[0].sum())
+    assert both.get_total_flops() == 3 * forward.get_total_flops() > 0
+
+
 def test_the_same_is_counted_on_a_gpu() -> None:
     weights = [torch.Size(shape) for shape in ((16, 6), (16, 4), (16,), (16,))]
     assert _cudnn_operations(torch.Size((8, 3, 6)), weights, 4, None) == 2 * 8 * 3 * 16 * (6 + 4)

@@ -3,7 +3,7 @@
     python -m tests.performance.growth FOLDER [--out tests/performance]
 
 An index of more rows than FOLDER has videos names the same files again, through links, so that every row is a path and
-a video of its own to the program, while the disk's share of the work stays that of few files. An index of up to 10,000
+a video of its own to the program, while the disk's share of the work stays that of few files. An index of up to 20,000
 videos is opened file by file before a fit, which is part of `setup` and teaches the timelines of the files; a larger
 one leaves that to the loader.
 

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark import models
+from benchmark.callbacks.record import operation_counter
 from benchmark.commands.text import aligned
 from benchmark.process import tune_process
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
@@ -112,7 +112,7 @@ def measure(name: str, *, is_plain: bool, steps: int) -> Rates:
         network.train(is_training)
         # As in a test, whose weights are cast once for all batches.
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16 and not is_training):
-            with FlopCounterMode(display=False) as counter:
+            with operation_counter() as counter:
                 step()
             found.append((timed(step, steps), counter.get_total_flops() / BATCH / 1e9))
     (training, training_gflop), (testing, testing_gflop) = found
