@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import one_line
 
@@ -89,6 +90,7 @@ class Subject:
         network = instantiate(config).model
         if not isinstance(network, VideoClassifier):
             raise UserError(f"{self.class_path} makes a {type(network).__name__}; it must be a VideoClassifier")
+        pad_small_inputs(network)  # as a run does in setup
         return network
 
     @functools.cached_property

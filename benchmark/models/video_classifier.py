@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from benchmark.clip import ClipBatch, FeatureBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics import ClassificationScores, HitAtK
+from benchmark.models.convolutions import pad_small_inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +98,8 @@ class VideoClassifier(L.LightningModule):
         self.scores: ClassificationScores | None = None
 
     def setup(self, stage: str) -> None:
-        """Prepare the metrics for the classes and groups of the data."""
+        """Prepare the metrics for the classes and groups of the data, and the layers for the processor."""
+        pad_small_inputs(self)
         groups = getattr(self.trainer, "datamodule", None)
         self.scores = ClassificationScores(self.num_classes, groups.groups if groups is not None else {})
         self.scores.to(self.device)

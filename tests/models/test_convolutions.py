@@ -1,0 +1,74 @@
+"""Gradients of convolutions over inputs smaller than their kernel, in bfloat16 on the processor."""
+
+import copy
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.models.convolutions import pad_small_inputs
+from tests.generators.broken_models import Sound
+
+SMALL = [
+    (nn.Conv3d(16, 16, (3, 1, 1), padding=(1, 0, 0)), (2, 4, 4)),
+    (nn.Conv3d(16, 16, 3, padding=1), (2, 7, 7)),
+    (nn.Conv3d(16, 16, (5, 1, 1), padding=(2, 0, 0)), (4, 4, 4)),
+    (nn.Conv3d(16, 16, (3, 1, 1), padding="same"), (2, 4, 4)),
+    (nn.Conv2d(16, 16, 3, padding=1, stride=2), (9, 1)),
+]
+LARGE = [(nn.Conv3d(16, 16, 3, padding=1), (4, 7, 7)), (nn.Conv2d(16, 16, 3, padding=1), (9, 9))]
+
+
+def gradients(layer: nn.Module, clips: Tensor) -> list[Tensor]:
+    """Of the input, the weights and the bias, with memory left behind that is not zero."""
+    given = clips.clone().requires_grad_()
+    left = [torch.full((layer.weight.numel() * n,), 1e30) for n in (1, 2, 4, 8)]
+    del left
+    output = layer(given)
+    weight = torch.linspace(-1, 1, output.numel()).view_as(output)
+    return list(torch.autograd.grad((output.float() * weight).sum(), [given, *layer.parameters()]))
+
+
+@pytest.mark.parametrize(("layer", "size"), SMALL + LARGE, ids=str)
+def test_gradients_are_those_of_float32(layer: nn.Module, size: tuple[int, ...]) -> None:
+    clips = torch.randn(2, 16, *size, generator=torch.Generator().manual_seed(0)).bfloat16()
+    # Both begin at the same values, those that bfloat16 can hold.
+    low = copy.deepcopy(layer).bfloat16()
+    exact = copy.deepcopy(low).float()
+    pad_small_inputs(low)
+    for _ in range(3):
+        for ours, reference in zip(gradients(low, clips), gradients(exact, clips.float()), strict=True):
+            assert float((ours.float() - reference).abs().max() / reference.abs().max()) < 0.02
+
+
+@pytest.mark.parametrize(("layer", "size"), SMALL + LARGE, ids=str)
+def test_outputs_are_equal_and_evaluation_is_not_touched(layer: nn.Module, size: tuple[int, ...]) -> None:
+    clips = torch.randn(2, 16, *size, generator=torch.Generator().manual_seed(0))
+    padded = copy.deepcopy(layer)
+    pad_small_inputs(padded)
+    torch.testing.assert_close(padded(clips), layer(clips), rtol=1e-5, atol=1e-5)
+    assert padded.padding_mode == ("constant" if (layer, size) in SMALL else "zeros")
+    with torch.no_grad():
+        assert torch.equal(padded(clips), layer(clips))
+    assert padded.padding_mode == "zeros"
+
+
+def test_other_padding_stays_and_a_second_time_changes_nothing() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
+    plain = copy.deepcopy(network)
+    for _ in range(2):
+        pad_small_inputs(network)
+    assert [len(layer._forward_pre_hooks) for layer in network] == [1, 0]
+    clips = torch.randn(2, 3, 2, 9)
+    reference = F.conv2d(clips, plain[0].weight, plain[0].bias, padding=1)
+    torch.testing.assert_close(network(clips), plain[1](reference))
+
+
+def test_a_run_prepares_the_layers() -> None:
+    model = Sound(num_classes=5)
+    model.added = nn.Conv3d(3, 4, 3, padding=1)
+    model.trainer = L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    model.setup("fit")
+    assert len(model.added._forward_pre_hooks) == 1
