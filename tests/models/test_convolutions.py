@@ -21,7 +21,7 @@ SMALL = [
 LARGE = [(nn.Conv3d(16, 16, 3, padding=1), (4, 7, 7)), (nn.Conv2d(16, 16, 3, padding=1), (9, 9))]
 
 
-def gradients(layer: nn.Module, clips: Tensor) -> list[Tensor]:
+def gradients(layer: nn.Conv2d | nn.Conv3d, clips: Tensor) -> list[Tensor]:
     """Of the input, the weights and the bias, with memory left behind that is not zero."""
     given = clips.clone().requires_grad_()
     left = [torch.full((layer.weight.numel() * n,), 1e30) for n in (1, 2, 4, 8)]
@@ -32,7 +32,7 @@ def gradients(layer: nn.Module, clips: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("layer", "size"), SMALL + LARGE, ids=str)
-def test_gradients_are_those_of_float32(layer: nn.Module, size: tuple[int, ...]) -> None:
+def test_gradients_are_those_of_float32(layer: nn.Conv2d | nn.Conv3d, size: tuple[int, ...]) -> None:
     clips = torch.randn(2, 16, *size, generator=torch.Generator().manual_seed(0)).bfloat16()
     # Both begin at the same values, those that bfloat16 can hold.
     low = copy.deepcopy(layer).bfloat16()
@@ -56,14 +56,14 @@ def test_outputs_are_equal_and_evaluation_is_not_touched(layer: nn.Module, size:
 
 
 def test_other_padding_stays_and_a_second_time_changes_nothing() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
-    plain = copy.deepcopy(network)
+    layers = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
+    network = nn.Sequential(*copy.deepcopy(layers))
     for _ in range(2):
         pad_small_inputs(network)
     assert [len(layer._forward_pre_hooks) for layer in network] == [1, 0]
     clips = torch.randn(2, 3, 2, 9)
-    reference = F.conv2d(clips, plain[0].weight, plain[0].bias, padding=1)
-    torch.testing.assert_close(network(clips), plain[1](reference))
+    reference = F.conv2d(clips, layers[0].weight, layers[0].bias, padding=1)
+    torch.testing.assert_close(network(clips), layers[1](reference))
 
 
 def test_a_run_prepares_the_layers() -> None:
