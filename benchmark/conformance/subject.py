@@ -90,7 +90,7 @@ class Subject:
         network = instantiate(config).model
         if not isinstance(network, VideoClassifier):
             raise UserError(f"{self.class_path} makes a {type(network).__name__}; it must be a VideoClassifier")
-        pad_small_inputs(network)  # as a run does in setup
+        pad_small_inputs(network)  # as a fit does when it starts
         return network
 
     @functools.cached_property

@@ -98,11 +98,14 @@ class VideoClassifier(L.LightningModule):
         self.scores: ClassificationScores | None = None
 
     def setup(self, stage: str) -> None:
-        """Prepare the metrics for the classes and groups of the data, and the layers for the processor."""
-        pad_small_inputs(self)
+        """Prepare the metrics for the classes and groups of the data."""
         groups = getattr(self.trainer, "datamodule", None)
         self.scores = ClassificationScores(self.num_classes, groups.groups if groups is not None else {})
         self.scores.to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Prepare the layers for training on the processor, when all of them are made."""
+        pad_small_inputs(self)
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
         """Let dropout be a function of (seed, step, process), so that a resumed run repeats an uninterrupted one."""

@@ -2,7 +2,6 @@
 
 import copy
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
@@ -66,9 +65,33 @@ def test_other_padding_stays_and_a_second_time_changes_nothing() -> None:
     torch.testing.assert_close(network(clips), layers[1](reference))
 
 
-def test_a_run_prepares_the_layers() -> None:
+def test_a_fit_prepares_the_layers() -> None:
     model = Sound(num_classes=5)
     model.added = nn.Conv3d(3, 4, 3, padding=1)
-    model.trainer = L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    model.setup("fit")
+    model.on_fit_start()
     assert len(model.added._forward_pre_hooks) == 1
+
+
+def test_frozen_layers_are_not_touched_and_the_input_may_be_named() -> None:
+    layer = nn.Conv3d(3, 4, 3, padding=1)
+    pad_small_inputs(layer)
+    layer(input=torch.zeros(1, 3, 2, 5, 5))
+    assert str(layer.padding_mode) == "constant"
+    layer.requires_grad_(False)(torch.zeros(1, 3, 2, 5, 5))
+    assert layer.padding_mode == "zeros"
+
+
+def test_a_compiled_network_pads_too_and_an_exported_one_keeps_its_free_sizes() -> None:
+    network = nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 4, 3, padding=1))
+    plain = copy.deepcopy(network)
+    pad_small_inputs(network)
+    compiled = torch.compile(network, backend="eager")
+    for frames in (2, 6, 2):
+        clips = torch.randn(2, 3, frames, 9, 9)
+        torch.testing.assert_close(compiled(clips), plain(clips))
+    with torch.no_grad():
+        sizes = {2: torch.export.Dim("frames", min=2, max=64)}
+        exported = torch.export.export(network.eval(), (torch.randn(2, 3, 6, 9, 9),), dynamic_shapes=(sizes,))
+        for frames in (2, 5):
+            clips = torch.randn(2, 3, frames, 9, 9)
+            torch.testing.assert_close(exported.module()(clips), plain(clips))
