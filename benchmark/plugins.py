@@ -85,15 +85,16 @@ def load_plugins() -> tuple[Plugin, ...]:
     }
     for (origin, name, _), entry in sorted(declared.items()):
         before, known = set(sys.modules), _known()
+        module = entry.value.partition(":")[0].strip()  # entry.module raises where the value is malformed
         try:
             loaded = entry.load()
         except (Exception, SystemExit) as error:
-            plugin = Plugin(name, entry.module, origin, error=one_line(error))
+            plugin = Plugin(name, module, origin, error=one_line(error))
         else:
-            found.append(Plugin(name, entry.module, origin, loaded, added=tuple(_known() - known)))
+            found.append(Plugin(name, module, origin, loaded, added=tuple(_known() - known)))
             continue
         found.append(plugin)
-        _forget(entry.module.partition(".")[0], set(sys.modules) - before)
+        _forget(module.partition(".")[0], set(sys.modules) - before)
         gc.collect()
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"clipbench: plugin {name} of {origin} is left out: {plugin.error}", file=sys.stderr)

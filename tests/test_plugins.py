@@ -69,7 +69,11 @@ def test_the_verb_plugins_lists_what_is_there(tmp_path: Path, site: Path) -> Non
     assert code == 1
     lines = {" ".join(line.split()) for line in out.splitlines()}
     assert {
-        *("AddedModel everything 1.2 1 170", "SlowFusion clipbench 0.1.0 10 170", "AddedData everything 1.2"),
+        *(
+            "AddedModel everything 1.2 1 of 16 170",
+            "SlowFusion clipbench 0.1.0 10 of 16 170",
+            "AddedData everything 1.2",
+        ),
         *("AddedMetric everything 1.2", "AddedCallback everything 1.2", "shout shouting 1.2", "HitAtK clipbench 0.1.0"),
     } <= lines
     error = f"ModuleNotFoundError: No module named 'no_such_module' ({site}/broken.py, line 1)"
@@ -101,6 +105,15 @@ def test_a_broken_plugin_is_named_and_the_rest_works(code: str, error: str, tmp_
     if error == "ZeroDivisionError":
         status, out, err = forked(tmp_path, *SHOW, "--model", "LateFusion", path=site)
         assert "class_path: benchmark.models.LateFusion" in out, err
+
+
+def test_a_malformed_entry_point_is_named_and_the_rest_works(tmp_path: Path, site: Path) -> None:
+    install(site, "broken", "", module="my-net")
+    install(site, "sound", MODEL.format(name="AddedModel"))
+    status, out, err = forked(tmp_path, *SHOW, "--model", "AddedModel", path=site)
+    assert status == 0, err
+    assert "class_path: sound.AddedModel" in out
+    assert "clipbench: plugin broken of broken 1.2 is left out: " in err
 
 
 @pytest.mark.parametrize(
@@ -166,10 +179,11 @@ def test_a_file_whose_class_has_a_built_in_name_is_refused(tmp_path: Path, site:
     (tmp_path / "my_slow.py").write_text(
         "from benchmark import models\nclass SlowFusion(models.SlowFusion):\n    pass\n"
     )
-    status, _, err = forked(tmp_path, *SHOW, "--model", "my_slow.SlowFusion", path=site)
-    assert status != 0
-    assert "my_slow.SlowFusion has the name of benchmark.models.slow_fusion.SlowFusion; rename the class" in err
-    assert "Traceback" not in err
+    for words in ((*SHOW, "--model", "my_slow.SlowFusion"), ("check", "my_slow.SlowFusion")):
+        status, _, err = forked(tmp_path, *words, path=site)
+        assert status == 2
+        assert "my_slow.SlowFusion has the name of benchmark.models.slow_fusion.SlowFusion; rename the class" in err
+        assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from benchmark.conformance import CHECKS, Finding, Subject, run_check
 from benchmark.conformance.cost import clips_per_second, gflop_per_clip, parameter_count
 from benchmark.conformance.optional import compilation, export
 from benchmark.models import VideoClassifier
-from benchmark.plugins import load_class, one_line
+from benchmark.plugins import load_class, one_line, require_named_classes
 
 SUMMARY = "run an architecture through every check it must pass: check my_file.MyModel --model.width 0.1"
 
@@ -43,6 +43,8 @@ def check(subject: Subject, *, compiled: bool) -> int:
         _show(found)
     if compiled:
         print(f"  torch.compile {printable(compilation(subject))}\n  torch.export {printable(export(subject))}")
+    else:
+        print("  torch.compile and torch.export not tried; pass --compile true")
     print(_cost(subject.network))
     print(f"{failed} of {len(CHECKS)} checks failed" if failed else f"all {len(CHECKS)} checks passed")
     return 1 if failed else 0
@@ -80,6 +82,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--compile", type=_boolean, default=False, help="Try torch.compile and torch.export too.")
     chosen, words = parser.parse_known_args(list(argv))
     load_class(chosen.class_path, VideoClassifier)
+    require_named_classes(["--model", chosen.class_path])
     subject = Subject.parse(["--model", chosen.class_path, *words], steps=chosen.steps)
     return check(subject, compiled=chosen.compile)
 

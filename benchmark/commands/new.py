@@ -1,5 +1,6 @@
 """Writes a small package that adds an architecture, which installs, passes its tests and fits as it stands."""
 
+import importlib.metadata
 import importlib.util
 import keyword
 import re
@@ -25,6 +26,7 @@ _FILES = {
     "conf/{name}.yaml": "conf.yaml.jinja",
     "tests/test_{name}.py": "test_model.py.jinja",
 }
+_IMPORTED = {"ConformanceSuite", "F", "Recipe", "Tensor", "VideoClassifier"}  # by name, in the templates
 
 
 def new(name: str, folder: Path | None = None) -> int:
@@ -75,10 +77,22 @@ def _class_name(name: str) -> str:
         raise UserError(f"{name!r} would make a class called {class_name}, which is a word of Python; name another")
     if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
         raise UserError(f"there is a package or file called {name} already, which would hide the new one; name another")
+    if _is_installed(name.replace("_", "-")):
+        raise UserError(f"a distribution called {name} is installed, which the new one would replace; name another")
+    if class_name in _IMPORTED:
+        raise UserError(f"{name!r} would make a class called {class_name}, which its files import; name another")
     taken = [cls for cls in subclasses(VideoClassifier) if cls.__name__ == class_name]
     if taken:
         raise UserError(f"there is a model called {class_name} already, in {taken[0].__module__}; name another")
     return class_name
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def main(argv: Sequence[str]) -> int:

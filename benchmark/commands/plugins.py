@@ -81,7 +81,7 @@ def _row(entry: Offered, options: dict[str, Any], *, costs: bool) -> list[str]:
     row = [" ".join([entry.cls.__name__, *(str(value) for value in options.values())]), entry.origin]
     try:
         network, gflop = _facts(entry.cls, options, costs=costs)
-        row += [str(len(network.frame_offsets)), str(network.input_side)]
+        row += [f"{len(network.frame_offsets)} of {network.clip_frames}", str(network.input_side)]
         row += [f"{parameter_count(network):,}", f"{gflop:.2f}"] if costs else []
     except Exception as error:  # a plugin's constructor may raise anything
         row += ["-"] * (5 - len(row)) + [_short(error)] if costs else ["-"] * (4 - len(row))

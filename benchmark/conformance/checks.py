@@ -5,15 +5,13 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 
 import io
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import Optimizer
 from torchmetrics import Metric
 
-from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, shaken
+from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, first_optimizer, shaken
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import one_line
 
@@ -262,8 +260,10 @@ def learning(subject: Subject) -> list[Finding]:
     """With its own optimiser the loss on eight clips falls."""
     network = subject.build().train()
     clips = subject.clips(8)
-    configured: Any = network.configure_optimizers()
-    optimizer: Optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
+    optimizer = first_optimizer(network)
+    if optimizer is None:
+        change = "give one, as LightningModule.configure_optimizers documents"
+        return [Finding("configure_optimizers gives no optimiser", change)]
     rates = [group["lr"] for group in optimizer.param_groups]
     first = value = float("nan")
     for step in range(subject.steps + 1):
@@ -295,7 +295,8 @@ def run_check(check: Check, subject: Subject) -> list[Finding]:
 
 
 def _accept(network: VideoClassifier) -> str:
-    side, count = getattr(network, "input_side", "S"), len(getattr(network, "frame_offsets", ()))
+    side, offsets = getattr(network, "input_side", "S"), getattr(network, "frame_offsets", None)
+    count = len(offsets) if isinstance(offsets, tuple) else "T"
     return (
         f"take (B, {count}, {side}, {side}, 3) uint8 RGB for any B, as frame_offsets and input_side declare; one clip "
         "is a batch too, of which batch normalisation behind global pooling can make no statistics"

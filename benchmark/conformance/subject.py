@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jsonargparse import Namespace
 from torch import Tensor
+from torch.optim import Optimizer
 
 from benchmark.errors import UserError
 from benchmark.models.convolutions import pad_small_inputs
@@ -145,3 +146,11 @@ def _parser() -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(VideoClassifier, "model", required=True)
     return parser
+
+
+def first_optimizer(network: VideoClassifier) -> Optimizer | None:
+    """The optimiser, or the first of several, in any of the forms that Lightning takes; None if there is none."""
+    held: Any = network.configure_optimizers()
+    while isinstance(held, dict | list | tuple) and held:  # a dictionary, optimisers, or them and their schedules
+        held = held.get("optimizer") if isinstance(held, dict) else held[0]
+    return held if isinstance(held, Optimizer) else None

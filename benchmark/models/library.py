@@ -101,6 +101,7 @@ class LibraryNetwork(VideoClassifier):
         if weights is not None:
             loaded = load_weights(self.network, self.classifier_name, weights, name=name, published=facts.published)
             rank_zero_only(print)(loaded, flush=True)
+            self.begins_with_published_weights = True
 
     @abstractmethod
     def _build(self) -> nn.Module:
@@ -144,12 +145,6 @@ class LibraryNetwork(VideoClassifier):
     def architecture(self) -> dict[str, Any]:
         """What a checkpoint must share with the configured model."""
         return {**super().architecture(), "network": self.network_name, "sampling": self.sampling}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note that nobody knows what the weights that training began with had seen."""
-        super().on_save_checkpoint(checkpoint)
-        if self.weights is not None and "provenance" in checkpoint:
-            checkpoint["provenance"]["is_known"] = False
 
 
 def no_logits(module: nn.Module, num_classes: int) -> Tensor:

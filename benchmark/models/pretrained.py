@@ -4,7 +4,6 @@ Nothing is ever downloaded, and a file is read as tensors only.
 """
 
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +74,12 @@ def _read(path: Path, name: str, published: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(
             f"model.weights is {path}, and there is no such file. Nothing is downloaded: fetch the published weights "
-            f"of {name} from {published} and name the file here, or leave model.weights at null"
+            f"of {name} from {published} and name the file here, or leave model.weights at null, "
+            "also where a checkpoint holds the weights"
         )
     try:
         held: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # whatever torch's reader makes of bytes that are no weights
         raise UserError(f"model.weights {path} holds no weights, or is damaged; give a PyTorch state dict") from error
     for wrapper in _WRAPPERS:
         if isinstance(held, dict) and isinstance(held.get(wrapper), dict):

@@ -75,7 +75,8 @@ class VideoClassifier(L.LightningModule):
     its layers are not direct children in the order in which a clip passes through them, and `clip_frames` where it
     needs more than 16: its clips then lie elsewhere, under a protocol of their own. Where it overrides
     `configure_optimizers`, warm-up and cooldown of the recipe multiply the learning rates of its optimiser, and
-    schedulers other than ReduceLROnPlateau are not stepped.
+    schedulers other than ReduceLROnPlateau are not stepped. Where its constructor loads weights that were trained
+    elsewhere, it sets `begins_with_published_weights`: what they had seen is then recorded as unknown.
 
     Args:
         num_classes: K.
@@ -88,6 +89,7 @@ class VideoClassifier(L.LightningModule):
     frame_offsets: tuple[int, ...]
     input_side: int
     clip_frames: int = 16
+    begins_with_published_weights: bool = False
 
     def __init__(self, num_classes: int, recipe: Recipe) -> None:
         super().__init__()
@@ -264,6 +266,8 @@ class VideoClassifier(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the architecture and the names of the classes beside the weights."""
         checkpoint["architecture"] = self.architecture()
+        if self.begins_with_published_weights and "provenance" in checkpoint:
+            checkpoint["provenance"]["is_known"] = False
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             checkpoint["class_names"] = list(data.class_names)

@@ -1,6 +1,9 @@
 import shutil
+from collections.abc import Callable
 
 import pytest
+import torch
+from torch import Tensor
 
 from benchmark.cli import main
 from benchmark.conformance import CHECKS, Subject
@@ -18,6 +21,7 @@ def test_a_sound_architecture(capsys: pytest.CaptureFixture[str]) -> None:
     weights = (6 * 8 + 8) + 2 * 8 + (8 * 5 + 5)
     assert f"{weights} parameters, 0.000 GFLOP a clip, " in out
     assert "clips/s without gradients" in out
+    assert "torch.compile and torch.export not tried; pass --compile true" in out
 
 
 def test_a_fault_is_shown_with_what_to_change(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,6 +67,27 @@ def test_gflop_of_a_clip_without_computing_it() -> None:
     sound = Subject.of(f"{MODELS}.Sound", {}).build()
     assert gflop_by_shapes(sound) * 1e9 == pytest.approx(2 * (6 * 8 + 8 * 5))
     assert gflop_per_clip(sound) == gflop_by_shapes(sound)
+
+
+def _raises(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    raise RuntimeError("no such operation")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "said"),
+    [
+        (lambda forward: forward, "works"),
+        (lambda forward: lambda clips: forward(clips) + 0.5, "gives other logits, by up to 0.5"),
+        (_raises, "does not work: RuntimeError: no such operation"),
+    ],
+    ids=["works", "other", "raises"],
+)
+def test_what_compilation_may_come_to(
+    compiler: Callable[[Callable[[Tensor], Tensor]], object], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/c++")
+    monkeypatch.setattr(torch, "compile", compiler)
+    assert compilation(Subject.of(f"{MODELS}.Sound", {})).startswith(said)
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])

@@ -54,6 +54,10 @@ def test_the_package(folder: str | None, here: Path, capsys: pytest.CaptureFixtu
         ("none", "would make a class called None, which is a word of Python"),
         ("json", "there is a package or file called json already"),
         ("torch", "there is a package or file called torch already"),
+        ("clipbench", "a distribution called clipbench is installed"),
+        ("opencv_python_headless", "a distribution called opencv_python_headless is installed"),
+        ("f", "would make a class called F, which its files import"),
+        ("conformance_suite", "would make a class called ConformanceSuite, which its files import"),
         ("slow_fusion", "there is a model called SlowFusion already, in benchmark.models.slow_fusion"),
     ],
 )

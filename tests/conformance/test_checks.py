@@ -16,6 +16,7 @@ from tests.generators import broken_models
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = {
     "OutsideTheClip": ("declaration", "frame_offsets is (0, 16)"),
+    "OneNumber": ("declaration", "frame_offsets is 8"),
     "TooLarge": ("declaration", "input_side is 224"),
     "OneLogitTooMany": ("shapes", "forward gives (1, 6) torch.float32 for 1 clips in evaluation with 5 classes"),
     "OtherSide": ("shapes", "forward raises RuntimeError: shape '[-1, 2, 17, 17, 3]' is invalid"),
@@ -42,6 +43,7 @@ BROKEN = {
     "WrongPrecision": ("bfloat16", "autocast to bfloat16 raises"),
     "TakenName": ("declaration", "scores is one of its layers"),
     "NotBuilt": ("shapes", "the constructor raises ZeroDivisionError: a constructor's own error"),
+    "NoOptimiser": ("learning", "configure_optimizers gives no optimiser"),
     "NeverLearns": ("learning", "the loss on 8 clips goes from"),
 }
 
@@ -50,7 +52,7 @@ def subject(name: str) -> Subject:
     return Subject.of(f"tests.generators.broken_models.{name}", {}, steps=12)
 
 
-@pytest.mark.parametrize("name", ["Sound", "BeginsAtZero", "OwnOptimiser"])
+@pytest.mark.parametrize("name", ["Sound", "BeginsAtZero", "OwnOptimiser", "OptimisersAndSchedules"])
 def test_a_sound_architecture_passes_every_check(name: str) -> None:
     sound = subject(name)
     assert {name: run_check(check, sound) for name, check in CHECKS.items()} == {name: [] for name in CHECKS}
@@ -62,6 +64,12 @@ def test_a_fault_is_found_and_says_what_to_change(name: str) -> None:
     found = run_check(CHECKS[check], subject(name))
     assert [one for one in found if problem in one.problem], found
     assert all(one.change for one in found)
+
+
+def test_a_declaration_that_is_no_tuple_stops_no_other_check() -> None:
+    found = {name: run_check(check, subject("OneNumber")) for name, check in CHECKS.items()}
+    assert "frame_offsets is 8" in found["declaration"][0].problem
+    assert all(one.change for findings in found.values() for one in findings)
 
 
 def test_every_check_can_fail() -> None:

@@ -40,6 +40,10 @@ class OutsideTheClip(Sound):
     frame_offsets = (0, 16)
 
 
+class OneNumber(Sound):
+    frame_offsets = 8  # type: ignore[assignment]
+
+
 class TooLarge(Sound):
     input_side = 224
 
@@ -245,6 +249,19 @@ class BeginsAtZero(Sound):
         super().__init__(num_classes, recipe=recipe)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
+
+
+class OptimisersAndSchedules(Sound):
+    """Sound: Lightning's two lists."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
+        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)]
+
+
+class NoOptimiser(Sound):
+    def configure_optimizers(self) -> Any:
+        return None
 
 
 class OwnOptimiser(Sound):

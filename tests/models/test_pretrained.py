@@ -116,6 +116,14 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         load(Small(5), path)
 
 
+@pytest.mark.parametrize("text", ["https://example.org/weights.pth", "torch", "a", "{}", "\n"])
+def test_a_text_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_text(text)
+    with pytest.raises(UserError, match="holds no weights, or is damaged"):
+        load(Small(5), path)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"there is no such file. Nothing is downloaded: .* small from {URL}"):
         load(Small(5), tmp_path / "weights.pth")

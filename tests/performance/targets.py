@@ -160,8 +160,12 @@ def main() -> None:
     chosen = parser.parse_args(own)
     tune_process()
     lines = loading(chosen.folder, chosen.clips, chosen.rounds) + cache(chosen.folder, chosen.clips)
-    peak, bandwidth = training_steps.limits()
-    raced = training_steps.race(NETWORKS, chosen.steps)
+    before, raced, behind = (
+        training_steps.limits(),
+        training_steps.race(NETWORKS, chosen.steps),
+        training_steps.limits(),
+    )
+    peak, bandwidth = (max(both) for both in zip(before, behind, strict=True))  # others' work can only lower a limit
     lines += steps(raced, peak, bandwidth)
     if options:
         lines += end_to_end(options, chosen.rounds)
