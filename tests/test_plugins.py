@@ -161,7 +161,7 @@ def test_origins_are_of_the_package_that_adds_a_class(tmp_path: Path, site: Path
     assert code == 1, err
     lines = {" ".join(line.split()) for line in out.splitlines()}
     models = ("FirstModel first", "SecondModel second", "ShownModel a_shim", "ShoutModel shout_model")
-    assert {*(f"{model} 1.2 1 170" for model in models), "shout a_shout 1.2"} <= lines
+    assert {*(f"{model} 1.2 1 of 16 170" for model in models), "shout a_shout 1.2"} <= lines
     assert "BrokenModel" not in out
 
 

@@ -81,8 +81,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--steps", type=PositiveInt, default=30, help="Steps in which the loss on 8 clips must fall.")
     parser.add_argument("--compile", type=_boolean, default=False, help="Try torch.compile and torch.export too.")
     chosen, words = parser.parse_known_args(list(argv))
-    load_class(chosen.class_path, VideoClassifier)
     require_named_classes(["--model", chosen.class_path])
+    load_class(chosen.class_path, VideoClassifier)
     subject = Subject.parse(["--model", chosen.class_path, *words], steps=chosen.steps)
     return check(subject, compiled=chosen.compile)
 
