@@ -1,12 +1,15 @@
 """Which checkpoints a run leaves: `best.ckpt` chosen on validation, `last.ckpt` to go on from."""
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 class WithinEpoch(ModelCheckpoint):
@@ -20,6 +23,48 @@ class WithinEpoch(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
+class EndOfEpoch(ModelCheckpoint):
+    """Saves at the end of an epoch, with schedulers that wait for a metric as they will be when the next one begins.
+
+    Lightning steps those right after the epoch's checkpoint, so that a run that goes on from it would lose the step. It
+    steps none at all at the end of an epoch that a resumed run begins in the middle of; this does.
+    """
+
+    _is_saving = False
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save, and step what Lightning will not."""
+        self._is_saving = True
+        super().on_train_epoch_end(trainer, pl_module)
+        self._is_saving = False
+        if trainer.fit_loop.restarting:
+            for _, plateau, value in _due(trainer):
+                pl_module.lr_scheduler_step(plateau, value)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put the state after the coming step in the place of the one before it."""
+        for place, plateau, value in _due(trainer) if self._is_saving else ():
+            groups, state = plateau.optimizer.param_groups, plateau.state_dict()
+            rates = [group["lr"] for group in groups]
+            plateau.step(value)
+            checkpoint["lr_schedulers"][place] = plateau.state_dict()
+            saved = checkpoint["optimizer_states"][trainer.optimizers.index(plateau.optimizer)]["param_groups"]
+            for group, coming, rate in zip(groups, saved, rates, strict=True):
+                coming["lr"], group["lr"] = group["lr"], rate
+            plateau.load_state_dict(state)
+
+
+def _due(trainer: L.Trainer) -> Iterator[tuple[int, ReduceLROnPlateau, Tensor]]:
+    """Schedulers that wait for a metric and are stepped when this epoch ends: their place, and the metric's value."""
+    if not trainer.lightning_module.automatic_optimization:
+        return
+    for place, config in enumerate(trainer.lr_scheduler_configs):
+        value = trainer.callback_metrics.get(config.monitor or "")
+        is_due = config.interval == "epoch" and (trainer.current_epoch + 1) % config.frequency == 0
+        if isinstance(config.scheduler, ReduceLROnPlateau) and is_due and value is not None:
+            yield place, config.scheduler, value
+
+
 def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[ModelCheckpoint]:
     """Callbacks that keep `best.ckpt` and `last.ckpt` in a folder.
 
@@ -29,9 +74,7 @@ def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[ModelChe
         minutes: `last` is written that often within an epoch, and at the end of each.
     """
     best = ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
-    epoch = ModelCheckpoint(
-        folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
+    epoch = EndOfEpoch(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
     within = WithinEpoch(
         folder, "last", train_time_interval=datetime.timedelta(minutes=minutes), enable_version_counter=False
     )

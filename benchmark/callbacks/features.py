@@ -120,7 +120,7 @@ class FeatureStore(L.Callback):
         if not hasattr(getattr(trainer, "datamodule", None), "drawn_clips"):
             return "the data cannot give chosen draws of its clips"
         if head is None:
-            return f"{type(network).__name__} does not split into features_of and head_layers"
+            return f"{type(network).__name__} does not split into forward_features and head_layers"
         inside = {id(parameter) for parameter in head.parameters()}
         if any(p.requires_grad and id(p) not in inside for p in network.parameters()):
             return "layers below head_layers are trained"
@@ -135,7 +135,7 @@ class FeatureStore(L.Callback):
         data, model = cast(Any, trainer).datamodule, cast(Any, network)
         facts = {
             "weights": frozen_hash(network),
-            "architecture": model.architecture(),
+            "architecture": model.shape,
             "first_layer": first_layer,
             "frame_offsets": model.frame_offsets,
             "input_side": model.input_side,
@@ -243,7 +243,7 @@ class FeatureStore(L.Callback):
             split = split.float()
             if whole.shape != split.shape or not torch.allclose(whole, split, rtol=1e-2, atol=1e-4):
                 raise UserError(
-                    f"{type(network).__name__}.forward is not head_layers(features_of(clips)), so its features cannot "
+                    f"{type(network).__name__}.forward is not forward_head(forward_features(clips)), so its features cannot "
                     "stand for the clips; override both, or store none with --transfer.feature_draws 0 "
                     "(grid.feature_draws in a grid)"
                 )
@@ -279,7 +279,7 @@ def first_trained_layer(network: nn.Module) -> int:
 def lower_part(network: nn.Module, clips: Tensor, first_layer: int) -> Tensor:
     """(B, T, S, S, 3) uint8 RGB to what the first trained layer takes, (B, F)."""
     whole = cast(Any, network)
-    seen: Tensor = whole.features_of(clips)
+    seen: Tensor = whole.forward_features(clips)
     for layer in list(whole.head_layers)[:first_layer]:
         seen = layer(seen)
     return seen

@@ -16,6 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
 from benchmark.errors import UserError
+from benchmark.models.options import differing, differing_shapes, stored_shape
 from benchmark.results.regimes import REGIMES, Regime
 
 _KEY = "transfer"
@@ -256,22 +257,14 @@ def load_lower_groups(
     Raises:
         UserError: If the checkpoint is of another architecture, naming what differs.
     """
-    held, mine = checkpoint.get("architecture"), network.architecture()
-    if not isinstance(held, dict):
+    held, mine = stored_shape(checkpoint), {n: v for n, v in network.shape.items() if n != "num_classes"}
+    if held is None:
         raise UserError(f"transfer.pretrained {path} does not say of which architecture it is; give one of a fit")
-    differs = [
-        f"{name} is {held.get(name)} in the checkpoint and {mine.get(name)} in the configuration"
-        for name in sorted((held.keys() | mine.keys()) - {"num_classes"})
-        if held.get(name) != mine.get(name)
-    ]
     top = {id(parameter) for parameter in groups[-1]}
     new = {name for name, parameter in network.named_parameters() if id(parameter) in top}
     stored: dict[str, Tensor] = {name: v for name, v in checkpoint["state_dict"].items() if name not in new}
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items() if name not in new}
-    found = {name: tuple(value.shape) for name, value in stored.items()}
-    if not differs and shapes != found:
-        name = next(n for n in (*shapes, *found) if shapes.get(n) != found.get(n))
-        differs = [f"{name} is {found.get(name)} in the checkpoint and {shapes.get(name)} in the model"]
+    present = {name: value for name, value in network.state_dict().items() if name not in new}
+    differs = differing(held, mine) or differing_shapes(stored, present)
     if differs:
         raise UserError(f"transfer.pretrained {path} does not fit the configured model: {'; '.join(differs)}")
     network.load_state_dict(stored, strict=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
+from benchmark.conformance.schedules import schedules
 from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, first_optimizer, shaken
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import one_line
@@ -264,7 +265,7 @@ def learning(subject: Subject) -> list[Finding]:
     if optimizer is None:
         change = "give one, as LightningModule.configure_optimizers documents"
         return [Finding("configure_optimizers gives no optimiser", change)]
-    rates = [group["lr"] for group in optimizer.param_groups]
+    rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]  # a schedule may have begun low
     first = value = float("nan")
     for step in range(subject.steps + 1):
         torch.manual_seed(0)  # the same dropout each time, so that losses can be compared
@@ -344,5 +345,6 @@ CHECKS: dict[str, Check] = {
     "layer_groups": layer_groups,
     "bfloat16": bfloat16,
     "learning": learning,
+    "schedules": schedules,
 }
 """The checks by name; all must pass."""

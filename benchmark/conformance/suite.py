@@ -71,3 +71,7 @@ class ConformanceSuite:
     def test_learning(self) -> None:
         """The loss on eight clips falls."""
         self._require("learning")
+
+    def test_schedules(self) -> None:
+        """Every scheduler that it configures is stepped."""
+        self._require("schedules")

@@ -1,58 +1,18 @@
 """Early fusion: the first convolution sees ten frames at once, 11x11x3x10 filters (section 3.1)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.models.layers import INPUT_SIDE, Classifier, Resolution, Streams, TimeExtents, initialise
-from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.models.fusion import FusionNetwork
+from benchmark.models.layers import TimeExtents
 
 
-class EarlyFusion(VideoClassifier):
-    """Joins a third of a second of frames on the level of pixels.
-
-    Args:
-        num_classes: K.
-        resolution: What the network sees of the frame.
-        width: Fraction of the paper's channel counts.
-        dropout: Chance of dropping a feature in front of each hidden fully connected layer.
-        pixel_scale: What pixels are divided by after 117 is subtracted.
-        recipe: How it is trained.
-    """
+class EarlyFusion(FusionNetwork):
+    """Joins a third of a second of frames on the level of pixels."""
 
     frame_offsets = tuple(range(3, 13))
+    time_extents = TimeExtents(conv1=(10, 1))
 
-    def __init__(
-        self,
-        num_classes: int,
-        *,
-        resolution: Resolution = "full",
-        width: float = 1.0,
-        dropout: float = 0.5,
-        pixel_scale: float = 58.0,
-        recipe: Recipe = Recipe(),
-    ) -> None:
-        super().__init__(num_classes, recipe)
-        self.resolution, self.width, self.pixel_scale = resolution, width, pixel_scale
-        self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale, time=TimeExtents(conv1=(10, 1)))
-        self.classifier = Classifier(self.streams.features, num_classes, width=width, dropout=dropout)
-        self.input_side = INPUT_SIDE[resolution]
-        initialise([self.streams, self.classifier])
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, 10, S, S, 3) uint8 RGB to logits (B, K)."""
-        logits: Tensor = self.classifier(self.features_of(clips))
-        return logits
-
-    def features_of(self, clips: Tensor) -> Tensor:
-        """(B, 10, S, S, 3) uint8 RGB to what the fully connected layers take, (B, F)."""
-        features: Tensor = self.streams(clips).flatten(1)
-        return features
-
-    @property
-    def head_layers(self) -> nn.Sequential:
-        """The fully connected layers."""
-        return self.classifier
-
-    @property
-    def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters of all convolutions, then of each of the three fully connected layers."""
-        return [list(self.streams.parameters()), *self.classifier.layer_groups]
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """(B, 10, S, S, 3) uint8 RGB to the features of all ten frames (B, F)."""
+        joined: Tensor = self.streams(clips)  # (B, 1, F): one response is left after the first convolution
+        return joined.squeeze(1)

@@ -5,13 +5,13 @@ torchvision's `IMAGENET1K_V1` weights.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.models.library import SHARED_CLIP, LibraryNetwork, NetworkInput
-from benchmark.models.video_classifier import Recipe
+from benchmark.models.recipe import Recipe
 
 ImageArchitecture = Literal["resnet18", "resnet50"]
 
@@ -65,7 +65,3 @@ class FrameAverage(LibraryNetwork):
         frames = pixels.transpose(1, 2)
         scores: Tensor = self.network(frames.flatten(0, 1))
         return scores.view(*frames.shape[:2], -1).mean(1)
-
-    def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must share with the configured model."""
-        return {**super().architecture(), "frames": self.frames}

@@ -1,61 +1,24 @@
 """Late fusion: two single-frame towers, fifteen frames apart, join in the first fully connected layer (section 3.1).
 
-The towers share their weights; the fully connected layers can compute motion from the difference of their outputs.
+frame 0   [ tower ]--.
+               ||     +-- FC - FC - softmax        || the same weights
+frame 15  [ tower ]--'
+
+Neither tower sees motion alone; the fully connected layers can compute it from the difference of their outputs.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.models.layers import INPUT_SIDE, Classifier, Resolution, Streams, initialise
-from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.models.fusion import FusionNetwork
 
 
-class LateFusion(VideoClassifier):
-    """Classifies a clip by its first and its last frame.
-
-    Args:
-        num_classes: K.
-        resolution: What the network sees of the frame.
-        width: Fraction of the paper's channel counts.
-        dropout: Chance of dropping a feature in front of each hidden fully connected layer.
-        pixel_scale: What pixels are divided by after 117 is subtracted.
-        recipe: How it is trained.
-    """
+class LateFusion(FusionNetwork):
+    """Classifies a clip by its first and its last frame."""
 
     frame_offsets = (0, 15)
+    towers = 2
 
-    def __init__(
-        self,
-        num_classes: int,
-        *,
-        resolution: Resolution = "full",
-        width: float = 1.0,
-        dropout: float = 0.5,
-        pixel_scale: float = 58.0,
-        recipe: Recipe = Recipe(),
-    ) -> None:
-        super().__init__(num_classes, recipe)
-        self.resolution, self.width, self.pixel_scale = resolution, width, pixel_scale
-        self.streams = Streams(resolution, width=width, pixel_scale=pixel_scale)
-        self.classifier = Classifier(2 * self.streams.features, num_classes, width=width, dropout=dropout)
-        self.input_side = INPUT_SIDE[resolution]
-        initialise([self.streams, self.classifier])
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, 2, S, S, 3) uint8 RGB to logits (B, K)."""
-        logits: Tensor = self.classifier(self.features_of(clips))
-        return logits
-
-    def features_of(self, clips: Tensor) -> Tensor:
-        """(B, 2, S, S, 3) uint8 RGB to what the fully connected layers take, (B, F)."""
-        features: Tensor = self.streams(clips).flatten(1)
-        return features
-
-    @property
-    def head_layers(self) -> nn.Sequential:
-        """The fully connected layers."""
-        return self.classifier
-
-    @property
-    def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters of all convolutions, then of each of the three fully connected layers."""
-        return [list(self.streams.parameters()), *self.classifier.layer_groups]
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """(B, 2, S, S, 3) uint8 RGB to the features of both towers side by side (B, 2F)."""
+        towers: Tensor = self.streams(clips)  # (B, 2, F): without an extent in time, each frame passes by itself
+        return towers.flatten(1)

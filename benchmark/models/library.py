@@ -8,7 +8,7 @@ Letters: B clips, T frames, S side of the crop in pixels, K classes.
 import dataclasses
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.models.pretrained import load_weights
-from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.models.recipe import Recipe
+from benchmark.models.video_classifier import VideoClassifier
 
 Sampling = Literal["shared", "native"]
 """Frames inside the 16-frame clip that every strategy shares, or those that the published weights were trained on."""
@@ -141,10 +142,6 @@ class LibraryNetwork(VideoClassifier):
         apart = set(classifier)
         groups = [[p for p in unit.parameters() if p not in apart] for unit in units]
         return [*(group for group in groups if group), classifier]
-
-    def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must share with the configured model."""
-        return {**super().architecture(), "network": self.network_name, "sampling": self.sampling}
 
 
 def no_logits(module: nn.Module, num_classes: int) -> Tensor:

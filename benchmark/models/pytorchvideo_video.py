@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import UserError
 from benchmark.models.library import CROP, LibraryNetwork, NetworkInput, Sampling
-from benchmark.models.video_classifier import Recipe
+from benchmark.models.recipe import Recipe
 
 PytorchvideoArchitecture = Literal[
     "x3d_xs",

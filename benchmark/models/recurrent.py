@@ -6,7 +6,7 @@ The trunk is the paper's single-frame network up to its first fully connected la
 moment is scored and the scores are averaged.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from benchmark.errors import UserError
 from benchmark.models.layers import INPUT_SIDE, Resolution, Streams, initialise, scaled
-from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.models.recipe import Recipe
+from benchmark.models.video_classifier import VideoClassifier
 
 Cell = Literal["lstm", "gru"]
 
@@ -79,7 +80,3 @@ class Recurrent(VideoClassifier):
             states, _ = self.recurrent(features.to(self.classifier.weight.dtype))
         logits: Tensor = self.classifier(self.dropout(states)).mean(1)
         return logits
-
-    def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must share with the configured model."""
-        return {**super().architecture(), "cell": self.cell, "frames_apart": self.frames_apart}

@@ -23,20 +23,12 @@ class StabilisedFusion(SlowFusion):
     """Slow fusion in which each frame is first moved to where the camera stood in the middle of the clip.
 
     The global motion is a shift, turn and zoom fitted to tracked corners, so it costs time on the CPU for every clip.
-
-    Args:
-        num_classes: K.
-        resolution: What the network sees of the frame.
-        width: Fraction of the paper's channel counts.
-        dropout: Chance of dropping a feature in front of each hidden fully connected layer.
-        pixel_scale: What pixels are divided by after 117 is subtracted.
-        recipe: How it is trained.
     """
 
-    def features_of(self, clips: Tensor) -> Tensor:
+    def forward_features(self, clips: Tensor) -> Tensor:
         """(B, 10, S, S, 3) uint8 RGB to what the fully connected layers take, (B, F)."""
         still = np.stack([stabilise(clip) for clip in clips.cpu().numpy()]) if len(clips) else clips.cpu().numpy()
-        return super().features_of(torch.from_numpy(still).to(clips.device))
+        return super().forward_features(torch.from_numpy(still).to(clips.device))
 
 
 def stabilise(frames: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmark.errors import UserError
 from benchmark.models.library import CROP, LibraryNetwork, NetworkInput, Sampling
-from benchmark.models.video_classifier import Recipe
+from benchmark.models.recipe import Recipe
 
 TorchvisionArchitecture = Literal["r3d_18", "mc3_18", "r2plus1d_18", "s3d", "mvit_v2_s", "swin3d_t"]
 

@@ -3,68 +3,24 @@
 Letters: B clips, T frames, S side of the input in pixels, K classes.
 """
 
-import dataclasses
 import math
 from itertools import zip_longest
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from benchmark.clip import ClipBatch, FeatureBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics import ClassificationScores, HitAtK
 from benchmark.models.convolutions import pad_small_inputs
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a network is trained (section 3.3), the same for every strategy and resolution.
-
-    Args:
-        learning_rate: Highest learning rate.
-        momentum: Of SGD.
-        weight_decay: Of SGD.
-        warmup_steps: Steps over which the learning rate rises linearly; the first full-size steps otherwise kill ReLUs.
-        plateau_metric: Logged value whose improvement keeps the learning rate, higher is better.
-        plateau_patience: Validations without improvement before the learning rate falls.
-        plateau_factor: What the learning rate is then multiplied by.
-        cooldown: Share of the run, at its end, in which the learning rate also falls linearly to 0. The last weights
-            otherwise wander by some points from epoch to epoch. It belongs to the run's planned end: a finished run
-            that goes on with more epochs has cooled down once already. 0 leaves it out, as does a run without an end.
-
-    Raises:
-        UserError: If a value is out of range.
-    """
-
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup_steps: int = 100
-    plateau_metric: str = "val/clip_hit1"
-    plateau_patience: int = 5
-    plateau_factor: float = 0.3
-    cooldown: float = 0.5
-
-    def __post_init__(self) -> None:
-        # Written so that NaN, which compares false with everything, is refused too.
-        if not (self.learning_rate > 0 and 0 < self.plateau_factor < 1 and 0 <= self.momentum < 1):
-            raise UserError(
-                f"model.recipe has learning_rate {self.learning_rate}, momentum {self.momentum}, plateau_factor "
-                f"{self.plateau_factor}; the first must be above 0, the others from 0 to below 1"
-            )
-        if not (self.weight_decay >= 0 and self.warmup_steps >= 0 and self.plateau_patience >= 0):
-            raise UserError(
-                f"model.recipe has weight_decay {self.weight_decay}, warmup_steps {self.warmup_steps}, "
-                f"plateau_patience {self.plateau_patience}; none may be below 0"
-            )
-        if not 0 <= self.cooldown <= 1:
-            raise UserError(f"model.recipe.cooldown is {self.cooldown}; it is a share of the run, from 0 to 1")
+from benchmark.models.options import differing, differing_shapes, plain, stored_shape
+from benchmark.models.recipe import Recipe, RecipeSchedule, translate_plateau
 
 
 class VideoClassifier(L.LightningModule):
@@ -74,9 +30,12 @@ class VideoClassifier(L.LightningModule):
     (pixels), and implements `forward`: (B, T, S, S, 3) uint8 RGB to logits (B, K). It overrides `layer_groups` where
     its layers are not direct children in the order in which a clip passes through them, and `clip_frames` where it
     needs more than 16: its clips then lie elsewhere, under a protocol of their own. Where it overrides
-    `configure_optimizers`, warm-up and cooldown of the recipe multiply the learning rates of its optimiser, and
-    schedulers other than ReduceLROnPlateau are not stepped. Where its constructor loads weights that were trained
-    elsewhere, it sets `begins_with_published_weights`: what they had seen is then recorded as unknown.
+    `configure_optimizers`, its optimisers and schedulers are stepped as Lightning documents, and the recipe has no part
+    in it. Where its constructor loads weights that were trained elsewhere, it sets `begins_with_published_weights`:
+    what they had seen is then recorded as unknown.
+
+    The arguments of the constructors are kept as hyper-parameters. A checkpoint only loads into a network that was
+    built with the same ones, but for those named in `training_options`.
 
     Args:
         num_classes: K.
@@ -90,9 +49,12 @@ class VideoClassifier(L.LightningModule):
     input_side: int
     clip_frames: int = 16
     begins_with_published_weights: bool = False
+    training_options: frozenset[str] = frozenset({"recipe", "dropout", "weights"})
+    """Options that a trained network does not depend on: another value is no other network."""
 
     def __init__(self, num_classes: int, recipe: Recipe) -> None:
         super().__init__()
+        self.save_hyperparameters(logger=False)
         if num_classes < 2:
             raise UserError(f"num_classes is {num_classes}; a classifier needs at least 2 classes")
         self.num_classes, self.recipe = num_classes, recipe
@@ -114,16 +76,8 @@ class VideoClassifier(L.LightningModule):
         seed = int(getattr(self.trainer.datamodule, "seed", 0)) if hasattr(self.trainer, "datamodule") else 0
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed((seed * 1_000_003 + step) * 4096 + self.global_rank)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group.setdefault("plateau_lr", group["lr"]) * self._rate_share()
-        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
-
-    def _rate_share(self) -> float:
-        """What warm-up and cooldown leave of the learning rate at this step, above 0 to 1."""
-        recipe, step, steps = self.recipe, self.global_step, self.trainer.estimated_stepping_batches
-        rise = (step + 1) / (recipe.warmup_steps + 1)
-        fall = (steps - step) / (recipe.cooldown * steps) if recipe.cooldown and math.isfinite(steps) else 1.0
-        return min(1.0, rise, fall)
+        if self.trainer.optimizers:
+            self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
 
     def training_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> Tensor:
         """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
@@ -144,15 +98,22 @@ class VideoClassifier(L.LightningModule):
 
     @property
     def head_layers(self) -> nn.Sequential | None:
-        """The upper layers, where `forward` is `head_layers(features_of(clips))`; None where it cannot be split so.
+        """The upper layers, where `forward` is `forward_head(forward_features(clips))`; None where there is no such cut.
 
-        With both, what layers below the first trained one make of a clip need not be worked out again in each epoch.
+        With it, what layers below the first trained one make of a clip need not be worked out again in each epoch.
         """
         return None
 
-    def features_of(self, clips: Tensor) -> Tensor:
+    def forward_features(self, clips: Tensor) -> Tensor:
         """(B, T, S, S, 3) uint8 RGB to what `head_layers` take, (B, F)."""
-        raise NotImplementedError(f"{type(self).__name__} has head_layers but no features_of")
+        raise UserError(f"{type(self).__name__} has no forward_features, which networks with head_layers need")
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """What `forward_features` gives, (B, F), to logits (B, K)."""
+        if self.head_layers is None:
+            raise UserError(f"{type(self).__name__} has no head_layers, so features cannot be classified by themselves")
+        logits: Tensor = self.head_layers(features)
+        return logits
 
     def _from_features(self, batch: FeatureBatch) -> Tensor:
         """Logits (B, K) of clips whose features are at hand."""
@@ -185,30 +146,20 @@ class VideoClassifier(L.LightningModule):
         return self.clip_probabilities(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log clip and video Hit@k and average precision; lower the learning rate where they no longer improve."""
+        """Log clip and video Hit@k and average precision, and tell the recipe's schedule."""
         values = self._log_scores()
-        if (
-            self.trainer.state.fn != "fit"
-            or self.trainer.sanity_checking
-            or self.global_step <= self.recipe.warmup_steps
-        ):
+        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, RecipeSchedule):
+                config.scheduler.observe(float(self._plateau_value(values)))
+
+    def _plateau_value(self, values: dict[str, Tensor]) -> Tensor:
         if self.recipe.plateau_metric not in values:
             raise UserError(
                 f"model.recipe.plateau_metric is {self.recipe.plateau_metric}; validation logs {', '.join(values)}"
             )
-        plateau = self.lr_schedulers()
-        if not isinstance(plateau, ReduceLROnPlateau):  # of an architecture that chooses its optimiser itself
-            return
-        groups = plateau.optimizer.param_groups
-        for group in groups:
-            group["lr"] = group["plateau_lr"]
-        plateau.step(float(values[self.recipe.plateau_metric]))
-        for group in groups:
-            group["plateau_lr"] = group["lr"]
-
-    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
-        """Nothing: Lightning would step behind the epoch's checkpoint, which a resumed run then begins without."""
+        return values[self.recipe.plateau_metric]
 
     def _log_scores(self) -> dict[str, Tensor]:
         if self.scores is None:
@@ -219,8 +170,8 @@ class VideoClassifier(L.LightningModule):
         self.scores.reset()
         return values
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """SGD, and a learning rate that falls when validation stops improving (section 3.3).
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """SGD with the recipe's schedule (section 3.3).
 
         Parameters that need no gradient are frozen, and no business of the optimiser's.
         """
@@ -232,15 +183,15 @@ class VideoClassifier(L.LightningModule):
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        for group in optimizer.param_groups:  # saved with the optimiser's state
-            group["plateau_lr"] = recipe.learning_rate
-        plateau = ReduceLROnPlateau(
-            optimizer, mode="max", factor=recipe.plateau_factor, patience=recipe.plateau_patience
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": plateau, "monitor": recipe.plateau_metric, "strict": False},
-        }
+        schedule = RecipeSchedule(optimizer, recipe, self._planned_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _planned_steps(self) -> float:
+        """Optimiser steps of the whole run, infinite where nobody can know them."""
+        try:
+            return math.inf if self._trainer is None else float(self.trainer.estimated_stepping_batches)
+        except MisconfigurationException:  # gradients are accumulated over a number of batches that changes
+            return math.inf
 
     @property
     def layer_groups(self) -> list[list[nn.Parameter]]:
@@ -258,14 +209,22 @@ class VideoClassifier(L.LightningModule):
         groups = [list(child.parameters()) for child in self.children()]
         return [group for group in groups if group]
 
-    def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must share with the configured model: class, classes and the options that shape it."""
-        options = {name: getattr(self, name) for name in ("resolution", "width", "pixel_scale") if hasattr(self, name)}
-        return {"class": type(self).__name__, "num_classes": self.num_classes, **options}
+    @property
+    def built_with(self) -> dict[str, Any]:
+        """Class and constructor arguments that shape the network, as plain values by name."""
+        options = {name: plain(value) for name, value in self.hparams.items() if not name.startswith("_")}
+        return {"class": type(self).__name__, **options}
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What a checkpoint must share with the configured network: `built_with` less `training_options`."""
+        return {name: value for name, value in self.built_with.items() if name not in self.training_options}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the architecture and the names of the classes beside the weights."""
-        checkpoint["architecture"] = self.architecture()
+        """Note what the network was built with, and the names of the classes, beside the weights."""
+        checkpoint["architecture"] = self.shape
+        # Only plain values can be read back without running code of the file's.
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = {name: plain(value) for name, value in self.hparams.items()}
         if self.begins_with_published_weights and "provenance" in checkpoint:
             checkpoint["provenance"]["is_known"] = False
         data = getattr(self.trainer, "datamodule", None)
@@ -273,27 +232,20 @@ class VideoClassifier(L.LightningModule):
             checkpoint["class_names"] = list(data.class_names)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights of another architecture, naming what differs.
+        """Refuse weights of a network that was built otherwise, naming what differs.
 
         Raises:
-            UserError: If class, resolution, width, pixel scale, or number, names or order of the classes differ.
+            UserError: If the class, an option that shapes the network, or number, names or order of the classes differ.
         """
-        held, mine = checkpoint.get("architecture", {}), self.architecture()
-        differs = [
-            f"{name} is {held.get(name)} in the checkpoint and {mine.get(name)} in the configuration"
-            for name in sorted(held.keys() | mine.keys())
-            if held.get(name) != mine.get(name)
-        ]
+        differs = differing(stored_shape(checkpoint) or {"class": None}, self.shape)
         # Weights may also be loaded without a Trainer, and so without data.
         data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
         known, wanted = checkpoint.get("class_names"), None if data is None else list(data.class_names)
         if known and wanted and known != wanted:
             first = next(pair for pair in zip_longest(known, wanted) if pair[0] != pair[1])
             differs.append(f"the classes differ, first {first[0]} in the checkpoint and {first[1]} in the data")
-        shapes = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        stored = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
-        if shapes != stored:
-            name = next(n for n in (*shapes, *stored) if shapes.get(n) != stored.get(n))
-            differs.append(f"{name} is {stored.get(name)} in the checkpoint and {shapes.get(name)} in the model")
+        differs += differing_shapes(checkpoint["state_dict"], self.state_dict())
         if differs:
             raise UserError(f"the checkpoint does not fit the configured model: {'; '.join(differs)}")
+        if type(self).configure_optimizers is VideoClassifier.configure_optimizers:
+            translate_plateau(checkpoint, self.recipe.learning_rate)

@@ -247,7 +247,7 @@ def test_a_network_that_is_not_what_it_splits_into_is_refused(
     assert "no layer is frozen" in capsys.readouterr().out
     source = str(tmp_path / "pre/checkpoints/last.ckpt")
     assert main(fit(small_set, tmp_path / "run", "top", source, *model)) == 2
-    assert "forward is not head_layers(features_of(clips))" in capsys.readouterr().err
+    assert "forward is not forward_head(forward_features(clips))" in capsys.readouterr().err
 
 
 def test_every_strategy_splits_where_its_fully_connected_layers_begin() -> None:

@@ -58,7 +58,7 @@ def single(classes: int = K) -> VideoClassifier:
 
 
 def checkpoint_of(network: VideoClassifier) -> dict[str, Any]:
-    return {"state_dict": network.state_dict(), "architecture": network.architecture()}
+    return {"state_dict": network.state_dict(), "architecture": network.shape}
 
 
 class Modes(L.Callback):

@@ -44,6 +44,7 @@ BROKEN = {
     "TakenName": ("declaration", "scores is one of its layers"),
     "NotBuilt": ("shapes", "the constructor raises ZeroDivisionError: a constructor's own error"),
     "NoOptimiser": ("learning", "configure_optimizers gives no optimiser"),
+    "NeverStepped": ("schedules", "CosineAnnealingLR is never stepped in 2 epochs of 2 batches"),
     "NeverLearns": ("learning", "the loss on 8 clips goes from"),
 }
 

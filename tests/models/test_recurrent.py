@@ -62,7 +62,7 @@ def test_moments_lie_as_far_apart_as_asked(apart: int, first: int, last: int, fr
     tested = built("gru", frames_apart=apart)
     assert tested.frame_offsets == tuple(range(first, last + 1, apart))
     assert tested.clip_frames == frames
-    assert tested.architecture()["frames_apart"] == apart
+    assert tested.shape["frames_apart"] == apart
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -30,7 +30,7 @@ def test_native_sampling_is_a_longer_clip() -> None:
     tested = on_no_device(TorchvisionVideo, architecture="swin3d_t", sampling="native")
     assert tested.frame_offsets == tuple(range(0, 64, 2))
     assert tested.clip_frames == 64
-    assert tested.architecture()["sampling"] == "native"
+    assert tested.shape["sampling"] == "native"
 
 
 def test_pixels_by_hand() -> None:

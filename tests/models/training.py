@@ -53,21 +53,13 @@ class Watch(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         self.losses.append(float(trainer.callback_metrics["train/loss_step"]))
-        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        self.rates.append(float(trainer.callback_metrics["train/learning_rate"]))
 
 
 def trainer(folder: Path, *callbacks: L.Callback, **options: Any) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-        callbacks=list(callbacks),
-        **options,
-    )
+    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+    fixed = dict(accelerator="cpu", num_sanity_val_steps=0, default_root_dir=folder, callbacks=list(callbacks))
+    return L.Trainer(**{**quiet, **fixed, **options})
 
 
 def fitted(folder: Path, *, epochs: int, seed: int = 0, **options: Any) -> tuple[VideoClassifier, L.Trainer]:
