@@ -243,8 +243,8 @@ class FeatureStore(L.Callback):
             split = split.float()
             if whole.shape != split.shape or not torch.allclose(whole, split, rtol=1e-2, atol=1e-4):
                 raise UserError(
-                    f"{type(network).__name__}.forward is not forward_head(forward_features(clips)), so its features cannot "
-                    "stand for the clips; override both, or store none with --transfer.feature_draws 0 "
+                    f"{type(network).__name__}.forward is not forward_head(forward_features(clips)), so its features "
+                    "cannot stand for the clips; override both, or store none with --transfer.feature_draws 0 "
                     "(grid.feature_draws in a grid)"
                 )
         return made

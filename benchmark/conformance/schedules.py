@@ -7,7 +7,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -27,8 +27,8 @@ def schedules(subject: Subject) -> list[Finding]:
     clips = subject.clips(2 * _CLIPS)
     offsets = len(network.frame_offsets)
     shown = torch.randint(0, 256, (_CLIPS, offsets, FRAME_SIDE, FRAME_SIDE, 3), dtype=torch.uint8)
-    training = DataLoader([_batch(clips[:_CLIPS]), _batch(clips[_CLIPS:])], batch_size=None)  # type: ignore[arg-type]
-    validation = DataLoader([_batch(shown)], batch_size=None)  # type: ignore[arg-type]
+    training: Any = DataLoader(cast(Any, [_batch(clips[:_CLIPS]), _batch(clips[_CLIPS:])]), batch_size=None)
+    validation: Any = DataLoader(cast(Any, [_batch(shown)]), batch_size=None)
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.ERROR)

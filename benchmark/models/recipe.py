@@ -115,13 +115,13 @@ class RecipeSchedule(LRScheduler):
         self._apply()
 
     def _apply(self) -> None:
-        self._last_lr = self.get_lr()
+        self._last_lr = [*self.get_lr()]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = rate
 
 
 def translate_plateau(checkpoint: dict[str, Any], learning_rate: float) -> None:
-    """Let a checkpoint of version 0.1, which kept a ReduceLROnPlateau, go on with a `RecipeSchedule`; changes it in place.
+    """Let a checkpoint of version 0.1, which kept a ReduceLROnPlateau, go on with a `RecipeSchedule`, in place.
 
     Args:
         checkpoint: A Trainer's.

@@ -98,7 +98,7 @@ class VideoClassifier(L.LightningModule):
 
     @property
     def head_layers(self) -> nn.Sequential | None:
-        """The upper layers, where `forward` is `forward_head(forward_features(clips))`; None where there is no such cut.
+        """The upper layers, where `forward` is `forward_head(forward_features(clips))`; None where it has no such cut.
 
         With it, what layers below the first trained one make of a clip need not be worked out again in each epoch.
         """

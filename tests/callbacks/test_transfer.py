@@ -19,7 +19,8 @@ from benchmark.callbacks.transfer import (
 from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.models import SingleFrame
-from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.models.recipe import Recipe
+from benchmark.models.video_classifier import VideoClassifier
 from benchmark.results.ledger import file_hash
 from benchmark.results.record import Record
 from benchmark.results.regimes import REGIMES, Regime

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.video_classifier import Recipe, VideoClassifier
+from benchmark.models.recipe import Recipe
+from benchmark.models.video_classifier import VideoClassifier
 
 SIDE = 16
 K = 5

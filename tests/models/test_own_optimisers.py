@@ -11,7 +11,8 @@ from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, ReduceLROnPlateau
 
 from benchmark.callbacks.checkpoints import EndOfEpoch, run_checkpoints
-from benchmark.models import Recipe, VideoClassifier
+from benchmark.models import VideoClassifier
+from benchmark.models.recipe import Recipe
 from tests.generators import broken_models
 from tests.models.plain import clip_batch, random_clips
 from tests.models.training import Batches, K, Watch, trainer, training_batch
@@ -30,7 +31,10 @@ class Own(broken_models.Sound):
 
 def own(configure: Any) -> VideoClassifier:
     torch.manual_seed(0)
-    return type("Own", (Own,), {"configured": staticmethod(configure)})(K, recipe=Recipe(warmup_steps=2, cooldown=0.5))
+    made: VideoClassifier = type("Own", (Own,), {"configured": staticmethod(configure)})(
+        K, recipe=Recipe(warmup_steps=2, cooldown=0.5)
+    )
+    return made
 
 
 def data_for(network: VideoClassifier) -> Batches:
@@ -128,10 +132,12 @@ class TwoOptimisers(broken_models.Sound):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         loss = super().training_step(batch, batch_idx)
-        for optimizer in self.optimizers():
+        optimizers: Any = self.optimizers()
+        for optimizer in optimizers:
             optimizer.zero_grad()
         self.manual_backward(loss)
-        for optimizer, schedule in zip(self.optimizers(), self.lr_schedulers(), strict=True):
+        schedules: Any = self.lr_schedulers()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
             schedule.step()
         return loss

@@ -8,10 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
 from benchmark.models import EarlyFusion, LateFusion, Recipe, SingleFrame, SlowFusion, VideoClassifier
 from benchmark.protocol import TEST_VIEWS
-from tests.generators import broken_models
 from tests.models.plain import clip_batch, random_clips
 from tests.models.training import Batches, K, Watch, build, fitted, same_weights, trainer, training_batch
 
