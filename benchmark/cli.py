@@ -34,6 +34,7 @@ from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.loose_scores import take_scores
 from benchmark.messages import for_the_user
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
@@ -266,7 +267,8 @@ Trains and tests video classifiers. The verb comes first:
   predict     write the top classes of any videos
 {own}
 
-`python -m benchmark VERB --help` lists the options of a verb."""
+`python -m benchmark VERB --help` lists the options of a verb. Every verb also takes
+--scores my_file.MY_SCORE, which adds a score of your own to all that it shows."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -277,7 +279,7 @@ def run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in {"-h", "--help"}:
         print(usage(commands))
         return 0 if argv else 2
-    verb, rest = argv[0], list(argv[1:])
+    verb, rest = argv[0], take_scores(argv[1:])
     if verb in commands:
         code: int = commands[verb].main(rest)
         return code

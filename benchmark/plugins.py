@@ -1,8 +1,9 @@
-"""Classes and verbs that other packages add, found by their entry points, and classes that the user names by path.
+"""Classes, scores and verbs that other packages add, found by their entry points; classes that users name by path.
 
-A package names its module in the entry-point group `clipbench.plugins`. Importing it is all it takes: every class of it
-that derives from one of `KINDS` is then known on the command line by its short name, as the built-in ones are. A module
-with a `SUMMARY` and a `main(argv)` becomes a verb under the entry point's name.
+A package names its module in the entry-point group `clipbench.plugins`. Importing it is all it takes: every class in
+it that derives from one of `KINDS` is then known on the command line by its short name, as the built-in ones are. Every
+`Score` in it is worked out and shown wherever scores are. A module with a `SUMMARY` and a `main(argv)` becomes a verb
+under the entry point's name.
 """
 
 import dataclasses
@@ -19,20 +20,19 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-import torchmetrics
 import yaml
 from lightning import Callback
 
 import benchmark
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.metrics.descriptors import Score, add_score
 from benchmark.models.video_classifier import VideoClassifier
 
 GROUP = "clipbench.plugins"
 KINDS: dict[str, type[Any]] = {
     "model": VideoClassifier,
     "data": VideoDataModule,
-    "metric": torchmetrics.Metric,
     "callback": Callback,
 }
 BUILT_IN = f"clipbench {benchmark.__version__}"
@@ -50,6 +50,7 @@ class Plugin:
         loaded: What it names, or None if that cannot be imported.
         error: Why not, in one line.
         added: Classes below one of `KINDS` that importing it made, in whichever module.
+        scores: Scores in the module it names.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Plugin:
     loaded: Any = None
     error: str | None = None
     added: tuple[type[Any], ...] = ()
+    scores: tuple[Score, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +90,11 @@ def load_plugins() -> tuple[Plugin, ...]:
         module = entry.value.partition(":")[0].strip()  # entry.module raises where the value is malformed
         try:
             loaded = entry.load()
+            scores = _add_scores(importlib.import_module(module))
         except (Exception, SystemExit) as error:
             plugin = Plugin(name, module, origin, error=one_line(error))
         else:
-            found.append(Plugin(name, module, origin, loaded, added=tuple(_known() - known)))
+            found.append(Plugin(name, module, origin, loaded, added=tuple(_known() - known), scores=scores))
             continue
         found.append(plugin)
         _forget(module.partition(".")[0], set(sys.modules) - before)
@@ -99,6 +102,13 @@ def load_plugins() -> tuple[Plugin, ...]:
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             print(f"clipbench: plugin {name} of {origin} is left out: {plugin.error}", file=sys.stderr)
     return tuple(found)
+
+
+def _add_scores(module: ModuleType) -> tuple[Score, ...]:
+    found = tuple(value for value in vars(module).values() if isinstance(value, Score))
+    for score in found:
+        add_score(score)
+    return found
 
 
 def _known() -> set[type[Any]]:
@@ -226,14 +236,7 @@ def load_class(class_path: str, base: type[Any]) -> Any:
                 "is named with the file: my_file.MyClass"
             )
         return known[name]
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
-        if missing:
-            where = f"no module {module_name} in {Path.cwd()} or among the installed packages"
-            raise UserError(f"{class_path}: there is {where}; name a file of the current folder without .py") from None
-        raise UserError(f"{class_path}: {module_name} cannot be imported: {one_line(error)}") from None
+    module = import_module(module_name, class_path)
     found = getattr(module, name, None)
     here = module.__file__ or module_name
     if found is None:
@@ -244,6 +247,22 @@ def load_class(class_path: str, base: type[Any]) -> Any:
             f"{class_path} is no {base.__name__}; derive it from {base.__module__}.{base.__name__}, in {here}"
         )
     return found
+
+
+def import_module(name: str, path: str) -> ModuleType:
+    """A module that the user names, as in `my_file` of `my_file.MyModel`.
+
+    Raises:
+        UserError: If it is not there or cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+        if missing:
+            where = f"no module {name} in {Path.cwd()} or among the installed packages"
+            raise UserError(f"{path}: there is {where}; name a file of the current folder without .py") from None
+        raise UserError(f"{path}: {name} cannot be imported: {one_line(error)}") from None
 
 
 def require_named_classes(argv: Sequence[str]) -> None:

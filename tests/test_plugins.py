@@ -22,7 +22,8 @@ class {name}(SingleFrame):
 """
 EVERYTHING = """
 import pathlib
-import lightning, torchmetrics
+import lightning
+from benchmark.metrics import Score
 from benchmark.data import SyntheticActions
 from benchmark.models import SingleFrame
 with pathlib.Path("imported.txt").open("a") as file:
@@ -31,8 +32,7 @@ class AddedModel(SingleFrame):
     pass
 class AddedData(SyntheticActions):
     pass
-class AddedMetric(torchmetrics.SumMetric):
-    pass
+ADDED = Score("added", "added score", "added", counts=lambda known: (known.labels.sum(1), known.labels.sum(1)))
 class AddedCallback(lightning.Callback):
     def __init__(self, often: int = 3) -> None:
         self.often = often
@@ -74,7 +74,8 @@ def test_the_verb_plugins_lists_what_is_there(tmp_path: Path, site: Path) -> Non
             "SlowFusion clipbench 0.1.0 10 of 16 170",
             "AddedData everything 1.2",
         ),
-        *("AddedMetric everything 1.2", "AddedCallback everything 1.2", "shout shouting 1.2", "HitAtK clipbench 0.1.0"),
+        *("added added score everything 1.2", "AddedCallback everything 1.2", "shout shouting 1.2"),
+        "ece calibration error (ECE) clipbench 0.1.0",
     } <= lines
     error = f"ModuleNotFoundError: No module named 'no_such_module' ({site}/broken.py, line 1)"
     assert f"broken: broken of broken 0.3: {error}" in lines

@@ -15,7 +15,7 @@ import torch
 from benchmark.callbacks.ledger import read_parts
 from benchmark.callbacks.record import gflop_per_clip
 from benchmark.cli import main
-from benchmark.metrics import ClassificationScores
+from benchmark.metrics.classification import ClassificationScores
 from benchmark.models import FrameAverage
 from benchmark.results.ledger import Ledger, file_hash
 from benchmark.results.record import Record

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
-from benchmark.metrics import ClipsPerSecond, ranks, video_scores
+from benchmark.metrics.hit import ranks
+from benchmark.metrics.throughput import ClipsPerSecond
+from benchmark.metrics.video_scores import video_scores
 from benchmark.results.ledger import FILE_NAME, Ledger, LedgerInfo, file_hash, schema
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
-from benchmark.metrics import video_scores
+from benchmark.metrics.video_scores import video_scores
 
 Row = tuple[int, str | None, np.ndarray | None]
 

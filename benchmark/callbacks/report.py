@@ -5,13 +5,9 @@ import math
 import lightning as L
 from rich import print as rich_print
 
-_COLUMNS = {
-    "train/loss_epoch": "loss {:.3f}",
-    "val/clip_hit1": "clip@1 {:.1%}",
-    "val/clip_hit5": "clip@5 {:.1%}",
-    "val/video_hit1": "video@1 {:.1%}",
-    "val/video_hit5": "video@5 {:.1%}",
-    "val/map": "mAP {:.3f}",
+from benchmark.metrics.descriptors import known_scores
+
+_COSTS = {
     "train/clips_per_second": "{:.0f} clips/s",
     "train/compute_clips_per_second": "({:.0f} compute alone,",
     "train/waiting_share": "{:.0%} waiting)",
@@ -20,15 +16,25 @@ _COLUMNS = {
 
 
 class EpochLines(L.Callback):
-    """Prints one line an epoch: loss, Hit@k, average precision overall and per group, clips a second."""
+    """Prints one line an epoch: loss, every known score, average precision of the groups, clips a second."""
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the line; validation, if there is any, has run."""
         if not trainer.is_global_zero:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        parts = [
-            text.format(values[name]) for name, text in _COLUMNS.items() if math.isfinite(values.get(name, math.nan))
+        parts = (
+            [f"loss {values['train/loss_epoch']:.3f}"]
+            if math.isfinite(values.get("train/loss_epoch", math.nan))
+            else []
+        )
+        parts += [
+            f"{score.short} {score.text(values[f'val/{score.name}'])}"
+            for score in known_scores()
+            if math.isfinite(values.get(f"val/{score.name}", math.nan))
+        ]
+        parts += [
+            text.format(values[name]) for name, text in _COSTS.items() if math.isfinite(values.get(name, math.nan))
         ]
         groups = [
             f"{name.removeprefix('val/map/')} {value:.3f}"

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from benchmark.clip import ClipBatch
-from benchmark.metrics import ClipsPerSecond
+from benchmark.metrics.throughput import ClipsPerSecond
 
 
 class Throughput(L.Callback):

@@ -11,12 +11,13 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from benchmark.callbacks.record import RecordWriter
+from benchmark.metrics.arrays import average_precision
 from benchmark.results import wandb_names
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
-from benchmark.results.scores import average_precision, confusions, decoded_only
+from benchmark.results.scores import confusions, decoded_only
 
 SAMPLE_VIDEOS = 100
 _WRONG_SHARE = 0.7

@@ -7,8 +7,9 @@ import jsonargparse
 import numpy as np
 
 from benchmark.commands.rescore import progress_bar
-from benchmark.commands.text import aligned, interval, number, printable, title
+from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, printable
 from benchmark.errors import UserError
+from benchmark.metrics.descriptors import score_of
 from benchmark.results.comparison import Comparison, common_videos, decoded_by_both
 from benchmark.results.comparison import compare as compare_ledgers
 from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
@@ -114,7 +115,7 @@ def _name(path: Path) -> str:
 def _metrics(found: Comparison) -> str:
     rows = [
         [
-            title(name),
+            score_of(name).title,
             number(name, value.first),
             number(name, value.second),
             number(name, value.difference, signed=True),
@@ -126,7 +127,7 @@ def _metrics(found: Comparison) -> str:
     lines = [aligned(["", "first", "second", "first - second", "95% interval"], rows)]
     lines.append(f"intervals: paired bootstrap over {found.clusters:,} {units}")
     if "map" in found.metrics and np.isnan(found.metrics["map"].low):
-        lines.append("no intervals for mAP, as they would take minutes; ask for them with --map_intervals true")
+        lines.append(NO_INTERVALS)
     return "\n".join(lines)
 
 

@@ -11,8 +11,9 @@ import torch
 
 from benchmark.commands.text import aligned, printable
 from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, parameter_count
+from benchmark.metrics.descriptors import known_scores
 from benchmark.models import VideoClassifier
-from benchmark.plugins import GROUP, KINDS, Offered, load_plugins, offered, one_line, verbs
+from benchmark.plugins import BUILT_IN, GROUP, KINDS, Offered, load_plugins, offered, one_line, verbs
 
 SUMMARY = "models, datasets, metrics, callbacks and verbs there are, with their origin; and plugins that are broken"
 
@@ -43,6 +44,9 @@ def plugins(costs: bool = True) -> int:
         rows = [[entry.cls.__name__, entry.origin] for entry in entries if entry.kind == kind and kind != "model"]
         if rows:
             print("\n" + aligned([kind, "origin"], rows))
+    origins_of = {score.name: plugin.origin for plugin in found for score in plugin.scores}
+    rows = [[score.name, score.title, origins_of.get(score.name, BUILT_IN)] for score in known_scores()]
+    print("\n" + aligned(["score", "title", "origin"], rows))
     if added:
         origins = {plugin.name: plugin.origin for plugin in found if plugin.loaded is added.get(plugin.name)}
         print("\n" + aligned(["verb", "origin"], [[name, origins[name]] for name in added]))

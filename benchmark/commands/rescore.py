@@ -12,13 +12,15 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 
-from benchmark.commands.text import aligned, cells, number, printable, title
+from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, printable
 from benchmark.errors import UserError
+from benchmark.metrics.arrays import average_precision
+from benchmark.metrics.descriptors import HIT_KS, score_of
 from benchmark.results.confirmation import Confirmation, confirm
 from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, Value, dataset_of
-from benchmark.results.scores import HIT_KS, average_precision, confusions
+from benchmark.results.scores import confusions
 from benchmark.results.summary import summarise
 
 SUMMARY = "all numbers of a ledger again, with intervals, classes, confusions and coverage"
@@ -163,19 +165,22 @@ def _coverage(ledger: Ledger) -> str:
 
 
 def _numbers(metrics: Numbers, decoded: Numbers | None, ledger: Ledger, hits: set[str]) -> str:
-    shown = [name for name in metrics if name in hits or name.startswith("map")]
+    shown = list(metrics)
     if decoded is None:
-        rows = [[title(name), *cells(name, metrics[name])] for name in shown]
+        rows = [[score_of(name).title, *cells(name, metrics[name])] for name in shown]
         table = aligned(["", "value", "95% interval"], rows)
     else:
         lacking = Value(value=None)
-        rows = [[title(name), *cells(name, metrics[name]), *cells(name, decoded.get(name, lacking))] for name in shown]
+        rows = [
+            [score_of(name).title, *cells(name, metrics[name]), *cells(name, decoded.get(name, lacking))]
+            for name in shown
+        ]
         table = aligned(["", "failed = wrong", "95% interval", "decoded only", "95% interval"], rows)
     clusters = len(np.unique(ledger.clusters()[ledger.labels.any(1)]))
     units = "videos, as source groups are not known" if clusters == len(ledger) else "source groups"
     lines = ["", table, f"intervals: bootstrap over {clusters:,} {units}"]
     if metrics["map"].value is not None and metrics["map"].low is None:
-        lines.append("no intervals for mAP, as they would take minutes; ask for them with --map_intervals true")
+        lines.append(NO_INTERVALS)
     return "\n".join(lines)
 
 

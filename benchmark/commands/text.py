@@ -3,7 +3,12 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.metrics.descriptors import MAP, score_of
 from benchmark.results.record import Value
+
+NO_INTERVALS = (
+    "no intervals for scores that are no shares, as they would take minutes; ask for them with --map_intervals true"
+)
 
 
 def printable(text: str) -> str:
@@ -22,11 +27,10 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(name: str, value: float | None, *, signed: bool = False) -> str:
-    """A value of a metric: shares in percent, average precision as it is, a dash where there is none."""
+    """A value of a score as that is shown, average precision of a class (`ap`) as it is; a dash where there is none."""
     if value is None or math.isnan(value):
         return "-"
-    sign = "+" if signed else ""
-    return f"{value:{sign}.3f}" if name.startswith(("map", "ap")) else f"{100 * value:{sign}.1f}%"
+    return (MAP if name == "ap" else score_of(name)).text(value, signed=signed)
 
 
 def interval(name: str, low: float | None, high: float | None, *, signed: bool = False) -> str:
@@ -39,11 +43,3 @@ def interval(name: str, low: float | None, high: float | None, *, signed: bool =
 def cells(name: str, value: Value) -> list[str]:
     """A value and its interval."""
     return [number(name, value.value), interval(name, value.low, value.high)]
-
-
-def title(name: str) -> str:
-    """A metric's name for people."""
-    if name.startswith("map"):
-        return "mAP" + name.removeprefix("map").replace("/", ", ", 1)
-    level, _, k = name.partition("_hit")
-    return f"{level} Hit@{k}"

@@ -1,22 +1,54 @@
-"""The numbers of one validation or test: Hit@k of clips and videos, mean average precision of videos (section 4).
+"""The numbers of one validation or test, as torchmetrics that scroll by (section 4).
 
 Letters: B clips, V videos, K classes.
 """
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from benchmark.metrics.average_precision import MeanAveragePrecision
+from benchmark.metrics.descriptors import HIT_KS, MAP, Predictions, Score, hit, known_scores
 from benchmark.metrics.hit import HitAtK
 from benchmark.metrics.video_scores import VideoCount, video_scores
+
+
+class ScoredVideos(MeanAveragePrecision):
+    """Scores and labels of the videos of all processes: mean average precision, and what else is a function of them.
+
+    Args:
+        num_classes: K.
+        groups: Class numbers of each group, 0 to K - 1; may be empty.
+        scores: Functions of predictions to work out beside it.
+
+    Raises:
+        ValueError: If a group names a class that is not there.
+    """
+
+    def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]], functions: Sequence[Score]) -> None:
+        super().__init__(num_classes, groups)
+        self.functions = tuple(functions)
+
+    def compute(self) -> dict[str, Tensor]:
+        """What `MeanAveragePrecision` gives, and the other scores, all () float64; NaN without a video."""
+        found = super().compute()
+        if self.functions:
+            scores, labels = (dim_zero_cat(part).cpu().numpy() for part in (self.scores, self.labels))
+            known = Predictions(scores, labels != 0, np.empty((len(scores), 0), np.int32), self.groups)
+            values = {name: value for score in self.functions for name, value in score.values(known).items()}
+            found |= {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+        return found
 
 
 class ClassificationScores(nn.Module):
     """Scores over all clips and videos of all processes, the same on every process.
 
-    Clips and videos without a true label are counted in `videos` and enter no other number.
+    Clips and videos without a true label are counted in `videos` and enter no other number. A score that is added is
+    updated with whole videos.
 
     Args:
         num_classes: K.
@@ -28,12 +60,13 @@ class ClassificationScores(nn.Module):
 
     def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]]) -> None:
         super().__init__()
-        self.clip_hit1 = HitAtK(1)
-        self.clip_hit5 = HitAtK(5)
-        self.video_hit1 = HitAtK(1)
-        self.video_hit5 = HitAtK(5)
-        self.average_precision = MeanAveragePrecision(num_classes, groups)
-        self.videos = VideoCount()
+        self.clips = nn.ModuleDict({hit("clip", k).name: HitAtK(k) for k in HIT_KS})
+        twins: dict[str, Metric] = {hit("video", k).name: HitAtK(k) for k in HIT_KS}
+        others = [score for score in known_scores() if score.name not in {*self.clips, *twins, MAP.name}]
+        twins |= {score.name: score.twin() for score in others if score.twin is not None}
+        self.videos = nn.ModuleDict(twins)
+        self.whole = ScoredVideos(num_classes, groups, [score for score in others if score.twin is None])
+        self.count = VideoCount()
 
     @torch.no_grad()
     def update(self, clip_probabilities: Tensor, labels: Tensor, rows: Tensor) -> None:
@@ -48,37 +81,32 @@ class ClassificationScores(nn.Module):
             ValueError: If a shape differs from the above.
         """
         scores, videos, first = video_scores(clip_probabilities, rows)
-        self.clip_hit1.update(clip_probabilities, labels)
-        self.clip_hit5.update(clip_probabilities, labels)
         truth = labels[first]
-        self.video_hit1.update(scores, truth)
-        self.video_hit5.update(scores, truth)
         # A video whose labels are unknown is no negative either.
         labelled = (truth != 0).any(dim=1)
-        self.average_precision.update(scores[labelled], truth[labelled])
-        self.videos.update(len(videos))
+        for metric in self._metrics(self.clips):
+            metric.update(clip_probabilities, labels)
+        for metric in (*self._metrics(self.videos), self.whole):
+            metric.update(scores[labelled], truth[labelled])
+        self.count.update(len(videos))
 
     def compute(self) -> dict[str, Tensor]:
         """The scores so far; in a distributed run every process must call this.
 
         Returns:
-            `clip_hit1`, `clip_hit5`, `video_hit1`, `video_hit5`, `map` and `map/<group>`, 0 to 1, and `videos`, the
-            number of videos; each () float32. Without a labelled sample a share is NaN, and a group none of whose
-            classes has a positive is absent.
+            Each known score and `map/<group>`, 0 to 1, and `videos`, the number of videos; each () float32. Without a
+            labelled sample a score is NaN, and a group none of whose classes has a positive is absent.
         """
-        values: dict[str, Tensor] = {
-            "clip_hit1": self.clip_hit1.compute(),
-            "clip_hit5": self.clip_hit5.compute(),
-            "video_hit1": self.video_hit1.compute(),
-            "video_hit5": self.video_hit5.compute(),
-            **self.average_precision.compute(),
-            "videos": self.videos.compute(),
-        }
+        single = {name: metric for part in (self.clips, self.videos) for name, metric in part.items()}
+        values = {name: metric.compute() for name, metric in single.items()}  # type: ignore[operator]
+        values |= {**self.whole.compute(), "videos": self.count.compute()}
         return {name: value.float() for name, value in values.items()}
 
     def reset(self) -> None:
         """Forget all clips and videos."""
-        for metric in (self.clip_hit1, self.clip_hit5, self.video_hit1, self.video_hit5):
+        for metric in (*self._metrics(self.clips), *self._metrics(self.videos), self.whole, self.count):
             metric.reset()
-        self.average_precision.reset()
-        self.videos.reset()
+
+    @staticmethod
+    def _metrics(part: nn.ModuleDict) -> list[Metric]:
+        return [metric for metric in part.values() if isinstance(metric, Metric)]

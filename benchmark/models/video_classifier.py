@@ -17,7 +17,8 @@ from torch.optim import SGD
 
 from benchmark.clip import ClipBatch, FeatureBatch, cut_view
 from benchmark.errors import UserError
-from benchmark.metrics import ClassificationScores, HitAtK
+from benchmark.metrics.classification import ClassificationScores
+from benchmark.metrics.hit import HitAtK
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.options import differing, differing_shapes, plain, stored_shape
 from benchmark.models.recipe import Recipe, RecipeSchedule, translate_plateau

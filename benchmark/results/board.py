@@ -19,7 +19,7 @@ class Row:
         name: For people.
         tier: How far it can be trusted.
         rank: 1 + the number of rows of its board that are significantly better; None where nothing can be tested.
-        metrics: `clip_hit1`, `clip_hit5`, `video_hit1`, `video_hit5`, `map`, `map/<group>`, whichever are known.
+        metrics: Scores by name, and `map/<group>`, whichever are known.
         decoded_only: The same without failed videos; None if none failed.
         source: Where a claim stands, or the folder of the record and ledger.
         videos: Number of test videos; None for a claim.

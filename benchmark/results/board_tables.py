@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from benchmark.metrics.descriptors import score_of
 from benchmark.results.board import Board, Row
 from benchmark.results.record import Value
 
@@ -53,10 +54,12 @@ def board_table(board: Board) -> TextTable:
         "tier": [row.tier for row in board.rows],
         "video Hit@1 in % (95% interval)": [_interval(row.metrics.get("video_hit1")) for row in board.rows],
         "decoded videos alone in %": [_interval((row.decoded_only or {}).get("video_hit1")) for row in board.rows],
-        "video Hit@5 in %": [_percent(row.metrics.get("video_hit5")) for row in board.rows],
-        "clip Hit@1 in %": [_percent(row.metrics.get("clip_hit1")) for row in board.rows],
-        "clip Hit@5 in %": [_percent(row.metrics.get("clip_hit5")) for row in board.rows],
-        "mAP": [area(row.metrics.get("map")) for row in board.rows],
+        **{
+            f"{score_of(name).title}{' in %' if score_of(name).unit == 'percent' else ''}": [
+                _shown(name, row.metrics.get(name)) for row in board.rows
+            ]
+            for name in ("video_hit5", "clip_hit1", "clip_hit5", "map", *added_names([board]))
+        },
         "clips/s": [_number(row.clips_per_second, ",.0f") for row in board.rows],
         "GFLOP a clip": [_number(row.gflop_per_clip, ",.2f") for row in board.rows],
         "parameters": [_number(row.parameters, ",") for row in board.rows],
@@ -65,6 +68,26 @@ def board_table(board: Board) -> TextTable:
     }
     known = {name: cells for name, cells in columns.items() if any(cell != UNKNOWN for cell in cells)}
     return TextTable(tuple(known), tuple(zip(*known.values(), strict=True)))
+
+
+_ALWAYS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")
+
+
+def added_names(boards: Sequence[Board]) -> list[str]:
+    """Names of scores, other than those that every record has, of which a row has a value."""
+    held = {
+        name
+        for board in boards
+        for row in board.rows
+        for name, value in row.metrics.items()
+        if value.value is not None and not name.startswith(_GROUP_PREFIX)
+    }
+    return sorted(held - {*_ALWAYS})
+
+
+def known_names(boards: Sequence[Board]) -> list[str]:
+    """Names of all scores of the rows: those that every record has, then others, then average precision by group."""
+    return [*_ALWAYS, *added_names(boards), *sorted({_GROUP_PREFIX + n for board in boards for n in groups(board)})]
 
 
 def groups(board: Board) -> list[str]:
@@ -92,17 +115,12 @@ def group_table(board: Board) -> TextTable | None:
 
 def claims(rows: Sequence[Row]) -> list[str]:
     """One sentence for each claimed row: who, where, and the numbers."""
-    names = {
-        "clip_hit1": "clip Hit@1",
-        "clip_hit5": "clip Hit@5",
-        "video_hit1": "video Hit@1",
-        "video_hit5": "video Hit@5",
-    }
     sentences = []
     for row in rows:
         held = {key: value for key, value in row.metrics.items() if value.value is not None}
-        numbers = [f"{name} {_percent(held[key])}%" for key, name in names.items() if key in held]
-        numbers += [f"mAP {area(held['map'])}"] if "map" in held else []
+        numbers = [
+            f"{score_of(name).title} {score_of(name).text(held[name].value or 0.0)}" for name in _ALWAYS if name in held
+        ]
         if row.tier == "claimed":
             sentences.append(f"{row.name} ({row.source}): {', '.join(numbers) or 'no numbers'}")
     return sentences
@@ -111,6 +129,10 @@ def claims(rows: Sequence[Row]) -> list[str]:
 def area(value: Value | None) -> str:
     """Average precision with three places."""
     return UNKNOWN if value is None or value.value is None else f"{value.value:.3f}"
+
+
+def _shown(name: str, value: Value | None) -> str:
+    return _percent(value) if score_of(name).unit == "percent" else area(value)
 
 
 def _percent(value: Value | None) -> str:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmark.errors import UserError
+from benchmark.metrics.arrays import average_precision, ranks
 from benchmark.results.ledger import Ledger
-from benchmark.results.scores import HIT_KS, average_precision, mean_average_precisions, ranks
-from benchmark.results.statistics import interval, mcnemar, paired_p_value, share_samples
-from benchmark.results.summary import Progress, hit_counts, is_quick, map_samples
+from benchmark.results.scores import predictions, scores_of, values_of
+from benchmark.results.statistics import interval, mcnemar, paired_p_value
+from benchmark.results.summary import Progress, samples_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Comparison:
     Args:
         videos: V.
         clusters: Number of source groups that were resampled; V where no video shares its source.
-        metrics: `clip_hit<k>`, `video_hit<k>`, `map` and `map/<group>`.
+        metrics: Each known score, and `map/<group>`.
         only_first: Videos whose best-scored class is a true one with the first model alone.
         only_second: The same with the second model alone.
         mcnemar_p: McNemar's exact p-value at video level; it takes videos as independent.
@@ -117,7 +118,7 @@ def compare(
     Args:
         first: Rows as `common_videos` gives them; source groups are taken from here.
         second: The same videos.
-        map_intervals: Whether average precision gets intervals too; None means where they take seconds.
+        map_intervals: Whether scores that are no shares get intervals too; None means where they take seconds.
         progress: Wraps the loop over blocks of classes.
 
     Raises:
@@ -129,23 +130,11 @@ def compare(
         raise UserError("no common video has a label, so there is nothing to compare")
     if len(rows) < len(labels):
         first, second, labels = first.select(rows), second.select(rows), labels[rows]
-    clusters, pair = first.clusters(), (first, second)
-    hits: dict[str, np.ndarray] = {}
-    trials: dict[str, np.ndarray] = {}
-    for side, ledger in enumerate(pair):
-        hit, trial = hit_counts(ledger, HIT_KS)
-        hits |= {f"{side}/{name}": values for name, values in hit.items()}
-        trials |= {f"{side}/{name}": values for name, values in trial.items()}
-    values = {name: float(hits[name].sum() / trials[name].sum()) for name in hits}
-    samples = share_samples(hits, trials, clusters)
+    clusters, pair, scores = first.clusters(), (first, second), scores_of()
+    known = [predictions(ledger) for ledger in pair]
+    values = [values_of(scores, part) for part in known]
+    samples = [samples_of(scores, part, clusters, map_intervals, progress) for part in known]
     areas = np.stack([average_precision(ledger.scores, labels) for ledger in pair])
-    groups = first.info.groups()
-    for side, ledger in enumerate(pair):
-        values |= {f"{side}/{name}": v for name, v in mean_average_precisions(areas[side], groups).items()}
-        if is_quick(labels.shape) if map_intervals is None else map_intervals:
-            found = map_samples(ledger.scores, labels, clusters, groups, progress)
-            samples |= {f"{side}/{name}": v for name, v in found.items()}
-    names = [name.removeprefix("0/") for name in values if name.startswith("0/")]
     correct = [ranks(ledger.scores, labels) == 1 for ledger in pair]
     counts = int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())
     return Comparison(
@@ -153,11 +142,10 @@ def compare(
         clusters=int(clusters.max()) + 1,
         metrics={
             name: Difference(
-                values[f"0/{name}"],
-                values[f"1/{name}"],
-                *(interval(samples[f"0/{name}"] - samples[f"1/{name}"]) if f"0/{name}" in samples else ()),
+                *(part.get(name, np.nan) for part in values),
+                *(interval(samples[0][name] - samples[1][name]) if all(name in part for part in samples) else ()),
             )
-            for name in names
+            for name in values[0]
         },
         only_first=counts[0],
         only_second=counts[1],

@@ -18,7 +18,9 @@ from typing import Any
 import jinja2
 
 from benchmark.errors import UserError
+from benchmark.metrics.descriptors import score_of
 from benchmark.results.board import Board, Row
+from benchmark.results.board_tables import added_names
 from benchmark.results.record import Value
 
 FILE_NAME = "index.html"
@@ -68,7 +70,7 @@ def _html(boards: Sequence[Board]) -> str:
         style=_asset("page.css"),
         script=script,
         plots_file=PLOTS_FILE_NAME,
-        data=embedded_json([_board(board) for board in boards]),
+        data=embedded_json({"boards": [_board(board) for board in boards], "scores": _added(boards)}),
     )
 
 
@@ -86,6 +88,15 @@ def _asset(name: str) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _added(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    """How the page shows scores that not every record has."""
+    scores = [(name, score_of(name)) for name in added_names(boards)]
+    return [
+        {"name": name, "title": score.title, "percent": score.unit == "percent", "higher": score.higher_is_better}
+        for name, score in scores
+    ]
 
 
 def _board(board: Board) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.board import Board, Row, Tier
 from benchmark.results.comparison import common_videos
 from benchmark.results.entries import Claims, Entry, check_entries, read_claims
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Value
-from benchmark.results.scores import ranks
 from benchmark.results.statistics import holm, paired_p_value
 
 LEVEL = 0.05

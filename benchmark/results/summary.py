@@ -1,13 +1,15 @@
 """Metrics of a ledger with their intervals, as a record holds them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from benchmark.metrics.arrays import mean_average_precisions
+from benchmark.metrics.descriptors import HIT_KS, MAP, Predictions, Score
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Value
-from benchmark.results.scores import HIT_KS, clip_hits, decoded_only, mean_average_precisions, metrics, ranks
+from benchmark.results.scores import decoded_only, predictions, scores_of, values_of
 from benchmark.results.statistics import (
     REPLICATES,
     WeightedAveragePrecision,
@@ -33,7 +35,7 @@ def summarise(
 
     Args:
         ledger: The predictions.
-        map_intervals: Whether average precision gets intervals too; None means where they take seconds.
+        map_intervals: Whether scores that are no shares get intervals too; None means where they take seconds.
         ks: Predictions looked at for Hit@k.
         progress: Wraps the loop over blocks of classes.
 
@@ -46,45 +48,71 @@ def summarise(
 
 
 def _summarise(ledger: Ledger, map_intervals: bool | None, ks: Sequence[int], progress: Progress) -> dict[str, Value]:
-    values = metrics(ledger, ks)
-    labels = ledger.labels
-    rows = np.flatnonzero(labels.any(1))
-    if not len(rows):
+    known, scores = predictions(ledger), scores_of(ks)
+    values = values_of(scores, known)
+    if not len(known):
         return {name: Value.of(value) for name, value in values.items()}
-    hits, trials = hit_counts(ledger, ks)
-    clusters = np.unique(ledger.clusters()[rows], return_inverse=True)[1]
-    samples = share_samples({n: h[rows] for n, h in hits.items()}, {n: t[rows] for n, t in trials.items()}, clusters)
-    if map_intervals is None:
-        map_intervals = is_quick((len(rows), labels.shape[1]))
-    if map_intervals:
-        samples |= map_samples(ledger.scores[rows], labels[rows], clusters, ledger.info.groups(), progress)
+    samples = samples_of(scores, known, clusters_of(ledger), map_intervals, progress)
     return {
         name: Value.of(value, *interval(samples[name])) if name in samples else Value.of(value)
         for name, value in values.items()
     }
 
 
+def clusters_of(ledger: Ledger) -> np.ndarray:
+    """(V,) int64 from 0: source groups of the labelled videos, as `predictions` orders them."""
+    return np.asarray(np.unique(ledger.clusters()[ledger.labels.any(1)], return_inverse=True)[1])
+
+
+def samples_of(
+    scores: Sequence[Score],
+    known: Predictions,
+    clusters: np.ndarray,
+    map_intervals: bool | None = None,
+    progress: Progress = iter,
+) -> dict[str, np.ndarray]:
+    """Bootstrap samples of scores by name, (R,) each, all from the same draws of source groups.
+
+    Args:
+        scores: Which.
+        known: Of V videos.
+        clusters: (V,) int64 from 0.
+        map_intervals: Whether scores that are no shares get samples too; None means where they take seconds.
+        progress: Wraps the loop over blocks of classes.
+    """
+    shares = {score.name: score.counts(known) for score in scores if score.counts is not None}
+    hits, trials = ({name: parts[side] for name, parts in shares.items()} for side in (0, 1))
+    samples = share_samples(hits, trials, clusters)
+    if is_quick(known.labels.shape) if map_intervals is None else map_intervals:
+        for score in scores:
+            if score == MAP:
+                samples |= map_samples(known.scores, known.labels, clusters, known.groups, progress)
+            elif score.counts is None:
+                samples |= _resampled(score, known, clusters)
+    return samples
+
+
+def _resampled(score: Score, known: Predictions, clusters: np.ndarray) -> dict[str, np.ndarray]:
+    """Samples of any score, worked out from the videos of each draw."""
+    drawn = [
+        score.values(known.take(np.repeat(np.arange(len(known)), row.astype(np.int64))))
+        for weights in resampled_weights(clusters, REPLICATES, seed=0)
+        for row in weights
+    ]
+    names = {name for values in drawn for name in values}
+    return {name: np.array([values.get(name, np.nan) for values in drawn]) for name in names}
+
+
 def is_quick(shape: tuple[int, ...]) -> bool:
-    """Whether intervals for average precision of labels (V, K) take seconds."""
+    """Whether intervals for average precision and the like of labels (V, K) take seconds."""
     return math.prod(shape) * REPLICATES <= _QUICK
-
-
-def hit_counts(ledger: Ledger, ks: Sequence[int] = HIT_KS) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Hits and samples of each video, (V,) each, for `clip_hit<k>` and `video_hit<k>`."""
-    labels = ledger.labels
-    rank, labelled, classes = ranks(ledger.scores, labels), labels.any(1), labels.shape[1]
-    hits = {f"clip_hit{k}": clip_hits(ledger, k) * labelled for k in ks}
-    hits |= {f"video_hit{k}": ((rank <= min(k, classes)) & labelled).astype(np.int64) for k in ks}
-    clips = ledger.info.protocol.clips_per_video
-    trials = {name: np.asarray(labelled * (clips if name.startswith("clip") else 1)) for name in hits}
-    return hits, trials
 
 
 def map_samples(
     scores: np.ndarray,
     labels: np.ndarray,
     clusters: np.ndarray,
-    groups: dict[str, list[int]],
+    groups: Mapping[str, Sequence[int]],
     progress: Progress = iter,
     replicates: int = REPLICATES,
     seed: int = 0,

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.results.board import Board
-from benchmark.results.board_tables import board_table, escape, group_table
+from benchmark.results.board_tables import board_table, escape, group_table, known_names
 from benchmark.results.page import FILE_NAME, PLOTS_FILE_NAME, write_page
 from benchmark.results.record import Value
 
 README_NAME, CSV_NAME = "README.md", "entries.csv"
 
-_METRICS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")
 _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
     "precision", "hardware", "created", "source",
@@ -64,8 +63,7 @@ def markdown(boards: Sequence[Board]) -> str:
 def comma_separated(boards: Sequence[Board]) -> str:
     """All rows with everything that is known of them; empty where it is not."""
     rows = [(board, row) for board in boards for row in board.rows]
-    groups = sorted({name for _, row in rows for name in row.metrics if name.startswith("map/")})
-    metrics = [*_METRICS, *groups]
+    metrics = known_names(boards)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     ends = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]

@@ -15,9 +15,10 @@ import wandb
 from wandb_workspaces.reports.v2 import interface as wr  # the package above it re-exports these without types
 
 from benchmark.errors import UserError
+from benchmark.metrics.descriptors import score_of
 from benchmark.results import wandb_names
 from benchmark.results.board import Board
-from benchmark.results.board_tables import board_table, claims, group_table, groups
+from benchmark.results.board_tables import added_names, board_table, claims, group_table, groups
 
 TITLE = "clipbench leaderboards"
 DESCRIPTION = "Video classifiers under one protocol, made from records and ledgers by `python -m benchmark report`."
@@ -193,6 +194,10 @@ def _panels(board: Board, protocol_hash: str, entity: str, project: str) -> wr.P
         wr.WeavePanelSummaryTable(table_name=wandb_names.CLASS_AP, layout=wr.Layout(0, 28, 12, 12)),
         wr.WeavePanelSummaryTable(table_name=wandb_names.PREDICTIONS, layout=wr.Layout(12, 28, 12, 12)),
     ]
+    for place, name in enumerate(added_names([board])):
+        metric: Any = wr.SummaryMetric(wandb_names.METRIC_PREFIX + name)
+        layout = wr.Layout(12 * (place % 2), 40 + 8 * (place // 2), 12, 8)
+        panels.append(wr.BarPlot(title=score_of(name).title, metrics=[metric], range_x=(0, 1), layout=layout))
     if by_group:
         panels.append(wr.BarPlot(title="mAP by group", metrics=by_group, range_x=(0, 1), layout=wr.Layout(0, 8, 24, 8)))
     runs = wr.Runset(

@@ -6,8 +6,9 @@ import pytest
 
 from benchmark.cli import main as cli
 from benchmark.commands.compare import main
+from benchmark.metrics.arrays import average_precision
 from benchmark.results.ledger import FILE_NAME
-from benchmark.results.scores import average_precision, metrics
+from benchmark.results.scores import metrics
 from tests.generators.ledgers import make_ledger, write_run
 
 BETTER = make_ledger(0, videos=90, classes=8, skill=2.5)

@@ -8,11 +8,12 @@ import pytest
 
 from benchmark.cli import main as cli
 from benchmark.commands.rescore import class_areas, main, most_confused
+from benchmark.metrics.arrays import average_precision
 from benchmark.results.confirmation import confirm
 from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Value
-from benchmark.results.scores import average_precision, confusions, decoded_only, metrics
+from benchmark.results.scores import confusions, decoded_only, metrics
 from benchmark.results.summary import summarise
 from tests.generators.ledgers import make_ledger, make_record, write_run
 

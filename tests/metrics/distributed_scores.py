@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from benchmark.metrics import ClassificationScores
+from benchmark.metrics.classification import ClassificationScores
 
 CLASSES = 7
 GROUPS = {"first": [0, 1, 2], "second": [3, 4], "nobody": [6]}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multilabel_average_precision
 
-from benchmark.metrics import (
+from benchmark.metrics.average_precision import (
     MeanAveragePrecision,
     average_precision,
     group_mean_average_precision,

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.metrics import ClassificationScores
+from benchmark.metrics.classification import ClassificationScores
+from tests.generators.plain_scores import plain_extras
 
 GROUPS = {"sports": [0, 1, 2], "music": [3, 4, 5], "nobody": [6]}
 
@@ -61,6 +62,7 @@ def plain_scores(batches: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, floa
         "video_hit5": plain_hit(means, truth, 5),
         "map": float(np.nanmean(ap)),
         "videos": float(len(videos)),
+        **plain_extras(ranked, positive),
     }
     for name, members in GROUPS.items():
         if not np.isnan(ap[members]).all():
@@ -96,6 +98,8 @@ def test_fewer_classes_than_five() -> None:
         "video_hit1": 0.0,
         "video_hit5": 0.5,
         "map": 1.0,
+        "balanced_accuracy": 0.0,
+        "ece": pytest.approx(0.9),  # of the one decoded video
         "videos": 2.0,
     }
 

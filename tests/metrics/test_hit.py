@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
-from benchmark.metrics import HitAtK, hit_at_k, ranks
+from benchmark.metrics.hit import HitAtK, hit_at_k, ranks
 
 
 def plain_ranks(scores: np.ndarray, labels: np.ndarray) -> list[int]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmark.metrics import ClipsPerSecond
+from benchmark.metrics.throughput import ClipsPerSecond
 
 
 class HandClock:

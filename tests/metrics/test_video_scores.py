@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.metrics import VideoCount, video_scores
+from benchmark.metrics.video_scores import VideoCount, video_scores
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.metrics.arrays import average_precision, ranks
 from benchmark.results.comparison import common_videos, compare, decoded_by_both
 from benchmark.results.ledger import Ledger
-from benchmark.results.scores import average_precision, metrics, ranks
+from benchmark.results.scores import metrics
 from benchmark.results.statistics import interval, mcnemar, paired_p_value, resampled_weights
 from tests.generators.ledgers import make_ledger
 

@@ -3,10 +3,12 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from benchmark.metrics.arrays import ranks
+from benchmark.metrics.descriptors import hit
 from benchmark.results.record import Value
-from benchmark.results.scores import decoded_only, metrics
+from benchmark.results.scores import decoded_only, metrics, predictions
 from benchmark.results.statistics import interval, resampled_weights
-from benchmark.results.summary import hit_counts, is_quick, map_samples, summarise
+from benchmark.results.summary import clusters_of, is_quick, map_samples, summarise
 from tests.generators.ledgers import make_ledger
 from tests.results.test_scores import loop_average_precision
 
@@ -25,7 +27,7 @@ def test_values_are_the_metrics_and_lie_in_their_intervals() -> None:
             assert value.low < value.value < value.high
     assert set(whole) == {
         *(f"{level}_hit{k}" for level in ("clip", "video") for k in (1, 3)),
-        *("map", "map/Group 0", "map/Group 1"),
+        *("map", "map/Group 0", "map/Group 1", "balanced_accuracy", "ece"),
     }
     worse, better = whole["video_hit1"].value, decoded["video_hit1"].value
     assert worse is not None
@@ -111,12 +113,31 @@ def test_repeated_sums_are_equal() -> None:
         assert (value.value, value.low, value.high) == pytest.approx((expected.value, expected.low, expected.high))
 
 
-def test_hit_counts_are_zero_for_what_failed_or_has_no_label() -> None:
+def test_hits_are_zero_for_what_failed_and_what_has_no_label_does_not_count() -> None:
     ledger = make_ledger(failed=0.3, unlabelled=0.3)
-    hits, trials = hit_counts(ledger, (1, 100))
     labelled = ledger.labels.any(1)
-    for name, count in hits.items():
-        assert (count[~ledger.scored | ~labelled] == 0).all()
-        assert set(trials[name][labelled]) == {4 if name.startswith("clip") else 1}
-        assert (trials[name][~labelled] == 0).all()
-    np.testing.assert_array_equal(hits["video_hit100"], ledger.scored & labelled)
+    for level, clips in (("clip", 4), ("video", 1)):
+        for k in (1, 100):
+            counts = hit(level, k).counts  # type: ignore[arg-type]
+            assert counts is not None
+            hits, trials = counts(predictions(ledger))
+            assert len(hits) == labelled.sum()
+            assert (hits[~ledger.scored[labelled]] == 0).all()
+            assert set(trials) == {clips}
+    np.testing.assert_array_equal(hits, ledger.scored[labelled])
+
+
+def test_a_score_without_counts_gets_the_interval_of_its_resampled_videos() -> None:
+    ledger = make_ledger(videos=40, failed=0.2)
+    known, clusters = predictions(ledger), clusters_of(ledger)
+    found = summarise(ledger)[0]["balanced_accuracy"]
+    samples = []
+    for weights in np.concatenate(list(resampled_weights(clusters, 1000, 0))).astype(int):
+        recalls = []
+        for n in range(known.labels.shape[1]):
+            true = [(row, w) for row, w in enumerate(weights) if known.labels[row, n] and w]
+            right = sum(w for row, w in true if ranks(known.scores[[row]], known.labels[[row]])[0] == 1)
+            if true:
+                recalls.append(right / sum(w for _, w in true))
+        samples.append(np.mean(recalls))
+    assert (found.low, found.high) == pytest.approx(interval(np.array(samples)))

@@ -5,7 +5,8 @@ const TIERS = ["reproduced", "recomputed", "claimed"];
 const PROVENANCES = ["clean", "unknown", "contaminated"];
 const GROUP = "map/";
 
-const boards = JSON.parse(byId("data").textContent).map((board, number) => ({ ...board, number }));
+const data = JSON.parse(byId("data").textContent);
+const boards = data.boards.map((board, number) => ({ ...board, number }));
 const entries = boards.flatMap((board) => board.rows.map((row) => ({ ...row, board })));
 entries.forEach((entry, number) => {
   const map = (list) => new Map(list.map(([name, value, low, high]) => [name, { value, low, high }]));
@@ -45,7 +46,12 @@ const COLUMNS = [
   { ...hit("video_hit1", "Video|Hit@1", "video_hit1"), interval: true },
   hit("video_hit5", "Video|Hit@5", "video_hit5"),
   hit("clip_hit1", "Clip|Hit@1", "clip_hit1"),
-  { ...hit("map", "mAP", "map"), show: (value) => fixed(value, 3) },
+  { ...hit("map", "mAP", "map"), show: thousandth },
+  ...data.scores.map(({ name, title, percent: inPercent, higher }) => ({
+    ...hit(`score-${name}`, title, name),
+    show: inPercent ? percent : thousandth,
+    ascending: !higher,
+  })),
   figure("speed", "clips/s", measure, (entry) => entry.clips_per_second),
   { ...figure("gflop", "GFLOP|a clip", measure, (entry) => entry.gflop_per_clip), ascending: true },
   { ...figure("parameters", "Para-|meters", compact, (entry) => entry.parameters), ascending: true },

@@ -51,7 +51,6 @@ function comparisonLines(both) {
     differ,
   });
   const text = (label, of) => ({ label, show: (entry) => of(entry) ?? MISSING });
-  const thousandth = (value) => fixed(value, 3);
   return [
     text("Board", (entry) => entry.board.title),
     text("Protocol", (entry) => protocolText(entry.board)),
@@ -63,6 +62,9 @@ function comparisonLines(both) {
     measured("Clip Hit@1, %", "clip_hit1", percent, points),
     measured("Clip Hit@5, %", "clip_hit5", percent, points),
     measured("mAP", "map", thousandth, thousandths),
+    ...data.scores.map(({ name, title, percent: inPercent }) =>
+      inPercent ? measured(`${title}, %`, name, percent, points) : measured(title, name, thousandth, thousandths),
+    ),
     ...groupsOf(both).map((name) => measured(`mAP, ${name}`, GROUP + name, thousandth, thousandths)),
     number("clips/s", measure, (entry) => entry.clips_per_second, ratio),
     number("GFLOP a clip", measure, (entry) => entry.gflop_per_clip, ratio),

@@ -26,6 +26,11 @@ function percent(value) {
   return fixed(value === null ? null : 100 * value, 1);
 }
 
+/** 0.4321 to "0.432". */
+function thousandth(value) {
+  return fixed(value, 3);
+}
+
 function interval(held, show) {
   return held.low === null || held.high === null ? "" : `[${show(held.low)}, ${show(held.high)}]`;
 }
