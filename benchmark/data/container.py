@@ -11,7 +11,7 @@ from av.container import InputContainer
 
 @functools.cache
 def _options() -> dict[str, Any]:
-    """What makes PyAV open files whose metadata is not UTF-8: an argument where it has one; where not, it needs none."""
+    """What makes PyAV open files whose metadata is not UTF-8: an argument where there is one, else nothing."""
     options: dict[str, Any] = {"metadata_errors": "ignore"}
     try:
         # No file has an empty name, so only the arguments are tried.
