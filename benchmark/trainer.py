@@ -7,11 +7,14 @@ from typing import Any, Literal, cast
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
+
+_CPUINFO = Path("/proc/cpuinfo")
 
 PrecisionName = Literal["auto", "32-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "64-true"]
 
@@ -24,9 +27,15 @@ def fastest_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32
     """
     if torch.cuda.is_available() and accelerator != "cpu":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    abilities = torch.cpu.get_capabilities()
-    native = any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last is Arm's name
+    native = _instructions() & {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
     return "bf16-mixed" if native else "32-true"
+
+
+def _instructions() -> set[str]:
+    """Names of the processor's extensions, as torch gives them, or Linux where torch (2.9 and 2.10) does not."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, has in torch.cpu.get_capabilities().items() if has}
+    return set(_CPUINFO.read_text().split()) if _CPUINFO.exists() else set()
 
 
 class RememberingMixedPrecision(MixedPrecision):
@@ -118,6 +127,10 @@ class Trainer(L.Trainer):
             )
         except ValueError as error:  # the accelerator or the strategy; the message says which there are
             raise UserError(f"the trainer cannot be made: {error} Change that option of --trainer") from error
+        for logger in self.loggers:
+            if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous", ...) is None:
+                # Lightning always passes this option, of which wandb warns and which it will not take one day.
+                del logger._wandb_init["anonymous"]
         plugin = self.precision_plugin
         if type(plugin) is MixedPrecision:
             name = cast(Literal["16-mixed", "bf16-mixed"], plugin.precision)

@@ -161,6 +161,20 @@ def test_parts_are_read_up_to_where_they_are_whole(tmp_path: Path) -> None:
     assert read_parts(tmp_path, schema)["row"].to_pylist() == list(range(20))
 
 
+def test_parts_of_before_with_scores_of_a_fixed_size_go_on(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    def parts(scores: pa.DataType) -> pa.Schema:
+        return pa.schema([pa.field("row", pa.int64()), pa.field("scores", scores)])
+
+    rows = [{"row": 0, "scores": [0.25, 0.75]}, {"row": 1, "scores": None}, {"row": 2, "scores": [1.0, 0.0]}]
+    earlier, later = parts(pa.list_(pa.float32(), 2)), parts(pa.list_(pa.float32()))
+    for name, schema in (("a", earlier), ("b", later)):
+        with pa.OSFile(str(tmp_path / f"{name}.arrows"), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))
+        assert read_parts(tmp_path, later).to_pylist() == rows
+
+
 def test_a_finished_or_another_test_is_not_written_over(
     small_set: Path, checkpoint: str, tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

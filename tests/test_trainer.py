@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 import torch
+import wandb
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import nn
 
@@ -37,15 +39,35 @@ def test_scaled_gradients_of_a_fused_optimiser_are_refused_by_name() -> None:
 
 
 def test_a_gpu_that_does_not_train_does_not_choose_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     assert fastest_precision() == "bf16-mixed"
     assert fastest_precision("cpu") == "32-true"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     assert fastest_precision() == "32-true"
     assert Trainer(accelerator="cpu", logger=False, enable_checkpointing=False).precision == "bf16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "precision"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 avx512_vnni\n", "bf16-mixed"),
+        ("flags\t\t: fpu amx_bf16 amx_tile\n", "bf16-mixed"),
+        ("Features\t: fp asimd i8mm bf16 dgh\n", "bf16-mixed"),
+        ("flags\t\t: fpu avx2 avx512f\n", "32-true"),
+        (None, "32-true"),  # not Linux
+    ],
+)
+def test_where_torch_does_not_know_the_processor_linux_is_asked(
+    cpuinfo: str | None, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr("benchmark.trainer._CPUINFO", tmp_path / "cpuinfo")
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert fastest_precision("cpu") == precision
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +98,19 @@ def test_the_trainer_writes_whole_checkpoints_in_any_precision(precision: Any) -
         pass
 
     assert type(Trainer(accelerator="cpu", logger=False, plugins=[Own()]).strategy.checkpoint_io) is Own
+
+
+def test_wandb_is_not_passed_an_option_of_which_it_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[dict[str, Any]] = []
+    monkeypatch.setattr(wandb, "init", lambda **options: passed.append(options))
+    monkeypatch.setattr(wandb, "run", None)
+    logger = WandbLogger(save_dir=tmp_path, name="made", offline=True)
+    trainer = Trainer(accelerator="cpu", logger=logger, enable_checkpointing=False)
+    assert trainer.loggers == [logger]
+    _ = logger.experiment
+    assert len(passed) == 1
+    assert passed[0]["name"] == "made"
+    assert "anonymous" not in passed[0]
 
 
 def test_what_lightning_does_not_know_is_named() -> None:

@@ -22,7 +22,7 @@ from benchmark.errors import UserError
 from benchmark.metrics.hit import ranks
 from benchmark.metrics.throughput import ClipsPerSecond
 from benchmark.metrics.video_scores import video_scores
-from benchmark.results.ledger import FILE_NAME, Ledger, LedgerInfo, file_hash, schema
+from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger, LedgerInfo, file_hash
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 
 _PARTS = "unfinished"
@@ -68,7 +68,7 @@ class LedgerWriter(L.Callback):
         """Find what an earlier, killed test in this folder has scored, and leave those videos out of the loader."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         self.info = ledger_info(data)
-        self.schema = pa.schema([pa.field("row", pa.int64()), *schema(len(self.info.class_names))])
+        self.schema = pa.schema([pa.field("row", pa.int64()), *SCHEMA])
         if (self.folder / RECORD_NAME).exists():
             raise UserError(f"--run_dir {self.folder} holds a finished test; name another folder")
         key = {
@@ -230,7 +230,7 @@ def read_parts(folder: Path, wanted: pa.Schema) -> pa.Table:
         try:
             with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
                 while True:
-                    batches.append(stream.read_next_batch())
+                    batches.append(stream.read_next_batch().cast(wanted))
         except (StopIteration, pa.ArrowInvalid, OSError, EOFError):
             continue
     table = pa.Table.from_batches(batches, wanted)

@@ -19,6 +19,7 @@ from benchmark.results.entries import (
     read_claims,
     write_reproduction,
 )
+from benchmark.results.page import PLOTS_FILE_NAME, plots_version
 from benchmark.results.ranking import boards_of, read_boards
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
@@ -81,12 +82,13 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     entries, problems, unchecked = check_entries(root, ledgers)
     if not problems:
         try:
-            stale = _stale(root, boards_of(entries, read_claims(root)))
+            stale, unknown = _stale(root, boards_of(entries, read_claims(root)))
         except UserError as error:
             problems.append(str(error))
         else:
             # Without all ledgers the boards differ from those that were built with them.
             (unchecked if unchecked else problems).extend(stale)
+            unchecked.extend(unknown)
     for line in problems:
         print(printable(f"wrong: {line}"))
     for line in unchecked:
@@ -98,14 +100,23 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     return 1 if problems else 0
 
 
-def _stale(root: Path, boards: Sequence[Board]) -> list[str]:
-    """Generated files that differ from what the entries give."""
+def _stale(root: Path, boards: Sequence[Board]) -> tuple[list[str], list[str]]:
+    """Generated files that differ from what the entries give, and those that cannot be compared here."""
+    stale, unknown = [], []
     with tempfile.TemporaryDirectory() as folder:
-        return [
-            f"{path.name} is not what the entries give; run: python -m benchmark leaderboard build --root {root}"
-            for path in write_tables(boards, Path(folder))
-            if not (root / path.name).is_file() or not filecmp.cmp(path, root / path.name, shallow=False)
-        ]
+        for path in write_tables(boards, Path(folder)):
+            held = root / path.name
+            if held.is_file() and filecmp.cmp(path, held, shallow=False):
+                continue
+            advice = f"run: python -m benchmark leaderboard build --root {root}"
+            if path.name == PLOTS_FILE_NAME and held.is_file():
+                ours, theirs = plots_version(path), plots_version(held)
+                if theirs not in (None, ours):
+                    unknown.append(f"{path.name} is version {theirs}, and the one that is installed {ours}")
+                    continue
+                advice = f"delete it and {advice}"
+            stale.append(f"{path.name} is not what the entries give; {advice}")
+    return stale, unknown
 
 
 def reproduce(

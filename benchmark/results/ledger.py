@@ -25,25 +25,23 @@ FILE_NAME = "ledger.parquet"
 _METADATA = b"clipbench.ledger"
 _FORMAT = 1
 
+# Columns, one row a video. The scores are plain lists: of a fixed size, and one of them null, they need pyarrow 26.
+SCHEMA = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("labels", pa.list_(pa.int32()), nullable=False),  # class numbers, 0-based
+        pa.field("source_group", pa.string()),  # "Archery/g01"; null where unknown
+        pa.field("status", pa.string(), nullable=False),  # scored or failed
+        pa.field("reason", pa.string()),  # why a video failed
+        pa.field("scores", pa.list_(pa.float32())),  # K mean class probabilities; null if failed
+        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip
+        pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1
+    ]
+)
+
 # Rows looked at together where a copy of all scores would be large.
 _ROWS_AT_ONCE = 16_384
 _MOST_SCORES = 1_000_000_000
-
-
-def schema(num_classes: int) -> pa.Schema:
-    """Columns of a ledger, one row a video."""
-    return pa.schema(
-        [
-            pa.field("video_id", pa.string(), nullable=False),
-            pa.field("labels", pa.list_(pa.int32()), nullable=False),  # class numbers, 0-based
-            pa.field("source_group", pa.string()),  # "Archery/g01"; null where unknown
-            pa.field("status", pa.string(), nullable=False),  # scored or failed
-            pa.field("reason", pa.string()),  # why a video failed
-            pa.field("scores", pa.list_(pa.float32(), num_classes)),  # mean class probabilities; null if failed
-            pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip
-            pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1
-        ]
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +110,7 @@ class Ledger:
 
     Args:
         info: What all rows share.
-        table: Columns of `schema`, in the order of the dataset's index.
+        table: Columns of `SCHEMA`, in the order of the dataset's index.
     """
 
     info: LedgerInfo
@@ -221,17 +219,27 @@ class Ledger:
             if metadata is None:
                 raise ValueError(f"it is a Parquet file without the metadata {_METADATA.decode()}")
             info = LedgerInfo.from_json(metadata)
-            wanted, held = schema(len(info.class_names)), file.schema_arrow.remove_metadata()
+            classes, held = len(info.class_names), file.schema_arrow.remove_metadata()
+            # As ledgers were written at first.
+            fixed = held.names == SCHEMA.names and held.field("scores").type == pa.list_(pa.float32(), classes)
+            wanted = SCHEMA.set(SCHEMA.get_field_index("scores"), held.field("scores")) if fixed else SCHEMA
             if held.names != wanted.names:
                 raise ValueError(f"its columns are {', '.join(held.names)}; allowed are {', '.join(wanted.names)}")
             for field, other in zip(held, wanted, strict=True):
                 if field != other:
                     raise ValueError(f"its column {field.name} is {field.type}; it must be {other.type}")
-            if file.metadata.num_rows * len(info.class_names) > _MOST_SCORES:
-                raise ValueError(f"it has {file.metadata.num_rows:,} rows of {len(info.class_names):,} classes")
-            table = file.read().replace_schema_metadata(None)
+            if file.metadata.num_rows * classes > _MOST_SCORES:
+                raise ValueError(f"it has {file.metadata.num_rows:,} rows of {classes:,} classes")
+            try:
+                table = file.read().replace_schema_metadata(None)
+            except pa.ArrowInvalid as error:
+                if not fixed:
+                    raise
+                raise ValueError(
+                    f"{error}; if videos failed in it, pyarrow 26 can read it, older ones cannot"
+                ) from error
             table.validate(full=True)  # text that is no UTF-8 among the rest
-            return cls(info, table)
+            return cls(info, table.cast(SCHEMA))
 
 
 def file_hash(path: Path) -> str:
@@ -270,6 +278,8 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
     for name in ("labels", "scores", "clip_starts", "clip_ranks"):
         if any(chunk.flatten().null_count for chunk in table[name].chunks):
             yield f"a null stands among the {name} of a video"
+    if pc.unique(pc.list_value_length(table["scores"].drop_null())).to_pylist() not in ([], [classes]):
+        yield f"a video does not have {classes} scores, one a class"
     labels = pc.list_flatten(table["labels"])
     if len(labels) and not (pc.min(labels).as_py() >= 0 and pc.max(labels).as_py() < classes):
         yield f"a label is not from 0 to {classes - 1}"

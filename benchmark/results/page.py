@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import pkgutil
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -32,7 +33,9 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def write_page(boards: Sequence[Board], folder: Path) -> None:
-    """Write `index.html` and the plotting library beside it; equal boards give equal bytes.
+    """Write `index.html`, and the plotting library beside it if none is there; equal boards give an equal page.
+
+    The library stays as it is, since the version somebody has installed is no reason to change a published page.
 
     Args:
         boards: In the order in which the page shows them; their strings may come from anyone.
@@ -47,9 +50,17 @@ def write_page(boards: Sequence[Board], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE_NAME).write_text(_html(boards), "utf-8", newline="\n")
-        (folder / PLOTS_FILE_NAME).write_bytes(plots)
+        if not (folder / PLOTS_FILE_NAME).exists():
+            (folder / PLOTS_FILE_NAME).write_bytes(plots)
     except OSError as error:
         raise UserError(f"the page cannot be written to {folder} ({error.strerror}); give another folder") from error
+
+
+def plots_version(bundle: Path) -> str | None:
+    """The version of Plotly's JavaScript that a bundle says it is; None if it says none."""
+    with bundle.open("rb") as file:
+        found = re.search(rb"plotly\.js v(\d[\w.-]*)", file.read(1024))
+    return found[1].decode() if found else None
 
 
 def _html(boards: Sequence[Board]) -> str:

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,14 +31,16 @@ from tests.generators.ledgers import make_ledger, make_record, write_run
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder that takes all that wandb writes."""
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folder that takes all that wandb writes; runs and settings of the tests before and of this one are forgotten."""
+    wandb.teardown()
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR", "ARTIFACT_DIR"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(f"WANDB_{name}", str(tmp_path / name))
-    return tmp_path
+    yield tmp_path
+    wandb.teardown()
 
 
 def callback(folder: Path, ledger: Ledger | None) -> WandbTables:

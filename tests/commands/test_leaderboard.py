@@ -1,6 +1,7 @@
 """The verb `leaderboard` on real tests: add, build, verify, reproduce; and a made-up ledger that stays what it is."""
 
 import csv
+import pkgutil
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,29 @@ def test_a_made_up_ledger_never_rises_above_recomputed(
     assert "is not reproduced: the ledger's scores did not come out" in capsys.readouterr().out
     assert not (folder / "reproduction.json").exists()
     assert read_boards(root)[0].rows[0].tier == "recomputed"
+
+
+def test_a_page_with_another_version_of_its_plots_is_left_and_not_called_wrong(
+    boards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, build = boards / "plotly.min.js", ["leaderboard", "build", "--root", str(boards)]
+    other = b"/**\n* plotly.js v0.0.1\n*/"
+    bundle.write_bytes(other)
+    assert main(build) == 0
+    assert bundle.read_bytes() == other
+    capsys.readouterr()
+    assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
+    assert "not checked: plotly.min.js is version 0.0.1, and the one" in capsys.readouterr().out
+    # What does not say its version, or is not what that version is, is wrong.
+    installed = pkgutil.get_data("plotly", "package_data/plotly.min.js") or b""
+    for changed in (b"alert(1)", installed + b"alert(1)"):
+        bundle.write_bytes(changed)
+        assert main(["leaderboard", "verify", "--root", str(boards)]) == 1
+        assert "wrong: plotly.min.js is not what the entries give; delete it and run" in capsys.readouterr().out
+    bundle.unlink()
+    assert main(build) == 0
+    assert bundle.read_bytes() == installed
+    assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
 
 
 def test_another_checkpoint_reproduces_nothing(

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from benchmark.protocol import Protocol
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
-from benchmark.results.ledger import Ledger, LedgerInfo, schema
+from benchmark.results.ledger import SCHEMA, Ledger, LedgerInfo
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import (
     Checkpoint,
@@ -104,7 +104,7 @@ def ledger_of_clips(
         class_groups=class_groups,
         protocol=protocol or Protocol(clips_per_video=clips),
     )
-    return Ledger(info, pa.Table.from_pylist(rows, schema(classes)))
+    return Ledger(info, pa.Table.from_pylist(rows, SCHEMA))
 
 
 def make_ledger(

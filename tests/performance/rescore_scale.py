@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmark.protocol import Protocol
-from benchmark.results.ledger import FILE_NAME, Ledger, LedgerInfo, schema
+from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger, LedgerInfo
 
 CLIPS, FAILED_SHARE, SEVERAL_SHARE, SKILL = 20, 0.01, 0.05, 4.0
 ROWS_AT_ONCE = 10_000
@@ -36,8 +36,8 @@ def batch(rng: np.random.Generator, first: int, videos: int, classes: int) -> pa
     failed = pa.array(rng.random(videos) < FAILED_SHARE)
     starts = np.tile(np.arange(CLIPS, dtype=np.int32) * 16, videos)
 
-    def lists(values: np.ndarray) -> pa.Array:
-        offsets = np.arange(0, values.size + 1, CLIPS, dtype=np.int32)
+    def lists(values: np.ndarray, length: int) -> pa.Array:
+        offsets = np.arange(0, values.size + 1, length, dtype=np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()), mask=failed)
 
     columns = {
@@ -46,11 +46,11 @@ def batch(rng: np.random.Generator, first: int, videos: int, classes: int) -> pa
         "source_group": pa.nulls(videos, pa.string()),
         "status": pc.if_else(failed, "failed", "scored"),
         "reason": pc.if_else(failed, "it holds no frames", pa.scalar(None, pa.string())),
-        "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), classes, mask=failed),
-        "clip_starts": lists(starts),
-        "clip_ranks": lists(ranks),
+        "scores": lists(scores, classes),
+        "clip_starts": lists(starts, CLIPS),
+        "clip_ranks": lists(ranks, CLIPS),
     }
-    return pa.table(columns, schema(classes))
+    return pa.table(columns, SCHEMA)
 
 
 def main(videos: int = 200_000, classes: int = 487) -> None:

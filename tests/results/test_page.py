@@ -1,6 +1,7 @@
 """The page in a real browser: what its table shows, and how mouse, keyboard and phone work it."""
 
 import fnmatch
+import hashlib
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -248,6 +249,12 @@ def test_equal_boards_give_equal_bytes(tmp_path: Path) -> None:
         write_page(sample_boards(), tmp_path / folder)
     for name in (FILE_NAME, PLOTS_FILE_NAME):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_published_page_has_the_bundle_of_plotly_7_1_0() -> None:
+    bundle = (ROOT / "leaderboards" / PLOTS_FILE_NAME).read_bytes()
+    assert bundle.startswith(b"/**\n* plotly.js v4.1.1\n")
+    assert hashlib.sha256(bundle).hexdigest() == "3b6e15d45dbb7fca5bd2094291e961ddc5472cd887009e6009a56dab668d721f"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
