@@ -76,7 +76,8 @@ class VideoClassifier(L.LightningModule):
     needs more than 16: its clips then lie elsewhere, under a protocol of their own. Where it overrides
     `configure_optimizers`, warm-up and cooldown of the recipe multiply the learning rates of its optimiser, and
     schedulers other than ReduceLROnPlateau are not stepped. Where its constructor loads weights that were trained
-    elsewhere, it sets `begins_with_published_weights`: what they had seen is then recorded as unknown.
+    elsewhere, it sets `begins_with_published_weights`: what they had seen is then recorded as unknown. Where it cannot
+    be built without a library that is not always installed, `optional_library` names it, and its absence is said first.
 
     Args:
         num_classes: K.
@@ -90,6 +91,7 @@ class VideoClassifier(L.LightningModule):
     input_side: int
     clip_frames: int = 16
     begins_with_published_weights: bool = False
+    optional_library: str | None = None
 
     def __init__(self, num_classes: int, recipe: Recipe) -> None:
         super().__init__()
