@@ -156,9 +156,7 @@ class Experiment:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from error
         if not isinstance(held, dict) or not isinstance(held.get("grid"), dict):
-            raise UserError(
-                f"--config {path} has no part `grid`; transfer/embedded, for example, has one"
-            )
+            raise UserError(f"--config {path} has no part `grid`; transfer/embedded, for example, has one")
         if unknown := sorted(set(held) - _FIT_PARTS - {"grid"}):
             raise UserError(
                 f"--config {path} has {', '.join(map(str, unknown))}; allowed are grid, {', '.join(sorted(_FIT_PARTS))}"
