@@ -66,8 +66,9 @@ def configuration_file(word: str, option: str = "--config") -> str:
         known = {name: path for name, path in known.items() if name.startswith(_DATA)}
     if word in known:
         return str(known[word])
-    if option not in _CONFIG_OPTIONS and "/" not in word and not word.endswith((".yaml", ".yml", ".json")):
-        return word
+    is_path = "/" in word or word.endswith((".yaml", ".yml", ".json"))
+    if option not in _CONFIG_OPTIONS and not is_path and f"{_DATA}{word}" not in known:
+        return word  # a class
     raise UserError(
         f"{option} {word}: there is no such file, and no configuration of that name comes with clipbench; "
         f"{_nearest(word, known)}"

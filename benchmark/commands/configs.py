@@ -40,9 +40,9 @@ def copy(name: str, to: Path | None = None) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as file:
             file.write(source.read_text("utf-8"))
-    except FileExistsError:
-        raise UserError(f"{target} is there already and stays as it is; name another file with --to") from None
     except OSError as error:
+        if isinstance(error, FileExistsError) and target.exists():
+            raise UserError(f"{target} is there already and stays as it is; name another file with --to") from None
         raise UserError(f"--to {target} cannot be written ({error.strerror}); name another file") from error
     use = {"data": f"fit --config multires --data {target}", "transfer": f"transfer --config {target}"}
     print(f"wrote {target}; use it: clipbench {use.get(name.partition('/')[0], f'fit --config {target}')}")
