@@ -15,18 +15,23 @@ def setuptools() -> dict[str, Any]:
     return settings
 
 
-def test_every_folder_of_code_is_a_package(setuptools: dict[str, Any]) -> None:
-    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "benchmark").rglob("*.py")}
-    named = {name for name in setuptools["packages"] if name not in setuptools["package-dir"]}
-    assert named == {".".join(folder.parts) for folder in folders}
-    assert set(setuptools["package-dir"]) <= set(setuptools["packages"])
+def shipped_files(setuptools: dict[str, Any]) -> dict[Path, str]:
+    """Every file that belongs into a wheel, with the package of its folder."""
+    found = {}
+    for package, folder in {"benchmark": "benchmark", **setuptools["package-dir"]}.items():
+        root = ROOT / folder
+        for path in root.rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                found[path] = ".".join([package, *path.parent.relative_to(root).parts])
+    return found
 
 
-def test_every_other_file_is_in_a_package(setuptools: dict[str, Any]) -> None:
-    roots = {"benchmark": "benchmark", **setuptools["package-dir"]}
-    assert set(setuptools["package-data"]) == set(roots)
-    for package, patterns in setuptools["package-data"].items():
-        root = ROOT / roots[package]
-        held = {path for path in root.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
-        assert held
-        assert {path for pattern in patterns for path in root.glob(pattern)} == held
+def test_every_folder_with_files_is_a_package(setuptools: dict[str, Any]) -> None:
+    assert sorted(setuptools["packages"]) == sorted(set(shipped_files(setuptools).values()))
+
+
+def test_every_file_that_is_no_code_is_package_data(setuptools: dict[str, Any]) -> None:
+    (patterns,) = setuptools["package-data"].values()
+    data = [path for path in shipped_files(setuptools) if path.suffix != ".py"]
+    assert {".yaml", ".json", ".csv", ".jinja"} <= {path.suffix for path in data}
+    assert [path for path in data if not any(path.match(pattern) for pattern in patterns)] == []
