@@ -143,8 +143,8 @@ def test_even_the_papers_own_network_and_data_are_not_the_papers_run() -> None:
     assert "SlowFusion, resolution full, width 1.0; from pretrained weights aaaaaaaaaaaa (SHA-256)." in notes
 
 
+@pytest.mark.extra("matplotlib")
 def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs the extra report")
     from benchmark.results.transfer_plot import write_plot
 
     for name in ("a.svg", "b.svg"):
