@@ -1,6 +1,6 @@
 """The one command line: Lightning's verbs fit, validate, test and predict, and the suite's own.
 
-python -m benchmark fit --config conf/multires.yaml
+python -m benchmark fit --config multires
 """
 
 import os
@@ -17,7 +17,7 @@ from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import benchmark.data
-import benchmark.models  # noqa: F401  (makes the class names short names)
+import benchmark.models
 from benchmark.callbacks.casts import CastOnce
 from benchmark.callbacks.checkpoints import run_checkpoints
 from benchmark.callbacks.conditions import TrainingConditions
@@ -30,10 +30,10 @@ from benchmark.callbacks.record import RecordWriter, code_facts
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
 from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
-from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.loose_scores import take_scores
 from benchmark.messages import for_the_user
 from benchmark.models.video_classifier import VideoClassifier
@@ -42,6 +42,7 @@ from benchmark.process import tune_process
 from benchmark.results.ledger import file_hash
 from benchmark.results.regimes import REGIMES
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
+from benchmark.shipped import with_files
 from benchmark.trainer import Trainer
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
@@ -129,11 +130,10 @@ class BenchmarkCLI(LightningCLI):
         if self.subcommand == "predict":
             config.return_predictions = False
         config.trainer.default_root_dir = str(self.run_dir)
-        for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
-            if str(logger.init_args.get("save_dir") or ".") == ".":
-                logger.init_args.save_dir = str(self.run_dir)
+        left_out = leave_out_wandb(config.trainer)
+        move_logs(config.trainer, ".", str(self.run_dir))
         if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
-            print(f"run folder: {self.run_dir}", flush=True)
+            print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
             config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
 
@@ -221,7 +221,7 @@ class BenchmarkCLI(LightningCLI):
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
         writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
         record = RecordWriter(name, writer, guard, plain)
-        return [guard, writer, record, WandbTables(record)]
+        return [guard, writer, record, *wandb_mirrors(config.trainer, record)]
 
 
 def shareable(config: Namespace) -> Namespace:
@@ -229,9 +229,7 @@ def shareable(config: Namespace) -> Namespace:
     shared = config.clone()
     folder = str(shared.trainer.default_root_dir)
     shared.run_dir = shared.ckpt_path = shared.trainer.default_root_dir = None
-    for logger in shared.trainer.logger if isinstance(shared.trainer.logger, list) else []:
-        if logger.init_args.get("save_dir") == folder:
-            logger.init_args.save_dir = "."
+    move_logs(shared.trainer, folder, ".")
     return shared
 
 
@@ -261,18 +259,21 @@ def usage(commands: Mapping[str, ModuleType]) -> str:
     return f"""usage: python -m benchmark VERB [options]
 
 Trains and tests video classifiers. The verb comes first:
-  fit         train a model:  python -m benchmark fit --config conf/multires.yaml
+  fit         train a model:  python -m benchmark fit --config multires
   validate    score the validation videos with a checkpoint
   test        score the test videos: 20 clips a video, 4 views a clip
   predict     write the top classes of any videos
 {own}
 
-`python -m benchmark VERB --help` lists the options of a verb. Every verb also takes
---scores my_file.MY_SCORE, which adds a score of your own to all that it shows."""
+`python -m benchmark VERB --help` lists the options of a verb, `--version` says which version this is. Every verb also
+takes --scores my_file.MY_SCORE, which adds a score of your own to all that it shows."""
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one verb; errors that a user can cause come out as `UserError` or `SystemExit`."""
+    if list(argv) == ["--version"]:
+        print(f"clipbench {benchmark.__version__}")
+        return 0
     added = load_plugins()
     offered(added)  # refuses two classes of one name
     commands = {**COMMANDS, **verbs(added, (*TRAINER_VERBS, *COMMANDS))}
@@ -289,6 +290,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(
             f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join([*TRAINER_VERBS, *commands])}"
         )
+    rest = with_files(rest)
     require_named_classes(rest)
     BenchmarkCLI(
         [verb, *rest],

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from benchmark.errors import UserError
+from benchmark.shipped import configuration_file
 
 # How jsonargparse wraps what is wrong with one option of a class.
 _NESTED = re.compile(
@@ -42,7 +43,7 @@ def _of_arguments(text: str, words: Sequence[str]) -> str:
     if part is not None:
         return part
     if "arguments are required" in text and "model" in text:
-        return f"{text}; an experiment says them all: --config conf/multires.yaml, or another file of conf/"
+        return f"{text}; an experiment says them all: --config multires, or another that `clipbench configs` lists"
     found = _NESTED.search(text)
     if found is None:
         return text
@@ -59,12 +60,12 @@ def _partial_config(words: Sequence[str]) -> str | None:
     joined = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
     for name in [*joined, *(value for word, value in itertools.pairwise(words) if word == "--config")]:
         try:
-            held = yaml.safe_load(Path(name).read_text("utf-8"))
+            held = yaml.safe_load(Path(configuration_file(name)).read_text("utf-8"))
         except (OSError, ValueError, yaml.YAMLError):
             continue
         if isinstance(held, dict) and "class_path" in held:
             return (
                 f"--config {name} holds a part of an experiment alone, {held['class_path']}; name an experiment, and "
-                f"the part behind it: --config conf/multires.yaml --data {name} (--model where it is a network)"
+                f"the part behind it: --config multires --data {name} (--model where it is a network)"
             )
     return None

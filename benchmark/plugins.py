@@ -26,8 +26,10 @@ from lightning import Callback
 import benchmark
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.extras import require_extra
 from benchmark.metrics.descriptors import Score, add_score
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.shipped import is_file
 
 GROUP = "clipbench.plugins"
 KINDS: dict[str, type[Any]] = {
@@ -269,11 +271,14 @@ def require_named_classes(argv: Sequence[str]) -> None:
     """Import the classes that a command line and its configuration files name by path, for one clear message.
 
     Raises:
-        UserError: If one cannot be used.
+        UserError: If one cannot be used, or needs a library that is not installed.
     """
     for part, base in (("model", VideoClassifier), ("data", VideoDataModule)):
         known = {cls.__name__: cls for cls in subclasses(base)}
         for class_path in _class_paths(argv, part):
+            library = getattr(known.get(class_path.rpartition(".")[2]), "optional_library", None)
+            if library is not None:
+                require_extra(library, f"{part} {class_path}")
             if "." in class_path and all(word.isidentifier() for word in class_path.split(".")):
                 loaded = load_class(class_path, base)
                 other = known.get(getattr(loaded, "__name__", ""), loaded)
@@ -287,7 +292,7 @@ def require_named_classes(argv: Sequence[str]) -> None:
 def _class_paths(argv: Sequence[str], part: str) -> Iterator[str]:
     words = [word for argument in argv for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])]
     for option, value in itertools.pairwise(words):
-        if option == f"--{part}.class_path" or (option == f"--{part}" and not Path(value).is_file()):
+        if option == f"--{part}.class_path" or (option == f"--{part}" and not is_file(value)):
             yield value
         elif option in {"--config", "-c", f"--{part}"}:
             try:

@@ -8,7 +8,14 @@ import torch
 
 from benchmark.cli import main
 from benchmark.data.synthetic import read_synthetic_index
+from benchmark.extras import EXTRAS
 from tests.generators.small_test import BROKEN, options
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs a library of an extra where it is not there."""
+    for mark in item.iter_markers("extra"):
+        pytest.importorskip(mark.args[0], reason=f"needs {mark.args[0]}, of the extra {EXTRAS[mark.args[0]]}")
 
 
 @pytest.fixture(autouse=True)

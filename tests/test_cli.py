@@ -63,6 +63,7 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.extra("wandb")
 def test_a_run_has_one_folder_with_all_that_it_left(run_dir: Path) -> None:
     assert {"config.yaml", "csv", "checkpoints", "wandb"} <= {path.name for path in run_dir.iterdir()}
     assert {path.name for path in (run_dir / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}

@@ -26,6 +26,7 @@ from benchmark.results.regimes import REGIMES
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
+EXTRA_MARKS = {path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text()}
 TRANSFER = sorted((ROOT / "conf/transfer").glob("*.yaml"))
 DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -54,7 +55,13 @@ def test_the_experiments_are_those_promised() -> None:
     assert [path.stem for path in EXPERIMENTS] == names.split()
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS + ZOO, ids=lambda path: path.stem)
+def networks(paths: list[Path]) -> list[Any]:
+    """Each file as a test's argument, those of networks that need an extra marked so."""
+    marked = {path: [EXTRA_MARKS[path]] if path in EXTRA_MARKS else [] for path in paths}
+    return [pytest.param(path, marks=marks, id=path.stem) for path, marks in marked.items()]
+
+
+@pytest.mark.parametrize("path", networks(EXPERIMENTS + ZOO))
 def test_an_experiment_is_complete_by_itself(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = resolved(capsys, "fit", "--config", str(path))
     assert config["data"]["class_path"] == "benchmark.data.SyntheticActions"
@@ -95,7 +102,7 @@ def test_the_zoo_has_every_architecture_that_is_offered() -> None:
     assert {path.stem for path in ZOO} == {*offered, *get_args(Cell), "stabilised_fusion"}
 
 
-@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", networks(ZOO))
 def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
     model = yaml.safe_load(path.read_text())["model"]
     options = model["init_args"]

@@ -5,6 +5,7 @@ from types import ModuleType
 from benchmark.commands import (
     check,
     compare,
+    configs,
     leaderboard,
     new,
     plugins,
@@ -17,6 +18,7 @@ from benchmark.commands import (
 )
 
 COMMANDS: dict[str, ModuleType] = {
+    "configs": configs,
     "prepare": prepare,
     "rescore": rescore,
     "compare": compare,

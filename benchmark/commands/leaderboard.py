@@ -10,6 +10,7 @@ import jsonargparse
 from benchmark.commands.reproduction import reproduce_entry
 from benchmark.commands.text import printable
 from benchmark.errors import UserError
+from benchmark.extras import require_extra
 from benchmark.results.board import Board
 from benchmark.results.entries import (
     LARGEST_DIFFERENCE,
@@ -78,7 +79,11 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
 
     Returns:
         0 if nothing is wrong, else 1.
+
+    Raises:
+        UserError: If the plotting library that is part of the page is missing.
     """
+    require_extra("plotly", "leaderboard verify, which makes the page again,")
     entries, problems, unchecked = check_entries(root, ledgers)
     if not problems:
         try:

@@ -11,6 +11,7 @@ import torch
 
 from benchmark.commands.text import aligned, printable
 from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, parameter_count
+from benchmark.extras import why_missing
 from benchmark.metrics.descriptors import known_scores
 from benchmark.models import VideoClassifier
 from benchmark.plugins import BUILT_IN, GROUP, KINDS, Offered, load_plugins, offered, one_line, verbs
@@ -40,6 +41,10 @@ def plugins(costs: bool = True) -> int:
     print(f"models, for {_CLASSES} classes with default options")
     header = ["model", "origin", "frames", "side", *(["parameters", "GFLOP a clip"] if costs else [])]
     print(aligned(header, [row for entry in models for row in model_rows(entry, costs=costs)]))
+    for library in sorted({entry.cls.optional_library for entry in models if entry.cls.optional_library}):
+        if reason := why_missing(library):
+            needing = ", ".join(entry.cls.__name__ for entry in models if entry.cls.optional_library == library)
+            print(f"{needing} needs {library}, which {reason}")
     for kind in KINDS:
         rows = [[entry.cls.__name__, entry.origin] for entry in entries if entry.kind == kind and kind != "model"]
         if rows:
@@ -83,6 +88,9 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 def _row(entry: Offered, options: dict[str, Any], *, costs: bool) -> list[str]:
     """Name, origin, input and cost of a model."""
     row = [" ".join([entry.cls.__name__, *(str(value) for value in options.values())]), entry.origin]
+    library = entry.cls.optional_library
+    if library is not None and why_missing(library):
+        return [*row, "-", "-", *(["-", f"needs {library}"] if costs else [])]
     try:
         network, gflop = _facts(entry.cls, options, costs=costs)
         row += [f"{len(network.frame_offsets)} of {network.clip_frames}", str(network.input_side)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonargparse
 
 from benchmark.errors import UserError
+from benchmark.extras import require_extra
 from benchmark.results.ranking import read_boards
 from benchmark.results.report_preview import preview
 
@@ -38,8 +39,10 @@ def report(
         0, without a login as well.
 
     Raises:
-        UserError: If an entry is not what it should be, the folder cannot be written, or W&B refuses.
+        UserError: If an entry is not what it should be, the folder cannot be written, wandb is missing, or W&B refuses.
     """
+    for library in ("wandb", "wandb_workspaces"):
+        require_extra(library, "report")
     # Loading W&B's libraries takes a second or two, for which no other verb should wait.
     from benchmark.results.wandb_report import (
         DESCRIPTION,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jsonargparse
 
-import benchmark
 from benchmark.callbacks.transfer import load_lower_groups, require_carried
 from benchmark.commands.text import aligned, printable
 from benchmark.commands.transfer_cell import run_cell
@@ -16,11 +15,13 @@ from benchmark.commands.transfer_grid import FAILURE_NAME, Experiment
 from benchmark.conformance import Subject
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.extras import why_missing
 from benchmark.plugins import require_named_classes
 from benchmark.results.board_tables import TextTable
 from benchmark.results.entries import add_entry, read_claims
 from benchmark.results.transfer_tables import TransferResults
 from benchmark.runs import read_checkpoint
+from benchmark.shipped import configuration_file, shipped_folder
 
 SUMMARY = "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4"
 
@@ -51,7 +52,7 @@ def _run(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", type=Path, required=True, help="The grid; conf/transfer/ has examples.")
+    parser.add_argument("--config", required=True, help="The grid: a file, or a name such as transfer/embedded.")
     parser.add_argument("--pretrained", type=Path, help="Checkpoint of the same architecture, trained on any classes.")
     parser.add_argument("--run_dir", type=Path, help="Folder of the grid; runs/transfer-NAME of the file by default.")
     parser.add_argument("--cell", type=int, help="Run this cell alone, counted from 1.")
@@ -63,8 +64,9 @@ def _run(argv: Sequence[str]) -> int:
     chosen, words = parser.parse_known_args(list(argv))
     if strange := next((word for word in words if word[:1] == "-" and not word.startswith(_FORWARDED)), None):
         raise UserError(f"{strange} is no option of transfer, and of fit's only {', '.join(_FORWARDED)} can be given")
-    folder = chosen.run_dir or Path("runs") / f"transfer-{chosen.config.stem}"
-    experiment = Experiment(chosen.config, folder, chosen.pretrained, words)
+    config = Path(configuration_file(chosen.config))
+    folder = chosen.run_dir or Path("runs") / f"transfer-{config.stem}"
+    experiment = Experiment(config, folder, chosen.pretrained, words)
     cells = experiment.cells
     if chosen.list or chosen.tables:
         experiment.claim(only_compare=True)
@@ -116,9 +118,7 @@ def require_fitting(experiment: Experiment) -> None:
 
 def show(experiment: Experiment) -> None:
     """Print the tables of whatever is finished, and leave them as Markdown, CSV and a picture in the grid's folder."""
-    from benchmark.results.transfer_plot import write_plot  # takes a second that listing cells need not pay
-
-    places = (LEADERBOARDS, Path(benchmark.__file__).parents[1] / LEADERBOARDS)  # a checkout holds them
+    places = (LEADERBOARDS, shipped_folder("leaderboards"))
     claims = next((found for place in places if (found := read_claims(place))), [])
     results = TransferResults([cell.result() for cell in experiment.cells], claims)
     print("\n" + "\n".join(printable(line) for line in results.notes()))
@@ -142,11 +142,15 @@ def show(experiment: Experiment) -> None:
     building.mkdir(exist_ok=True)
     (building / "transfer.md").write_text(results.markdown(), "utf-8")
     (building / "transfer.csv").write_text(results.comma_separated(), "utf-8")
-    write_plot(results, building / "transfer.svg")
-    for path in list(building.iterdir()):
-        path.replace(folder / path.name)
+    if reason := why_missing("matplotlib"):
+        print(f"\nno picture: matplotlib {reason}")
+    else:
+        from benchmark.results.transfer_plot import write_plot
+
+        write_plot(results, building / "transfer.svg")
+    written = [path.replace(folder / path.name) for path in sorted(building.iterdir())]
     building.rmdir()
-    print(f"\nwrote {', '.join(str(folder / f'transfer.{ending}') for ending in ('md', 'csv', 'svg'))}")
+    print(f"\nwrote {', '.join(map(str, written))}")
 
 
 def publish(experiment: Experiment, root: Path) -> None:

@@ -18,6 +18,7 @@ from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.results.regimes import Regime
 from benchmark.results.transfer_tables import NOT_RUN, CellResult
+from benchmark.shipped import with_files
 
 CHOICE_NAME, FAILURE_NAME, LOG_NAME = "choice.json", "failed.txt", "log.txt"
 
@@ -155,7 +156,7 @@ class Experiment:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from error
         if not isinstance(held, dict) or not isinstance(held.get("grid"), dict):
-            raise UserError(f"--config {path} has no part `grid`; conf/transfer/ has examples")
+            raise UserError(f"--config {path} has no part `grid`; transfer/embedded, for example, has one")
         if unknown := sorted(set(held) - _FIT_PARTS - {"grid"}):
             raise UserError(
                 f"--config {path} has {', '.join(map(str, unknown))}; allowed are grid, {', '.join(sorted(_FIT_PARTS))}"
@@ -257,7 +258,7 @@ class Experiment:
             if word.startswith("--"):
                 is_of_part = word.partition("=")[0].split(".")[0] == f"--{part}"
             words += [word] if is_of_part else []
-        return words
+        return with_files(words)
 
     def fit_words(self, cell: Cell) -> list[str]:
         """Options of every fit of a cell; its own stand last, so that no file named before them speaks for it."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.extras import require_extra
 from benchmark.models.library import CROP, LibraryNetwork, NetworkInput, Sampling
 from benchmark.models.recipe import Recipe
 
@@ -64,8 +65,10 @@ class PytorchvideoVideo(LibraryNetwork):
         recipe: How it is trained.
 
     Raises:
-        UserError: If the architecture is unknown, or the weights do not fit it.
+        UserError: If the architecture is unknown, pytorchvideo is missing, or the weights do not fit it.
     """
+
+    optional_library = "pytorchvideo"
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class PytorchvideoVideo(LibraryNetwork):
         super().__init__(num_classes, architecture, facts, sampling=sampling, weights=weights, recipe=recipe)
 
     def _build(self) -> nn.Module:
+        require_extra("pytorchvideo", f"{type(self).__name__} {self.network_name}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # it is the last release, and uses what torch will drop
             from pytorchvideo.models import hub

@@ -33,7 +33,8 @@ class VideoClassifier(L.LightningModule):
     needs more than 16: its clips then lie elsewhere, under a protocol of their own. Where it overrides
     `configure_optimizers`, its optimisers and schedulers are stepped as Lightning documents, and the recipe has no part
     in it. Where its constructor loads weights that were trained elsewhere, it sets `begins_with_published_weights`:
-    what they had seen is then recorded as unknown.
+    what they had seen is then recorded as unknown. Where it cannot be built without a library that is not always
+    installed, `optional_library` names it, and its absence is said first.
 
     The arguments of the constructors are kept as hyper-parameters. A checkpoint only loads into a network that was
     built with the same ones, but for those named in `training_options`.
@@ -50,6 +51,7 @@ class VideoClassifier(L.LightningModule):
     input_side: int
     clip_frames: int = 16
     begins_with_published_weights: bool = False
+    optional_library: str | None = None
     training_options: frozenset[str] = frozenset({"recipe", "dropout", "weights"})
     """Options that a trained network does not depend on: another value is no other network."""
 

@@ -19,6 +19,7 @@ from typing import Any
 import jinja2
 
 from benchmark.errors import UserError
+from benchmark.extras import require_extra
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.board import Board, Row
 from benchmark.results.board_tables import added_names
@@ -42,8 +43,9 @@ def write_page(boards: Sequence[Board], folder: Path) -> None:
         folder: Made if it is not there.
 
     Raises:
-        UserError: If the folder cannot be written, or the plotting library lacks its bundle.
+        UserError: If the folder cannot be written, or the plotting library is missing or lacks its bundle.
     """
+    require_extra("plotly", "the leaderboards' page")
     plots = pkgutil.get_data("plotly", "package_data/plotly.min.js")
     if not plots:
         raise UserError("the package plotly has no package_data/plotly.min.js; install it again: pip install plotly")

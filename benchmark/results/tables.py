@@ -37,11 +37,13 @@ def write_tables(boards: Sequence[Board], folder: Path) -> list[Path]:
 
     Returns:
         The files written.
+
+    Raises:
+        UserError: If the page cannot be made, and then nothing is written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    write_page(boards, folder)  # first, as it may refuse
     (folder / README_NAME).write_text(markdown(boards), "utf-8")
     (folder / CSV_NAME).write_text(comma_separated(boards), "utf-8")
-    write_page(boards, folder)
     return [folder / name for name in (README_NAME, CSV_NAME, FILE_NAME, PLOTS_FILE_NAME)]
 
 

@@ -167,7 +167,7 @@ TEST_PEERS: dict[str, TestPeer] = {
 """A test's clips of one video: (path, frames a second, first frames) to as many (10, 200, 200, 3) uint8."""
 
 _INSTALL = {
-    "pytorchvideo": ("pytorchvideo.data.encoded_video", "pip install pytorchvideo"),
+    "pytorchvideo": ("pytorchvideo.data.encoded_video", "pip install 'clipbench[zoo]'"),
     "torchcodec": ("torchcodec.decoders", "pip install 'clipbench[torchcodec]', and FFmpeg's libraries"),
     "decord": ("decord", "pip install decord, where there is a wheel for this Python"),
 }

@@ -11,6 +11,9 @@ from typing import Any, cast
 import lightning as L
 import numpy as np
 import pytest
+
+pytest.importorskip("wandb", reason="needs the extra wandb")
+
 import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from sklearn.metrics import average_precision_score

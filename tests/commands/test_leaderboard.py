@@ -30,6 +30,7 @@ def boards(tested: Path, tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.extra("plotly")
 def test_a_real_test_becomes_an_entry(boards: Path, tested: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
     assert "0 problems, 0 not checked" in capsys.readouterr().out
@@ -47,6 +48,7 @@ def test_a_real_test_becomes_an_entry(boards: Path, tested: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("name", ["README.md", "entries.csv", "index.html"])
+@pytest.mark.extra("plotly")
 def test_generated_files_must_be_current(boards: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = boards / name
     path.write_text(path.read_text() + "edited\n")
@@ -56,6 +58,7 @@ def test_generated_files_must_be_current(boards: Path, name: str, capsys: pytest
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
 
 
+@pytest.mark.extra("plotly")
 def test_an_entry_is_reproduced_from_its_files(
     boards: Path, small_set: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +75,7 @@ def test_an_entry_is_reproduced_from_its_files(
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
 
 
+@pytest.mark.extra("plotly")
 def test_a_made_up_ledger_never_rises_above_recomputed(
     tested: Path, small_set: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +107,7 @@ def test_a_made_up_ledger_never_rises_above_recomputed(
     assert read_boards(root)[0].rows[0].tier == "recomputed"
 
 
+@pytest.mark.extra("plotly")
 def test_a_page_with_another_version_of_its_plots_is_left_and_not_called_wrong(
     boards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +131,7 @@ def test_a_page_with_another_version_of_its_plots_is_left_and_not_called_wrong(
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
 
 
+@pytest.mark.extra("plotly")
 def test_another_checkpoint_reproduces_nothing(
     boards: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +171,7 @@ def test_what_a_user_can_cause_gets_one_message(
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.extra("plotly")
 def test_markdown_and_csv_take_no_text_for_code(tmp_path: Path) -> None:
     write_run(tmp_path / "run", make_ledger(), name="=1+1 [x](http://evil.example) *a* _b_ #c")
     root = tmp_path / "leaderboards"

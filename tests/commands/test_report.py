@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("wandb_workspaces", reason="needs the extra wandb")
+
+
 from benchmark.commands import COMMANDS
 from benchmark.commands.report import main
 from benchmark.errors import UserError

@@ -32,6 +32,7 @@ def numbers(value: Any) -> list[float]:
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
+@pytest.mark.extra("matplotlib")
 def test_where_the_time_goes(small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
     more = ["--data.cache", "disk", "--data.cache_dir", str(tmp_path / "cache"), "--data.cache_gb", "0.1"]

@@ -34,6 +34,7 @@ def tables(folder: Path) -> list[str]:
     return [(folder / f"transfer.{ending}").read_text() for ending in ("md", "csv", "svg")]
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_grid_killed_in_the_middle_and_resumed_gives_the_tables_of_one_that_was_not(
     small_set: Path, pretrained: str, tmp_path: Path, verbs: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:

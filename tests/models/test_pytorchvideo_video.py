@@ -4,6 +4,9 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+
+pytest.importorskip("pytorchvideo", reason="needs the extra zoo")
+
 import torch
 from torch import Tensor, nn
 

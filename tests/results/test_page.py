@@ -1,8 +1,6 @@
 """The page in a real browser: what its table shows, and how mouse, keyboard and phone work it."""
 
-import fnmatch
 import hashlib
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from benchmark.results.board import Board, Row
 from benchmark.results.page import FILE_NAME, PLOTS_FILE_NAME, write_page
 from tests.generators.boards import GROUPS, hostile_board, large_board, sample_boards
 from tests.generators.browser import ROWS, cells, choose, draw_plots
+
+pytestmark = pytest.mark.extra("plotly")
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSING = "\u2013"
@@ -261,10 +261,3 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="give another folder"):
         write_page([], tmp_path / "file")
-
-
-def test_every_asset_is_packaged() -> None:
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["benchmark"]
-    assets = [path.relative_to(ROOT / "benchmark") for path in (ROOT / "benchmark/results/page_assets").iterdir()]
-    assert assets
-    assert all(any(fnmatch.fnmatch(str(asset), pattern) for pattern in patterns) for asset in assets)

@@ -9,6 +9,8 @@ from benchmark.results.board import Row
 from tests.generators.boards import GROUPS, sample_boards
 from tests.generators.browser import draw_plots
 
+pytestmark = pytest.mark.extra("plotly")
+
 Open = Callable[..., Page]
 
 

@@ -5,11 +5,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page
 
 from benchmark.results.page import FILE_NAME, embedded_json, write_page
 from tests.generators.boards import hostile_board, sample_boards
 from tests.generators.browser import cells, choose, draw_plots
+
+pytestmark = pytest.mark.extra("plotly")
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -9,7 +9,6 @@ import pytest
 from benchmark.results.entries import read_claims
 from benchmark.results.regimes import REGIMES, Regime
 from benchmark.results.transfer_notes import differences
-from benchmark.results.transfer_plot import write_plot
 from benchmark.results.transfer_tables import CellResult, TransferResults, pooled
 from tests.generators.ledgers import make_ledger, make_record
 
@@ -144,7 +143,10 @@ def test_even_the_papers_own_network_and_data_are_not_the_papers_run() -> None:
     assert "SlowFusion, resolution full, width 1.0; from pretrained weights aaaaaaaaaaaa (SHA-256)." in notes
 
 
+@pytest.mark.extra("matplotlib")
 def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
+    from benchmark.results.transfer_plot import write_plot
+
     for name in ("a.svg", "b.svg"):
         write_plot(TransferResults(grid(top_2="failed"), CLAIMS), tmp_path / name)
     first = (tmp_path / "a.svg").read_text()

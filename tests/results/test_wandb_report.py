@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("wandb_workspaces", reason="needs the extra wandb")
+
 import wandb
 from markdown_it import MarkdownIt
 from wandb_workspaces.reports.v2 import internal

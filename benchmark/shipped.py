@@ -1,0 +1,112 @@
+"""Files that come with the package: the configurations of conf/, each known by its name, and the paper's tables.
+
+In a checkout they are folders beside the package, and in an installed wheel folders inside it.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import benchmark
+from benchmark.errors import UserError
+
+_CONFIG_OPTIONS = ("--config", "-c")
+_DATA = "data/"
+_NEAREST, _LEAST_ALIKE = 3, 0.5
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder `conf` or `leaderboards` that came with the package."""
+    package = Path(benchmark.__file__).parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def configurations() -> dict[str, Path]:
+    """File of every shipped configuration by its name, such as `multires` and `data/ucf101`."""
+    root = shipped_folder("conf")
+    files = sorted(root.rglob("*.yaml"), key=lambda path: (len(path.relative_to(root).parts), path))
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in files}
+
+
+def configuration(name: str) -> Path:
+    """The file of a shipped configuration.
+
+    Raises:
+        UserError: If none has this name, with the nearest ones.
+    """
+    known = configurations()
+    if name not in known:
+        raise UserError(f"no configuration called {name!r} comes with clipbench; {_nearest(name, known)}")
+    return known[name]
+
+
+def is_file(word: str) -> bool:
+    """Whether a word of a command line names something to read; a pipe does, too."""
+    try:
+        return Path(word).exists() and not Path(word).is_dir()
+    except (OSError, ValueError):  # a value in JSON is no path, and may be too long for one
+        return False
+
+
+def configuration_file(word: str, option: str = "--config") -> str:
+    """The file that a path or the name of a shipped configuration means; what is no file at all stays as it is.
+
+    Args:
+        word: A file, which wins over a name; a name; or a value or, behind --data, a class.
+        option: By which the word was given.
+
+    Raises:
+        UserError: If there is neither a file nor a configuration of that name, with the nearest names.
+    """
+    if is_file(word) or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
+        return word
+    known = configurations()
+    if option not in _CONFIG_OPTIONS:
+        known = {name: path for name, path in known.items() if name.startswith(_DATA)}
+    if word in known:
+        return str(known[word])
+    is_path = "/" in word or word.endswith((".yaml", ".yml", ".json"))
+    if option not in _CONFIG_OPTIONS and not is_path and f"{_DATA}{word}" not in known:
+        return word  # a class
+    raise UserError(
+        f"{option} {word}: there is no such file, and no configuration of that name comes with clipbench; "
+        f"{_nearest(word, known)}"
+    )
+
+
+def with_files(words: Sequence[str]) -> list[str]:
+    """A command line with the files of shipped configurations in place of their names behind --config and --data.
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    found: list[str] = []
+    option = ""
+    for word in words:
+        head, sign, value = word.partition("=")
+        if option and not word.startswith("--"):
+            found.append(configuration_file(word, option))
+        elif sign and _takes_file(head):
+            found.append(f"{head}={configuration_file(value, head)}")
+        else:
+            found.append(word)
+        option = word if _takes_file(word) else ""
+    return found
+
+
+def _takes_file(option: str) -> bool:
+    return option in {*_CONFIG_OPTIONS, "--data"}
+
+
+def _nearest(word: str, names: Iterable[str]) -> str:
+    asked = word.removeprefix("./").removeprefix("conf/")
+    asked = asked.removesuffix(".yaml").removesuffix(".yml")
+
+    def likeness(name: str) -> float:
+        ends = (name, name.rpartition("/")[2])
+        return max(difflib.SequenceMatcher(None, asked, end).ratio() for end in ends)
+
+    alike = sorted((name for name in names if likeness(name) >= _LEAST_ALIKE), key=likeness, reverse=True)
+    hint = f"the nearest: {', '.join(alike[:_NEAREST])}; " if alike else ""
+    return f"{hint}`clipbench configs` lists them all"
