@@ -16,7 +16,7 @@ ALLOWED = {
     "protocol": set[str](),
     "clip": {"protocol"},
     "metrics": set[str](),
-    "data": {"clip", "protocol", "errors"},
+    "data": {"clip", "protocol", "errors", "process"},
     "models": {"clip", "protocol", "errors", "metrics"},
     "callbacks": {"clip", "errors", "metrics", "results"},
     "results": {"protocol", "errors"},
@@ -25,6 +25,7 @@ ALLOWED = {
     "runs": {"errors"},
     "trainer": {"errors"},
     "process": set[str](),
+    "encoding": set[str](),
 }
 
 
