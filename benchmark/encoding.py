@@ -25,4 +25,4 @@ def _open_utf8(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> I
     """The built-in `open`, with UTF-8 where text is opened and nothing else is said."""
     if "b" not in mode and len(arguments) < 2:
         options.setdefault("encoding", "utf-8")
-    return open(file, mode, *arguments, **options)
+    return open(file, mode, *arguments, **options)  # noqa: PTH123  (it takes descriptors too)

@@ -42,6 +42,9 @@ def worker_options(workers: int, start_method: StartMethod | None) -> dict[str, 
         workers: Number of workers; 0 loads in the main process.
         start_method: How they start; None is Python's own choice.
     """
+    if (start_method or multiprocessing.get_start_method()) == "forkserver":
+        # Imported once, before anything is forked off: a worker then begins at once, and shares that memory.
+        multiprocessing.set_forkserver_preload(["benchmark.data"])
     return {
         "num_workers": workers,
         "persistent_workers": workers > 0,

@@ -257,7 +257,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_every_asset_is_packaged() -> None:
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["benchmark"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"][
+        "benchmark"
+    ]
     assets = [path.relative_to(ROOT / "benchmark") for path in (ROOT / "benchmark/results/page_assets").iterdir()]
     assert assets
     assert all(any(fnmatch.fnmatch(str(asset), pattern) for pattern in patterns) for asset in assets)
