@@ -141,8 +141,8 @@ class BenchmarkCLI(LightningCLI):
         """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
         if not class_names:
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
-        shared = ("batch_size", "num_workers", "multiprocessing_context", "clips_per_video")
-        shared += ("test_views", "sampler_seed", "decoder")
+        shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
+        shared += ["test_views", "sampler_seed", "decoder"]
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
         named = config.predict.videos
         videos = named if isinstance(named, list) else [named]

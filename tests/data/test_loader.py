@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from benchmark.clip import ClipBatch
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches

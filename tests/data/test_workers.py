@@ -64,7 +64,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoIndex:
 
 
 @pytest.fixture
-def loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[VideoDataModule]]:
+def loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[SmallVideos]]:
     """The class of a file in a folder that is on the path of this process alone."""
     (tmp_path / "loose_videos.py").write_text(LOOSE, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -103,7 +103,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.mark.parametrize("start_method", START_METHODS)
 @pytest.mark.parametrize(("workers", "cache"), [(1, "off"), (2, "memory"), (1, "disk")] if HAS_CACHE else [(2, "off")])
 def test_batches_are_the_same_however_workers_start(
-    videos: VideoIndex, loose: type[VideoDataModule], tmp_path: Path, start_method: str, workers: int, cache: str
+    videos: VideoIndex, loose: type[SmallVideos], tmp_path: Path, start_method: str, workers: int, cache: str
 ) -> None:
     if cache == "memory" and not Path("/dev/shm").is_dir():
         pytest.skip("no memory file system here")
