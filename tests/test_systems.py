@@ -14,13 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 LESS = '''
 """Every Python process of the test begins with this: a system that spawns, and has less than POSIX.
 
-`sys.platform`, `os.name` and `os.getuid` stay, since libraries choose and make their system calls by them.
+`sys.platform`, `os.name`, `os.getuid` and the signals stay, since libraries make their system calls by them.
 """
 
 import importlib.abc
 import multiprocessing
 import os
-import signal
 import sys
 
 GONE = {"resource", "fcntl", "pwd", "grp", "termios"}
@@ -38,9 +37,6 @@ sys.meta_path.insert(0, _Gone())
 for name in ("nice", "sched_getaffinity", "posix_fallocate", "fstatvfs", "fork", "killpg", "setsid"):
     if hasattr(os, name):
         delattr(os, name)
-for name in ("SIGKILL", "SIGALRM", "SIGUSR1", "SIGUSR2"):
-    if hasattr(signal, name):
-        delattr(signal, name)
 multiprocessing.set_start_method("spawn")
 '''
 

@@ -112,7 +112,7 @@ def test_batches_are_the_same_however_workers_start(
     alone = batches(loose(videos, **SETTINGS, num_workers=0), tmp_path, validates=validates)
     plain = batches(SmallVideos(videos, **SETTINGS), tmp_path)
     assert not torch.equal(alone[0].frames, plain[0].frames)  # the class of the file is the one used
-    started = loose(videos, **SETTINGS, **kept, num_workers=workers, multiprocessing_context=start_method)  # type: ignore[arg-type]
+    started = loose(videos, **SETTINGS, **kept, num_workers=workers, multiprocessing_context=start_method)
     assert_equal(batches(started, tmp_path, validates=validates), alone)
     assert any(batch.failures for batch in alone)
 
