@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmark.cli import main
-
 if __name__ == "__main__":
+    from benchmark.cli import main
+
     sys.exit(main())

@@ -32,13 +32,14 @@ from benchmark.callbacks.throughput import Throughput
 from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.encoding import use_utf8
 from benchmark.errors import UserError
 from benchmark.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.loose_scores import take_scores
 from benchmark.messages import for_the_user
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
-from benchmark.process import tune_process
+from benchmark.process import end_with_starter, tune_process
 from benchmark.results.ledger import file_hash
 from benchmark.results.regimes import REGIMES
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
@@ -141,7 +142,8 @@ class BenchmarkCLI(LightningCLI):
         """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
         if not class_names:
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
-        shared = ("batch_size", "num_workers", "clips_per_video", "test_views", "sampler_seed", "decoder")
+        shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
+        shared += ["test_views", "sampler_seed", "decoder"]
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
         named = config.predict.videos
         videos = named if isinstance(named, list) else [named]
@@ -217,7 +219,8 @@ class BenchmarkCLI(LightningCLI):
         begun = f" from {facts['pretrained_sha256'][:8]}" if facts and facts["pretrained_sha256"] else ""
         parts.append(f"{REGIMES[facts['regime']]}{begun}" if facts else None)
         name = config.entry_name or ", ".join(str(part) for part in parts if part)
-        data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), "batch_size": 0, "num_workers": 0}}
+        same = {"batch_size": 0, "num_workers": 0, "multiprocessing_context": None}  # they change no score
+        data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), **same}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
         writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
         record = RecordWriter(name, writer, guard, plain)
@@ -315,7 +318,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `python -m benchmark` and `clipbench`; returns the exit code."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script, unlike `python -m`, cannot see the user's own modules
+    end_with_starter()
     tune_process()
+    use_utf8()
     _quieten()
     words = sys.argv[1:] if argv is None else argv
     try:

@@ -296,7 +296,7 @@ def _class_paths(argv: Sequence[str], part: str) -> Iterator[str]:
             yield value
         elif option in {"--config", "-c", f"--{part}"}:
             try:
-                held = yaml.safe_load(Path(value).read_text())
+                held = yaml.safe_load(Path(value).read_text("utf-8"))
             except (OSError, ValueError, yaml.YAMLError):
                 continue  # the parser says what is wrong with the file
             block = held.get(part, {}) if option != f"--{part}" and isinstance(held, dict) else held

@@ -1,9 +1,15 @@
-"""Settings of the process that make training faster without changing a result that matters."""
+"""What is set for a whole process when it begins: how it computes, and when it ends."""
 
 import ctypes
+import os
 import sys
+import threading
 
 import torch
+
+UNTIL_EOF = "CLIPBENCH_UNTIL_EOF"
+"""Environment variable of a process that another one runs for itself: it ends when its standard input does."""
+
 
 # glibc's mallopt: never hand large blocks back to the system, which would clear and map them again every step.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -15,8 +21,8 @@ def tune_process() -> None:
     """Flush denormal numbers to zero, and keep freed memory; call it before the first parallel operation.
 
     The momentum of weights behind dead ReLUs decays into denormal numbers, which processors handle slowly. A step that
-    allocates its activations anew spends part of its time in the system's page faults. Both settings are
-    inherited by threads and by forked loader workers.
+    allocates its activations anew spends part of its time in the system's page faults. Both settings are inherited by
+    threads, and by loader workers only where those are forked. C libraries other than glibc keep their own habits.
     """
     torch.set_flush_denormal(True)
     if not sys.platform.startswith("linux"):
@@ -28,3 +34,19 @@ def tune_process() -> None:
     mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
     mallopt(_M_TOP_PAD, _GROWTH_BYTES)
     mallopt(_M_MMAP_MAX, 0)
+
+
+def end_with_starter() -> None:
+    """Where another process runs this one for itself, end when that one does, however it ends.
+
+    Nobody tells a process on every system that its parent was killed, but a pipe's other end is closed then. A process
+    that this one starts does not inherit the wish.
+    """
+    if os.environ.pop(UNTIL_EOF, None):
+        threading.Thread(target=_end_at_eof, name="end with starter", daemon=True).start()
+
+
+def _end_at_eof() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)

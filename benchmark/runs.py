@@ -89,7 +89,8 @@ def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
     if not Path(path).is_file():
         raise UserError(f"{option} {path}: there is no such file; give a checkpoint that a fit has written")
     try:
-        held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        # Windows lets no file be replaced while it is mapped, as the last checkpoint of a run that goes on would be.
+        held = torch.load(path, weights_only=True, map_location="cpu", mmap=os.name == "posix")
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{option} {path} is no checkpoint, or is damaged; give another file") from error
     if not isinstance(held, dict) or "state_dict" not in held:

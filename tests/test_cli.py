@@ -3,7 +3,6 @@
 import csv
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -68,7 +67,7 @@ def test_a_run_has_one_folder_with_all_that_it_left(run_dir: Path) -> None:
     assert {"config.yaml", "csv", "checkpoints", "wandb"} <= {path.name for path in run_dir.iterdir()}
     assert {path.name for path in (run_dir / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert list(run_dir.glob("wandb/offline-run-*/*.wandb"))
-    rows = list(csv.DictReader((run_dir / "csv/version_0/metrics.csv").open()))
+    rows = list(csv.DictReader((run_dir / "csv/version_0/metrics.csv").open(encoding="utf-8")))
     logged = {name for row in rows for name, value in row.items() if value}
     assert {
         *("train/loss_step", "train/loss_epoch", "train/clip_hit1", "train/clip_hit5", "train/clips_per_second"),
@@ -97,7 +96,7 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     environment.pop("CLIPBENCH_RUN_DIR", None)
     command = [sys.executable, "-m", "benchmark", *arguments]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
 
 
@@ -111,7 +110,7 @@ def test_a_run_killed_in_mid_epoch_and_resumed_equals_one_that_was_not(videos: P
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=60)
     steps = torch.load(last, weights_only=True)["global_step"]
     for arguments in (options(videos, broken, *often, "--ckpt_path", "last"), options(videos, whole, *often)):
@@ -156,7 +155,7 @@ class Agreement(L.Callback):
 
 def test_two_processes_with_unreadable_videos_end_and_agree(videos: Path, tmp_path: Path) -> None:
     module = tmp_path / "agreement.py"
-    module.write_text(AGREEMENT)
+    module.write_text(AGREEMENT, "utf-8")
     callback = f'[{{"class_path": "agreement.Agreement", "init_args": {{"folder": "{tmp_path}"}}}}]'
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.callbacks", callback]
     two += ["--data.batch_size", "1"]  # so that some steps of a process have no clip at all
@@ -167,7 +166,7 @@ def test_two_processes_with_unreadable_videos_end_and_agree(videos: Path, tmp_pa
     finally:
         del os.environ["PYTHONPATH"]
     assert process.returncode == 0, output
-    first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
+    first, second = ((tmp_path / f"{rank}.json").read_text("utf-8") for rank in (0, 1))
     assert first == second
     assert "train/loss_epoch" in first
     assert "2 videos could not be read and were skipped in training" in output
@@ -206,7 +205,7 @@ def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path
         *("--predict.videos", str(videos / "train/dark/dark0.mp4"), "--predict.output", str(output)),
     ]
     assert main(arguments) == 0
-    assert [Path(row["video"]).name for row in csv.DictReader(output.open())] == ["dark0.mp4"]
+    assert [Path(row["video"]).name for row in csv.DictReader(output.open(encoding="utf-8"))] == ["dark0.mp4"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -217,7 +216,7 @@ def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, s
         *("--predict.videos", f'["{videos / "train"}"]', "--predict.output", str(output), "--predict.top", "2"),
     ]
     assert main(arguments) == 0
-    rows = list(csv.DictReader(output.open())) if suffix == "csv" else pq.read_table(output).to_pylist()
+    rows = list(csv.DictReader(output.open(encoding="utf-8"))) if suffix == "csv" else pq.read_table(output).to_pylist()
     read = [row for row in rows if not row["failed"]]
     failed = {Path(row["video"]).name: row["failed"] for row in rows if row["failed"]}
     assert len(read) == 8
@@ -303,7 +302,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         shell=True,
         executable="/bin/bash",
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert "Traceback" not in shown.stderr

@@ -43,7 +43,7 @@ def resolved(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
 
 def documented_commands() -> list[str]:
     """Commands of this package in the documents' code blocks."""
-    text = "\n".join(re.sub(r"\\\n\s*", "", document.read_text()) for document in DOCUMENTS)
+    text = "\n".join(re.sub(r"\\\n\s*", "", document.read_text("utf-8")) for document in DOCUMENTS)
     text = re.sub(r"^## A new architecture$.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)  # test_contributing
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
@@ -65,7 +65,7 @@ def networks(paths: list[Path]) -> list[Any]:
 def test_an_experiment_is_complete_by_itself(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = resolved(capsys, "fit", "--config", str(path))
     assert config["data"]["class_path"] == "benchmark.data.SyntheticActions"
-    written = yaml.safe_load(path.read_text())
+    written = yaml.safe_load(path.read_text("utf-8"))
     for part in ("model", "data"):
         # num_classes and the frames a model reads are never typed.
         assert set(written[part]["init_args"]) <= set(config[part]["init_args"])
@@ -79,7 +79,7 @@ def test_every_fit_of_a_transfer_grid_parses(path: Path, tmp_path: Path, capsys:
     for cell in grid.cells[::4]:
         keep = grid.grid.regimes[cell.regime].keep_probabilities[0]
         written = grid.fit_config(cell, keep)
-        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(written))
+        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(written), "utf-8")
         config = resolved(capsys, "fit", "--config", str(tmp_path / "fit.yaml"), *grid.fit_words(cell))
         assert config["transfer"]["regime"] == cell.regime
         assert config["transfer"]["keep_probability"] == keep
@@ -89,7 +89,7 @@ def test_every_fit_of_a_transfer_grid_parses(path: Path, tmp_path: Path, capsys:
 
 
 def test_one_recipe_serves_every_experiment() -> None:
-    written = [yaml.safe_load(path.read_text()) for path in EXPERIMENTS + ZOO]
+    written = [yaml.safe_load(path.read_text("utf-8")) for path in EXPERIMENTS + ZOO]
     assert all(
         config["model"]["init_args"]["recipe"] == written[0]["model"]["init_args"]["recipe"] for config in written
     )
@@ -104,7 +104,7 @@ def test_the_zoo_has_every_architecture_that_is_offered() -> None:
 
 @pytest.mark.parametrize("path", networks(ZOO))
 def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
-    model = yaml.safe_load(path.read_text())["model"]
+    model = yaml.safe_load(path.read_text("utf-8"))["model"]
     options = model["init_args"]
     options["recipe"] = Recipe(**options["recipe"])
     # Shapes alone need no memory; one builder asks for numbers.
@@ -118,7 +118,7 @@ def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
 @pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
 def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = resolved(capsys, "fit", "--config", str(ROOT / "conf/slow_fusion.yaml"), "--data", str(path))
-    written = yaml.safe_load(path.read_text())
+    written = yaml.safe_load(path.read_text("utf-8"))
     assert str(config["data"]["class_path"]).endswith(written["class_path"])
     given, options = written["init_args"], config["data"]["init_args"]
     dataset = getattr(benchmark.data, written["class_path"])

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = re.search(
-    r"^## A new architecture$(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE
+    r"^## A new architecture$(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
 
 
@@ -27,7 +27,9 @@ def environment(folder: Path, small_set: Path) -> dict[str, str]:
     """An environment of its own over the packages of this one, so that what is installed goes nowhere else."""
     venv.create(folder / "venv", with_pip=False)
     packages = next((folder / "venv").rglob("site-packages"))
-    (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n{ROOT}\n")
+    (packages / "shared.pth").write_text(
+        f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n{ROOT}\n", "utf-8"
+    )
     (folder / "cache").mkdir()
     (folder / "cache/clipbench").symlink_to(small_set)
     return {
@@ -51,12 +53,14 @@ def test_the_tutorial_can_be_followed(small_set: Path, tmp_path: Path) -> None:
     work.mkdir()
     name = re.search(r"Save this as `(\w+\.py)`", TUTORIAL[1] if TUTORIAL else "")
     (code,) = blocks("python")
-    (work / (name[1] if name else "")).write_text(code)
+    (work / (name[1] if name else "")).write_text(code, "utf-8")
     commands = [line for block in blocks("sh") for line in block.splitlines()]
     assert {shlex.split(command)[3] for command in commands if " benchmark " in command} >= {"check", "fit", "new"}
     said = {}
     for command in commands:
-        done = subprocess.run(["bash", "-c", command], cwd=work, env=held, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=work, env=held, capture_output=True, encoding="utf-8", check=False
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         said[command] = done.stdout + done.stderr
     assert all("checks passed" in text for command, text in said.items() if " check " in command)
@@ -69,13 +73,13 @@ def test_the_tutorial_can_be_followed(small_set: Path, tmp_path: Path) -> None:
     # A console script does not have the current folder on its path by itself.
     line = ["fit", "--model", "mean_colour.MeanColour", "--data", "SyntheticActions", "--print_config"]
     program = tmp_path / "venv/bin/clipbench"
-    program.write_text("import sys\nfrom benchmark.cli import main\nsys.exit(main())\n")
+    program.write_text("import sys\nfrom benchmark.cli import main\nsys.exit(main())\n", "utf-8")
     done = subprocess.run(
         [str(tmp_path / "venv/bin/python"), str(program), *line],
         cwd=work,
         env=held,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -58,7 +58,7 @@ def test_classes_of_a_plugin_have_short_names(tmp_path: Path, site: Path) -> Non
     assert config["model"]["class_path"] == "everything.AddedModel"
     assert config["data"]["class_path"] == "everything.AddedData"
     assert config["trainer"]["callbacks"] == {"class_path": "everything.AddedCallback", "init_args": {"often": 3}}
-    assert (tmp_path / "imported.txt").read_text() == "once\n"
+    assert (tmp_path / "imported.txt").read_text("utf-8") == "once\n"
 
 
 def test_the_verb_plugins_lists_what_is_there(tmp_path: Path, site: Path) -> None:
@@ -132,7 +132,7 @@ def test_nothing_is_left_of_a_package_that_breaks_behind_its_first_module(
     }
     for name, text in files.items():
         (site / "broken").mkdir(exist_ok=True)
-        (site / f"broken/{name}.py").write_text(text)
+        (site / f"broken/{name}.py").write_text(text, "utf-8")
     status, out, err = forked(tmp_path, *SHOW, "--model", "LateFusion", path=site)
     assert status == 0, err
     assert "class_path: benchmark.models.LateFusion" in out
@@ -142,8 +142,8 @@ def test_nothing_is_left_of_a_package_that_breaks_behind_its_first_module(
 def test_nothing_is_left_of_another_package_that_breaks(tmp_path: Path, site: Path) -> None:
     install(site, "shim", "import real\n")
     (site / "real").mkdir()
-    (site / "real/__init__.py").write_text("from real import model\n1 / 0\n")
-    (site / "real/model.py").write_text(MODEL.format(name="BrokenModel"))
+    (site / "real/__init__.py").write_text("from real import model\n1 / 0\n", "utf-8")
+    (site / "real/model.py").write_text(MODEL.format(name="BrokenModel"), "utf-8")
     status, out, err = forked(tmp_path, *SHOW, "--model", "LateFusion", path=site)
     assert status == 0, err
     assert "class_path: benchmark.models.LateFusion" in out
@@ -155,7 +155,7 @@ def test_origins_are_of_the_package_that_adds_a_class(tmp_path: Path, site: Path
     install(site, "broken", MODEL.format(name="BrokenModel") + "1 / 0\n", module="shared.broken")
     # Loaded before the first, on which it builds, and names a class that is written elsewhere.
     install(site, "a_shim", "import shared.first\nfrom written_elsewhere import ShownModel\n")
-    (site / "written_elsewhere.py").write_text(MODEL.format(name="ShownModel"))
+    (site / "written_elsewhere.py").write_text(MODEL.format(name="ShownModel"), "utf-8")
     install(site, "shout_model", MODEL.format(name="ShoutModel"), entry="shout")
     install(site, "a_shout", 'SUMMARY = "shouts"\ndef main(argv):\n    return 3\n', entry="shout")
     code, out, err = forked(tmp_path, "plugins", "--costs", "false", path=site)
@@ -168,7 +168,7 @@ def test_origins_are_of_the_package_that_adds_a_class(tmp_path: Path, site: Path
 
 def test_two_classes_of_one_name_are_refused_where_one_is_written_elsewhere(tmp_path: Path, site: Path) -> None:
     install(site, "first", "from written_elsewhere import AddedModel\n")
-    (site / "written_elsewhere.py").write_text(MODEL.format(name="AddedModel"))
+    (site / "written_elsewhere.py").write_text(MODEL.format(name="AddedModel"), "utf-8")
     install(site, "second", MODEL.format(name="AddedModel"))
     code, _, err = forked(tmp_path, "protocol", path=site)
     assert code == 2
@@ -178,7 +178,7 @@ def test_two_classes_of_one_name_are_refused_where_one_is_written_elsewhere(tmp_
 
 def test_a_file_whose_class_has_a_built_in_name_is_refused(tmp_path: Path, site: Path) -> None:
     (tmp_path / "my_slow.py").write_text(
-        "from benchmark import models\nclass SlowFusion(models.SlowFusion):\n    pass\n"
+        "from benchmark import models\nclass SlowFusion(models.SlowFusion):\n    pass\n", "utf-8"
     )
     for words in ((*SHOW, "--model", "my_slow.SlowFusion"), ("check", "my_slow.SlowFusion")):
         status, _, err = forked(tmp_path, *words, path=site)
@@ -246,12 +246,12 @@ FILES = {
 @pytest.mark.parametrize("way", ["option", "file"])
 def test_a_loose_file(class_path: str, message: str, way: str, tmp_path: Path) -> None:
     for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, "utf-8")
     words = [*SHOW, "--model", class_path]
     if way == "file":
-        config = yaml.safe_load(Path(CONF).read_text())
+        config = yaml.safe_load(Path(CONF).read_text("utf-8"))
         config["model"]["class_path"] = class_path
-        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config), "utf-8")
         words = ["fit", "--config", "mine.yaml", "--print_config"]
     code, out, err = forked(tmp_path, *words)
     assert "Traceback" not in err

@@ -40,7 +40,7 @@ def test_every_field_is_in_the_hash(change: dict[str, Any]) -> None:
 
 def test_the_hash_is_the_same_in_another_process() -> None:
     script = "from benchmark.protocol import Protocol; print(Protocol(clips_per_video=3).hash)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == Protocol(clips_per_video=3).hash
 
 
@@ -49,7 +49,7 @@ def test_the_module_needs_neither_torch_nor_anything_of_this_package() -> None:
         "import sys; before = set(sys.modules); import benchmark.protocol; new = set(sys.modules) - before;"
         "print(sorted(n for n in new if n.split('.')[0] in {'torch', 'lightning', 'numpy', 'benchmark'}))"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "['benchmark', 'benchmark.protocol']"
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -30,7 +29,7 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     environment.pop("CLIPBENCH_RUN_DIR", None)
     command = [sys.executable, "-m", "benchmark", "test", *arguments]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
 
 
@@ -59,7 +58,7 @@ def test_a_test_leaves_a_ledger_and_a_record_that_agree(tested: Path, checkpoint
     assert counted is not None
     assert decoded == pytest.approx(counted * VIDEOS / (VIDEOS - 1))
     assert record.config["model"]["init_args"]["width"] == 0.05
-    assert str(tested) not in (tested / "record.json").read_text()
+    assert str(tested) not in (tested / "record.json").read_text("utf-8")
 
 
 def test_the_cost_of_a_clip_is_counted(tested: Path) -> None:
@@ -125,7 +124,7 @@ def test_a_killed_test_goes_on_where_it_stopped(small_set: Path, checkpoint: str
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=60)
     assert not (run / "ledger.parquet").exists()
     parts = sorted(run.glob("unfinished/*.arrows"))
@@ -182,7 +181,7 @@ def test_a_finished_or_another_test_is_not_written_over(
     assert "holds a finished test" in capsys.readouterr().err
     parts = tmp_path / "run/unfinished"
     parts.mkdir(parents=True)
-    (parts / "test.json").write_text(json.dumps({"checkpoint": "another"}))
+    (parts / "test.json").write_text(json.dumps({"checkpoint": "another"}), "utf-8")
     assert main(["test", *options(small_set, tmp_path / "run"), "--ckpt_path", checkpoint]) == 2
     assert "a test that differs in checkpoint" in capsys.readouterr().err
 

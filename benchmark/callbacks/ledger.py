@@ -99,7 +99,7 @@ class LedgerWriter(L.Callback):
         """Every process compares, so that none waits for one that has refused; the first one writes."""
         file = self._parts / "test.json"
         try:
-            held = json.loads(file.read_text())
+            held = json.loads(file.read_text("utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):  # the second after a loss of power
             held = None
         if held is not None:
@@ -112,7 +112,7 @@ class LedgerWriter(L.Callback):
         elif is_first:
             self._parts.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(".new")
-            unfinished.write_text(json.dumps(key))
+            unfinished.write_text(json.dumps(key), "utf-8")
             unfinished.replace(file)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

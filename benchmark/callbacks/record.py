@@ -228,14 +228,14 @@ def code_facts() -> Code:
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=20).stdout.strip()
 
 
 def hardware_facts(processes: int) -> Hardware:
     """Processor, cores that this process may use, and GPU."""
     name = platform.processor() or platform.machine()
     if sys.platform == "linux":
-        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(errors="replace"))
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(errors="replace", encoding="utf-8"))
         name = match[1] if match else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -1,6 +1,6 @@
 """Measures how fast training goes and how much of the time it waits for data."""
 
-import resource
+import math
 import sys
 
 import lightning as L
@@ -9,6 +9,11 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from benchmark.clip import ClipBatch
 from benchmark.metrics.throughput import ClipsPerSecond
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 class Throughput(L.Callback):
@@ -68,8 +73,10 @@ class Throughput(L.Callback):
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory of this process so far in MB: of the GPU that it computes on, else resident."""
+    """Peak memory of this process so far in MB: of the GPU that it computes on, else resident; NaN if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    if resource is None:
+        return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3  # macOS counts bytes, Linux KiB

@@ -147,7 +147,12 @@ def _unpack_rar(archive: Path, folder: Path) -> None:
 
 def _run(program: str, arguments: Sequence[str], archive: Path) -> str:
     done = subprocess.run(
-        [program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["no reason given"]

@@ -54,7 +54,7 @@ def new(name: str, folder: Path | None = None) -> int:
         for place, template in _FILES.items():
             path = target / place.format(name=name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(templates.get_template(template).render(values))
+            path.write_text(templates.get_template(template).render(values), "utf-8")
     except OSError as error:
         raise UserError(f"--folder {target} cannot be written: {error.strerror}; name another folder") from error
     print(

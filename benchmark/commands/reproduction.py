@@ -1,6 +1,7 @@
 """Scores random videos of an entry again from their files: the only proof that a ledger came from its checkpoint."""
 
 import datetime
+import os
 import secrets
 import subprocess
 import sys
@@ -107,6 +108,8 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
     for name, value in (("root", data_root), ("lists", lists)):
         if name in options or value is not None:
             options[name] = None if value is None else str(value)
+    if "multiprocessing_context" in options:
+        options["multiprocessing_context"] = None  # that machine's
     return settings
 
 
@@ -116,7 +119,15 @@ def _test_again(settings: dict[str, Any], checkpoint: Path, videos: int, seed: i
     command = [sys.executable, "-m", "benchmark", "test", "--config", str(config), "--ckpt_path", str(checkpoint)]
     command += ["--run_dir", str(run_dir), "--sample.videos", str(videos), "--sample.seed", str(seed)]
     command += ["--allow_contaminated", "true", "--trainer.logger", "false"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
     if done.returncode:
         lines = done.stdout.strip().splitlines()[-5:]
         raise UserError(f"the recorded test does not run here; its last lines: {' / '.join(lines)}")

@@ -5,7 +5,6 @@ their own: what one of them dies of does not reach the others.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -18,15 +17,20 @@ from pathlib import Path
 from typing import IO
 
 import yaml
+from filelock import FileLock, Timeout
 
 from benchmark.commands.transfer_grid import CHOICE_NAME, FAILURE_NAME, LOG_NAME, Cell, Experiment
 from benchmark.errors import UserError
+from benchmark.process import UNTIL_EOF
 from benchmark.runs import read_checkpoint
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _WAIT_SECONDS = 20.0
 """For processes of a killed grid to end."""
-
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 class CellFailure(Exception):
@@ -162,17 +166,18 @@ def _verb(words: Sequence[str], cell: Cell, lock: int) -> None:
     """
     log = cell.folder / LOG_NAME
     environment = {name: value for name, value in os.environ.items() if name not in {"CLIPBENCH_RUN_DIR", "LOCAL_RANK"}}
+    environment |= {UNTIL_EOF: "1", "PYTHONIOENCODING": "utf-8"}
     with log.open("ab") as sink:
         sink.write(f"\n$ {' '.join(words)}\n".encode())
         sink.flush()
         begins = sink.tell()
         child = subprocess.Popen(
             [sys.executable, "-m", "benchmark", *words],
+            stdin=subprocess.PIPE,  # which the system closes when this process ends, however it does
             stdout=sink,
             stderr=subprocess.STDOUT,
             env=environment,
-            pass_fds=(lock,) if os.name == "posix" and lock >= 0 else (),
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            pass_fds=(lock,) if lock >= 0 else (),
         )
         try:
             code = child.wait()
@@ -192,25 +197,31 @@ def _reason(log: IO[bytes], code: int) -> str:
     own = [line.removeprefix("clipbench: ") for line in lines if line.startswith("clipbench: ")]
     if own:
         return own[-1]
-    ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    ended = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
     return f"{lines[-1]} ({ended})" if lines else ended
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
     """Hold a cell; yields a descriptor that child processes inherit, and the lock with it, or None if it is taken.
 
-    Where the system or the file system has no such locks, nothing is locked, and -1 is yielded.
+    Where the system has no locks that are inherited, this process alone holds it and -1 is yielded; where the file
+    system has no locks, nothing is locked, and -1 is yielded too.
     """
-    if sys.platform == "win32":
-        yield -1
+    if fcntl is None:
+        try:
+            with FileLock(path, timeout=_WAIT_SECONDS):
+                yield -1
+        except Timeout:
+            yield None
         return
-    import fcntl
-
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
     deadline, held = time.monotonic() + _WAIT_SECONDS, None
     try:

@@ -34,7 +34,8 @@ _OF_THE_CELL = {
 """Options of `fit` that differ from cell to cell, and where the grid says them."""
 
 _IMMATERIAL = (
-    *("data.root", "data.lists", "data.num_workers", "data.cache", "data.cache_gb", "data.cache_dir", "grid.cache_gb"),
+    *("data.root", "data.lists", "data.cache", "data.cache_gb", "data.cache_dir", "grid.cache_gb"),
+    *("data.num_workers", "data.multiprocessing_context"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger"),
     "trainer.enable_progress_bar",
 )

@@ -20,7 +20,6 @@ import errno
 import hashlib
 import mmap
 import os
-import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +28,10 @@ import numpy as np
 
 from benchmark.errors import UserError
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # Windows, where `open_cache` makes none
+    fcntl = None  # type: ignore[assignment]
 
 _PROCESSES = 1024  # that count hits and misses apart; later ones share the last line
 _SPARE_BYTES = 10**9  # left for others, such as batches in memory and checkpoints on a disk; of less than 2 GB, half
@@ -47,6 +48,21 @@ def video_key(path: Path) -> int:
     stat = path.stat()
     text = f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") | 1  # 0 means empty
+
+
+def turns_of(path: Path) -> Path:
+    """The empty file beside a cache that its writers lock in turn.
+
+    Everyone who uses the cache holds a lock of the other kind on the cache itself, and on macOS, BSD and network file
+    systems the two kinds exclude each other.
+    """
+    return path.with_name(f"turns-{path.name}")
+
+
+def remove_files(path: Path) -> None:
+    """Remove a cache; its turns first, or two processes could write to one that is made meanwhile."""
+    turns_of(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 class FrameCache:
@@ -86,6 +102,8 @@ class FrameCache:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # A file that is open keeps its space when it is removed.
             self._close = weakref.finalize(self, os.close, self._file)
+            self._turns = os.open(turns_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._close_turns = weakref.finalize(self, os.close, self._turns)
             fcntl.flock(self._file, fcntl.LOCK_SH)  # held as long as anyone uses the file
             os.ftruncate(self._file, end)
             self._claim(0, starts["frames"])
@@ -252,11 +270,11 @@ class FrameCache:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Alone among all processes, not among threads; the lock of a process that is killed is given up."""
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        fcntl.lockf(self._turns, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            fcntl.lockf(self._turns, fcntl.LOCK_UN)
 
 
 def _word(hashed: np.ndarray, slot: np.ndarray) -> np.ndarray:

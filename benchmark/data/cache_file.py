@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import os
 import platform
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -13,11 +12,13 @@ from typing import Literal
 import cv2
 
 from benchmark.data import cache, decode, preprocess, timeline
-from benchmark.data.cache import FrameCache
+from benchmark.data.cache import FrameCache, remove_files
 from benchmark.errors import UserError
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CacheMode = Literal["off", "memory", "disk", False]  # YAML reads an unquoted `off` as false
 
@@ -55,14 +56,14 @@ def open_cache(
     Raises:
         UserError: If the machine has no memory file system, or the file cannot be used.
     """
-    if sys.platform == "win32":
+    if fcntl is None:
         raise UserError(f"data.cache is {mode}, which needs a POSIX system; use data.cache=off on this machine")
     if mode == "memory":
         if not _MEMORY.is_dir():
             raise UserError(f"data.cache is memory, which needs {_MEMORY}; use data.cache=disk on this machine")
         folder = _MEMORY / f"clipbench-{os.getuid()}"
     boot_file = Path("/proc/sys/kernel/random/boot_id")
-    boot = boot_file.read_text().strip() if boot_file.exists() else ""
+    boot = boot_file.read_text("utf-8").strip() if boot_file.exists() else ""
     machine = f"frames-{_digest(platform.node())}"
     start = f"{machine}-{_digest(boot)}"
     content = _digest(videos.absolute(), decoder, side, _made_by(decoder), owner if mode == "memory" else "")
@@ -91,7 +92,7 @@ def remove_unused(path: Path) -> bool:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
+        remove_files(path)
     except OSError:
         return False
     finally:

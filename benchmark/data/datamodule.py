@@ -14,14 +14,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch, FeatureBatch
-from benchmark.data.cache import FrameCache
+from benchmark.data.cache import FrameCache, remove_files
 from benchmark.data.cache_file import CacheMode, cache_folder, open_cache
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
 from benchmark.data.index import Split, VideoIndex
-from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches, yield_to_training
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
+from benchmark.data.workers import require_start_method, worker_options
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, Protocol, View
 
@@ -76,6 +77,8 @@ class VideoDataModule(L.LightningDataModule):
         root: Folder of the videos.
         batch_size: Clips a batch; for validation and testing as many whole videos as make about that many clips.
         num_workers: Loader processes; 0 loads in the main process.
+        multiprocessing_context: How they start: `fork`, `spawn` or `forkserver`, where the system has it; None is
+            Python's own choice. The same batches either way.
         clips_per_video: Clips of each video for each purpose.
         test_views: Views of each clip for testing and prediction (section 4: 4).
         augmentation: How training clips vary.
@@ -94,6 +97,7 @@ class VideoDataModule(L.LightningDataModule):
         *,
         batch_size: int = 32,
         num_workers: int = 2,
+        multiprocessing_context: str | None = None,
         clips_per_video: ClipsPerVideo = ClipsPerVideo(),
         test_views: Sequence[View] = TEST_VIEWS,
         augmentation: Augmentation = Augmentation(),
@@ -124,6 +128,7 @@ class VideoDataModule(L.LightningDataModule):
             raise UserError(f"data.cache is {cache}; allowed are off, memory and disk")
         self.cache, self.cache_gb, self.cache_dir = cast(CacheMode, cache), cache_gb, cache_dir
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.multiprocessing_context = require_start_method(multiprocessing_context)
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of test videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
@@ -305,7 +310,7 @@ class VideoDataModule(L.LightningDataModule):
         if self._trainer().is_global_zero:
             print(held.summary(), flush=True)
             if self.cache == "memory":
-                held.path.unlink(missing_ok=True)
+                remove_files(held.path)
 
     def on_exception(self, exception: BaseException) -> None:
         """A run that is stopped leaves no cache in memory behind either."""
@@ -318,12 +323,7 @@ class VideoDataModule(L.LightningDataModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _workers(self) -> dict[str, Any]:
-        return {
-            "num_workers": self.num_workers,
-            "persistent_workers": self.num_workers > 0,
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": yield_to_training,
-        }
+        return worker_options(self.num_workers, self.multiprocessing_context)
 
     def _needs(self) -> ModelNeeds:
         model = self._trainer().lightning_module

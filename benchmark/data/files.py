@@ -46,7 +46,7 @@ class VideoFiles(VideoDataModule):
                 f"--predict.videos {' '.join(map(str, self.videos))} holds no file "
                 f"ending in {', '.join(sorted(SUFFIXES))}"
             )
-        names = [str(path) for path in files]
+        names = [path.as_posix() for path in files]  # the same name on every system
         return VideoIndex.from_columns(
             Identity("VideoFiles"),
             Path(),

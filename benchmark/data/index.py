@@ -1,14 +1,17 @@
 """Which videos exist: one Arrow table a dataset, shared by workers without a Python object a row."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
+from torch import Tensor
 
 from benchmark.errors import UserError
 
@@ -117,6 +120,19 @@ class VideoIndex:
             official_videos,
         )
 
+    @functools.cached_property
+    def _shared(self) -> Tensor:
+        """The table as bytes, (n,) uint8, that torch hands to loader workers without a copy."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.table.schema) as writer:
+            writer.write_table(self.table)
+        return torch.from_numpy(np.frombuffer(sink.getvalue(), np.uint8).copy())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, where it is not forked, reads the table where this one keeps it."""
+        others = [getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "table"]
+        return _unpickled, (type(self), self._shared, *others)
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
@@ -169,6 +185,11 @@ class VideoIndex:
         if self.official_videos:
             line += f"; {held / self.official_videos:.1%} of the official {self.official_videos:,} videos held"
         return line
+
+
+def _unpickled(kind: type[VideoIndex], shared: Tensor, identity: Identity, root: Path, *others: Any) -> VideoIndex:
+    table = pa.ipc.open_stream(pa.py_buffer(shared.numpy())).read_all()
+    return kind(identity, root, table, *others)
 
 
 def require_classes(chosen: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:

@@ -1,31 +1,14 @@
 """Which keys form a batch, in which order, on which process; and a loader that can go on in mid-epoch."""
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Sampler
 
 from benchmark.clip import ClipBatch
 from benchmark.data.sampling import epoch_order, visited_clips
-
-_STEPS_OF_NICENESS = 10
-
-
-def yield_to_training(worker: int) -> None:
-    """Let whoever computes on the processor go before a loader worker; for `worker_init_fn`.
-
-    The threads of a step wait for each other. One that loses its core to a worker holds up all of them, so without this
-    a worker costs a step more than its own time.
-
-    Args:
-        worker: Number of the worker.
-    """
-    if not torch.cuda.is_available():
-        os.nice(_STEPS_OF_NICENESS)
 
 
 class EpochBatches(Sampler[list[tuple[int, int, int]]]):

@@ -167,7 +167,7 @@ def test_a_cache_is_found_again_only_whole_and_of_the_same_files(
     videos, cache = tmp_path / "videos", tmp_path / "cache"
     shutil.copytree(small_set, videos)
     cache.mkdir()
-    (cache / "theirs.txt").write_text("not ours")
+    (cache / "theirs.txt").write_text("not ours", "utf-8")
     train = ["--transfer.cache", str(cache)]
 
     def runs(*more: str) -> int:
@@ -187,7 +187,7 @@ def test_a_cache_is_found_again_only_whole_and_of_the_same_files(
     (changed,) = [path for path in index_paths(videos) if path.stem == "v_Expand_g02_c01"]
     os.utime(changed, ns=(0, 0))
     assert runs() == 1
-    assert (cache / "theirs.txt").read_text() == "not ours"
+    assert (cache / "theirs.txt").read_text("utf-8") == "not ours"
     assert not list(cache.glob("*.new"))
 
 

@@ -61,7 +61,7 @@ def end_test(tables: WandbTables, *loggers: Any, rank: int = 0) -> None:
 def logged_tables(root: Path) -> dict[str, dict[str, Any]]:
     """Tables among the media files of the offline runs below a folder, by name without number and hash."""
     files = sorted(root.glob("**/media/table/**/*.table.json"))
-    return {"_".join(file.name.split("_")[:-2]): json.loads(file.read_text()) for file in files}
+    return {"_".join(file.name.split("_")[:-2]): json.loads(file.read_text("utf-8")) for file in files}
 
 
 def test_an_offline_run_holds_tables_config_and_the_two_files(offline: Path) -> None:

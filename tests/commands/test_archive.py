@@ -75,7 +75,7 @@ def files_under(folder: Path) -> dict[str, bytes]:
 def only_fake_bsdtar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "programs" / "bsdtar"
     program.parent.mkdir()
-    program.write_text(FAKE_BSDTAR)
+    program.write_text(FAKE_BSDTAR, "utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
 
@@ -143,7 +143,7 @@ def test_a_rar_that_the_program_cannot_read_says_so(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("only_fake_bsdtar")
 def test_the_next_program_is_tried_where_one_cannot_read_rar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unable = tmp_path / "programs" / "unable"
-    unable.write_text(f"#!{sys.executable}\nraise SystemExit('no codec for this')\n")
+    unable.write_text(f"#!{sys.executable}\nraise SystemExit('no codec for this')\n", "utf-8")
     unable.chmod(0o755)
     tools = (RarTool("unable", (), "", lambda archive, folder: []), *RAR_TOOLS)
     monkeypatch.setattr("benchmark.commands.archive.RAR_TOOLS", tools)
@@ -159,7 +159,7 @@ def test_a_true_rar_is_read_by_each_tool_there_is(
 ) -> None:
     if shutil.which(tool.program) is None:
         pytest.skip(f"{tool.program} is not on the PATH")
-    if tool.program in {"7z", "7zz"} and " Rar " not in subprocess.check_output([tool.program, "i"], text=True):
+    if tool.program in {"7z", "7zz"} and " Rar " not in subprocess.check_output([tool.program, "i"], encoding="utf-8"):
         pytest.skip(f"this build of {tool.program} reads no RAR")
     monkeypatch.setattr("benchmark.commands.archive.RAR_TOOLS", (tool,))
     archive = write_rar(tmp_path / "UCF101.rar", GOOD)
@@ -179,7 +179,7 @@ def test_without_a_program_a_rar_says_what_to_install(tmp_path: Path, monkeypatc
 def test_absent_damaged_and_unknown_archives_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match=r"absent\.zip is not there"):
         unpack(tmp_path / "absent.zip", tmp_path / "into", suffixes=WANTED)
-    (tmp_path / "page.zip").write_text("<html>not found</html>")
+    (tmp_path / "page.zip").write_text("<html>not found</html>", "utf-8")
     with pytest.raises(UserError, match="neither a ZIP, a TAR nor a RAR"):
         unpack(tmp_path / "page.zip", tmp_path / "into", suffixes=WANTED)
     damaged = write_zip(tmp_path / "damaged.zip", {"a.avi": b"0123456789" * 20})

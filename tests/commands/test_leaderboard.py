@@ -36,11 +36,11 @@ def test_a_real_test_becomes_an_entry(boards: Path, tested: Path, capsys: pytest
     assert "0 problems, 0 not checked" in capsys.readouterr().out
     record = Record.read(tested)
     assert record.metrics["video_hit1"].value is not None
-    text = (boards / "README.md").read_text()
+    text = (boards / "README.md").read_text("utf-8")
     assert f"| {100 * record.metrics['video_hit1'].value:.1f} (" in text
     assert "| 32 (100% of the official), 1 failed |" in text
     assert "recomputed" in text
-    with (boards / "entries.csv").open(newline="") as file:
+    with (boards / "entries.csv").open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert float(row["map"]) == record.metrics["map"].value
     assert row["provenance"] == "clean"
@@ -51,7 +51,7 @@ def test_a_real_test_becomes_an_entry(boards: Path, tested: Path, capsys: pytest
 @pytest.mark.extra("plotly")
 def test_generated_files_must_be_current(boards: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = boards / name
-    path.write_text(path.read_text() + "edited\n")
+    path.write_text(path.read_text("utf-8") + "edited\n", "utf-8")
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 1
     assert f"wrong: {name} is not what the entries give" in capsys.readouterr().out
     assert main(["leaderboard", "build", "--root", str(boards)]) == 0
@@ -177,10 +177,10 @@ def test_markdown_and_csv_take_no_text_for_code(tmp_path: Path) -> None:
     root = tmp_path / "leaderboards"
     for command in (["add", str(tmp_path / "run")], ["build"]):
         assert main(["leaderboard", *command, "--root", str(root)]) == 0
-    text = (root / "README.md").read_text()
+    text = (root / "README.md").read_text("utf-8")
     assert "&#91;x&#93;(http&#58;//evil&#46;example)" in text
     assert "&#42;a&#42; &#95;b&#95; &#35;c" in text
-    assert "'=1+1" in (root / "entries.csv").read_text()
+    assert "'=1+1" in (root / "entries.csv").read_text("utf-8")
 
 
 def test_a_stranger_s_configuration_is_not_run(tested: Path, tmp_path: Path) -> None:

@@ -30,14 +30,15 @@ def test_the_package(folder: str | None, here: Path, capsys: pytest.CaptureFixtu
         *("src/two_words/__init__.py", "src/two_words/model.py"),
     }
     assert f"wrote {written.relative_to(here)}: TwoWords" in capsys.readouterr().out
-    project = tomllib.loads((written / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((written / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["entry-points"] == {"clipbench.plugins": {"two_words": "two_words"}}
-    model = ast.parse((written / "src/two_words/model.py").read_text())
+    model = ast.parse((written / "src/two_words/model.py").read_text("utf-8"))
     assert [node.name for node in model.body if isinstance(node, ast.ClassDef)] == ["TwoWords"]
-    assert not any("{{" in path.read_text() for path in written.rglob("*") if path.is_file())
+    assert not any("{{" in path.read_text("utf-8") for path in written.rglob("*") if path.is_file())
     # The experiment differs from the shipped ones in its model alone.
     config, shipped = (
-        yaml.safe_load(path.read_text()) for path in (written / "conf/two_words.yaml", ROOT / "conf/single_frame.yaml")
+        yaml.safe_load(path.read_text("utf-8"))
+        for path in (written / "conf/two_words.yaml", ROOT / "conf/single_frame.yaml")
     )
     assert config.pop("model")["init_args"]["recipe"] == shipped.pop("model")["init_args"]["recipe"]
     assert config == shipped

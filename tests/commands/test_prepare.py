@@ -37,7 +37,7 @@ def test_a_partial_copy_is_usable_and_what_lacks_is_named(root: Path, capsys: py
 
 def test_broken_videos_are_named_and_not_counted_as_usable(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "Archery" / "v_Archery_g02_c01.avi").write_bytes(b"")
-    (root / "YoYo" / "v_YoYo_g05_c01.avi").write_text("no video at all\n")
+    (root / "YoYo" / "v_YoYo_g05_c01.avi").write_text("no video at all\n", "utf-8")
     assert ucf101(root) == 0
     printed = capsys.readouterr().out
     assert "broken: 2 videos" in printed
@@ -97,10 +97,12 @@ def test_download_takes_only_what_lacks_and_says_where_it_failed(
 
 
 def test_sports1m_says_shares_missing_and_usable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "labels.txt").write_text("boomerang\nboxing\n")
+    (tmp_path / "labels.txt").write_text("boomerang\nboxing\n", "utf-8")
     names = [f"video{number:06d}" for number in range(50)]
-    (tmp_path / "train_partition.txt").write_text("".join(f"{name} {name[-1] > '4':d}\n" for name in names[:40]))
-    (tmp_path / "test_partition.txt").write_text("".join(f"{name} 0,1\n" for name in names[40:]))
+    (tmp_path / "train_partition.txt").write_text(
+        "".join(f"{name} {name[-1] > '4':d}\n" for name in names[:40]), "utf-8"
+    )
+    (tmp_path / "test_partition.txt").write_text("".join(f"{name} 0,1\n" for name in names[40:]), "utf-8")
     assert sports1m(tmp_path) == 1
     assert "not videos for both" in capsys.readouterr().out
     for name in (*names[:20], names[45]):

@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
     """Leaderboards with two entries on one board, and a claim."""
     folder = tmp_path / "leader boards"
     (folder / "paper").mkdir(parents=True)
-    (folder / "paper" / "table1.json").write_text(json.dumps(CLAIMS))
+    (folder / "paper" / "table1.json").write_text(json.dumps(CLAIMS), "utf-8")
     for model in (0, 1):
         write_run(tmp_path / f"run{model}", make_ledger(model_seed=model), name=f"Model {model}")
         add_entry(tmp_path / f"run{model}", folder, None)
@@ -55,9 +55,9 @@ def test_without_a_login_report_and_preview_are_written(
     no_login(tmp_path, monkeypatch)
     assert main(arguments(root, *["--publish"] * asked)) == 0
     printed = capsys.readouterr().out
-    held = json.loads((tmp_path / "out" / "report.json").read_text())
+    held = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert len(held["run_sets_to_look_up"]) == 1
-    page = (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
     for text in ("Model 0", "Model 1", "Made, fold 1", "Sports-1M", "59.3"):
         assert text in page
         assert text in json.dumps(held)
@@ -89,7 +89,7 @@ def test_wrong_arguments_are_one_message(root: Path) -> None:
         main(["--entity", "a/b", *arguments(root)[2:]])
     with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
         main(arguments(root.parent / "nowhere"))
-    (root.parent / "out").write_text("a file")
+    (root.parent / "out").write_text("a file", "utf-8")
     with pytest.raises(UserError, match=r"--output .*out cannot be written \(File exists\)"):
         main(arguments(root))
 

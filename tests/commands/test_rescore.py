@@ -113,7 +113,7 @@ def test_a_record_that_does_not_is_denied(tmp_path: Path, capsys: pytest.Capture
     make_ledger(9).write(tmp_path / FILE_NAME)
     assert main([str(tmp_path)]) == 1
     assert "SHA-256" in capsys.readouterr().out
-    (tmp_path / RECORD_NAME).write_text("{}")
+    (tmp_path / RECORD_NAME).write_text("{}", "utf-8")
     assert main([str(tmp_path)]) == 1
     assert "NOT confirmed" in capsys.readouterr().out
 
@@ -145,7 +145,7 @@ def test_numbers_are_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ledger = make_ledger(videos=5, classes=9, several=0, failed=0.5)
     ledger.write(tmp_path / FILE_NAME)
     assert main([str(tmp_path), "--output", str(tmp_path / "deep" / "numbers.json")]) == 0
-    held = json.loads((tmp_path / "deep" / "numbers.json").read_text())
+    held = json.loads((tmp_path / "deep" / "numbers.json").read_text("utf-8"))
     assert held["metrics"]["video_hit1"]["value"] == metrics(ledger)["video_hit1"]
     assert held["ledger"]["sha256"] == file_hash(tmp_path / FILE_NAME)
     assert held["failed_videos"] == ledger.failures()

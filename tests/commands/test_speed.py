@@ -57,7 +57,7 @@ def test_where_the_time_goes(small_set: Path, tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "run/speed.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"speed.json", "speed.png"}  # nothing of a fit
 
-    held = json.loads((tmp_path / "run/speed.json").read_text())
+    held = json.loads((tmp_path / "run/speed.json").read_text("utf-8"))
     assert all(math.isfinite(number) for number in numbers(held))
     loading, training = held["loading"], held["training"]
     assert [stage["name"] for stage in loading["stages"]] == ["open", "decode", "convert and resize", "cut", "batch"]
@@ -84,12 +84,12 @@ def test_the_config_of_a_fit_and_a_network_of_one_resolution(
     small_set: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = Path(checkpoint).parents[1] / "config.yaml"
-    assert yaml.safe_load(config.read_text())["transfer"]["regime"] is None
+    assert yaml.safe_load(config.read_text("utf-8"))["transfer"]["regime"] is None
     more = ["--model.resolution", "fovea", "--run_dir", str(tmp_path / "run")]
     assert main(["speed", "--config", str(config), *more, *SHORT]) == 0
     out = capsys.readouterr().out
     assert "paper, section 4.1" not in out
-    held = json.loads((tmp_path / "run/speed.json").read_text())
+    held = json.loads((tmp_path / "run/speed.json").read_text("utf-8"))
     assert held["gains"] == []
     assert held["comparison"] is None
     assert held["loading"]["cached"] is None
@@ -155,5 +155,5 @@ def test_a_library_that_cannot_read_these_videos_is_named(
     arguments = [*options(small_set, tmp_path / "run"), *SHORT, "--speed.compare", "opencv"]
     assert main(["speed", *arguments]) == 0
     assert "not compared: opencv (opencv cannot read" in capsys.readouterr().out
-    held = json.loads((tmp_path / "run/speed.json").read_text())["comparison"]
+    held = json.loads((tmp_path / "run/speed.json").read_text("utf-8"))["comparison"]
     assert [stage["name"] for stage in held["training"]] == ["clipbench", "decoding alone"]

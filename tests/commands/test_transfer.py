@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -31,7 +30,7 @@ class Weighted(Plugin):
 
 
 def tables(folder: Path) -> list[str]:
-    return [(folder / f"transfer.{ending}").read_text() for ending in ("md", "csv", "svg")]
+    return [(folder / f"transfer.{ending}").read_text("utf-8") for ending in ("md", "csv", "svg")]
 
 
 @pytest.mark.extra("matplotlib")
@@ -68,7 +67,7 @@ def test_a_grid_killed_in_the_middle_and_resumed_gives_the_tables_of_one_that_wa
 
     # The keep probability is the best on validation, and of the others' weights none is kept.
     for folder in sorted((whole / "cells").iterdir()):
-        choice = json.loads((folder / "choice.json").read_text())
+        choice = json.loads((folder / "choice.json").read_text("utf-8"))
         scores = {float(keep): score for keep, score in choice["validation"].items()}
         assert scores[choice["keep_probability"]] == max(scores.values())
         record, keep = Record.read(folder), choice["keep_probability"]
@@ -104,7 +103,7 @@ def test_a_fold_that_the_weights_have_seen_fails_and_the_others_go_on(
     assert "failed: cell 2, top-fold2-seed0: the checkpoint was trained or validated on 8 of the 8 test" in shown
     assert "3 of 4 cells are finished" in shown
     assert "test top-fold2-seed0" not in verbs.ran
-    table = (tmp_path / "run/transfer.md").read_text()
+    table = (tmp_path / "run/transfer.md").read_text("utf-8")
     assert "| failed |" in table
     assert main([*call, "--cell", "2"]) == 1
 
@@ -126,9 +125,9 @@ def test_a_cell_killed_with_its_grid_goes_on_in_processes_of_its_own(
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=60)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert main([*call, "--run_dir", str(tmp_path / "whole")]) == 0  # in this process
     killed, whole = (Ledger.read(folder / "cells/top3-fold1-seed0") for folder in (run, tmp_path / "whole"))
@@ -221,15 +220,15 @@ def test_an_architecture_from_outside_the_package_takes_part(
     scratch = write_config(
         tmp_path, small_set, regimes={"scratch": {"keep_probabilities": [0.9], "max_epochs": 1}}, folds=[1]
     )
-    held = yaml.safe_load(scratch.read_text())
+    held = yaml.safe_load(scratch.read_text("utf-8"))
     held["model"] = {"class_path": model[1], "init_args": {}}
-    scratch.write_text(yaml.safe_dump(held))
+    scratch.write_text(yaml.safe_dump(held), "utf-8")
     call = ["transfer", "--config", str(scratch), "--run_dir"]
     other = ["--data.classes", "[Discs, Tiles, Stripes, Blobs]"]
     assert main([*call, str(tmp_path / "pre"), *other]) == 0
     source = tmp_path / "pre/cells/scratch-fold1-seed0/keep-0.9/checkpoints/best.ckpt"
     held["grid"]["regimes"] = {regime: {"keep_probabilities": [0.9], "max_epochs": 1}}
-    scratch.write_text(yaml.safe_dump(held))
+    scratch.write_text(yaml.safe_dump(held), "utf-8")
     assert main([*call, str(tmp_path / "run"), "--pretrained", str(source)]) == 0
     record = Record.read(tmp_path / f"run/cells/{regime}-fold1-seed0")
     assert record.model.options["transfer_regime"] == regime

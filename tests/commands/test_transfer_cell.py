@@ -26,9 +26,9 @@ def test_a_cell_that_cannot_be_written_fails_alone(
     with monkeypatch.context() as patched:
         patched.setattr(transfer_cell, "_choose", full)
         assert not run_cell(experiment, one, 2)
-    assert "No space left" in (one.folder / "failed.txt").read_text()
+    assert "No space left" in (one.folder / "failed.txt").read_text("utf-8")
     two.folder.parent.mkdir(exist_ok=True)
-    two.folder.write_text("in the way")
+    two.folder.write_text("in the way", "utf-8")
     assert not run_cell(experiment, two, 2)
 
 
@@ -47,7 +47,7 @@ def test_a_finished_cell_is_tidied_whenever_it_is_met(
     experiment = Experiment(write_config(tmp_path, small_set), tmp_path / "run", None, [])
     cell = experiment.cells[0]
     write_run(cell.folder, make_ledger())
-    (cell.folder / "choice.json").write_text('{"keep_probability": 0.5}')
+    (cell.folder / "choice.json").write_text('{"keep_probability": 0.5}', "utf-8")
     for name in ("features/a/features.bin", *(f"keep-{keep}/checkpoints/best.ckpt" for keep in (0.5, 0.9))):
         (cell.folder / name).parent.mkdir(parents=True)
         (cell.folder / name).touch()

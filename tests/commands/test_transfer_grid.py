@@ -23,7 +23,7 @@ def test_another_grid_does_not_go_on_in_a_folder(
     assert main([*call, "--data.classes", "[Nothing]", "--data.batch_size=2"]) == 1
     assert "data.classes names ['Nothing']" in capsys.readouterr().out
     assert main([*call, "--data.batch_size=2"]) == 0
-    claim = (tmp_path / "run/grid.json").read_text()
+    claim = (tmp_path / "run/grid.json").read_text("utf-8")
     # How an option is written, where the data lie and on what it runs may change.
     other = [
         "--data.root",
@@ -54,9 +54,9 @@ def test_another_grid_does_not_go_on_in_a_folder(
     write_config(tmp_path, small_set, regimes=regimes, folds=[1])
     assert main([*call, "--tables", "--pretrained", pretrained]) == 2
     assert f"pretrained was None and is {file_hash(Path(pretrained))} now" in capsys.readouterr().err
-    assert (tmp_path / "run/grid.json").read_text() == claim
+    assert (tmp_path / "run/grid.json").read_text("utf-8") == claim
     assert not list((tmp_path / "run").glob("*.new"))
-    (tmp_path / "run/grid.json").write_text("{")
+    (tmp_path / "run/grid.json").write_text("{", "utf-8")
     assert main([*call, "--list"]) == 2
     assert "grid.json is damaged" in capsys.readouterr().err
 
@@ -77,12 +77,12 @@ def test_fold_seed_and_settings_of_a_cell_win_over_every_file_that_is_named(
 ) -> None:
     regimes = {"scratch": {"keep_probabilities": [0.9], "max_epochs": 7, "learning_rate": 0.25}}
     data = tmp_path / "data.yaml"
-    data.write_text(yaml.safe_dump({"class_path": "SyntheticActions", "init_args": {"fold": 1, "seed": 0}}))
+    data.write_text(yaml.safe_dump({"class_path": "SyntheticActions", "init_args": {"fold": 1, "seed": 0}}), "utf-8")
     recipe = ["--model.recipe", "{learning_rate: 1}", "--trainer", str(tmp_path / "trainer.yaml")]
-    (tmp_path / "trainer.yaml").write_text("max_epochs: 3")
+    (tmp_path / "trainer.yaml").write_text("max_epochs: 3", "utf-8")
     config = write_config(tmp_path, small_set, regimes=regimes, seeds=[0, 5])
     experiment = Experiment(config, tmp_path, None, ["--data", str(data), *recipe])
-    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(experiment.fit_config(experiment.cells[3], 0.9)))
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(experiment.fit_config(experiment.cells[3], 0.9)), "utf-8")
     words = experiment.fit_words(experiment.cells[3])
     with pytest.raises(SystemExit):
         main(["fit", "--config", str(tmp_path / "fit.yaml"), *words, "--print_config"])
@@ -94,7 +94,7 @@ def test_fold_seed_and_settings_of_a_cell_win_over_every_file_that_is_named(
 
 def test_a_record_of_another_fold_is_unreadable(tmp_path: Path) -> None:
     write_run(tmp_path, make_ledger(fold=1))
-    (tmp_path / "choice.json").write_text('{"keep_probability": 0.5}')
+    (tmp_path / "choice.json").write_text('{"keep_probability": 0.5}', "utf-8")
     assert Cell(1, "top", 1, 0, tmp_path).result().state == "finished"
     found = Cell(2, "top", 2, 0, tmp_path).result()
     assert (found.state, found.record) == ("unreadable: its record is of fold 1", None)

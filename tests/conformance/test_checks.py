@@ -99,7 +99,7 @@ HEAVY = [pytest.param(name, marks=[pytest.mark.heavy, pytest.mark.timeout(3600)]
 
 @pytest.mark.parametrize("name", [*sorted(LIGHT), *HEAVY])
 def test_an_architecture_of_the_zoo_passes_every_check(name: str) -> None:
-    model = yaml.safe_load((ROOT / f"conf/zoo/{name}.yaml").read_text())["model"]
+    model = yaml.safe_load((ROOT / f"conf/zoo/{name}.yaml").read_text("utf-8"))["model"]
     if model["class_path"] == "PytorchvideoVideo":
         pytest.importorskip("pytorchvideo", reason="needs the extra zoo")
     options = {**model["init_args"], **(NARROW if "width" in model["init_args"] else {})}

@@ -1,5 +1,4 @@
 import gc
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from benchmark.data import cache_file
 from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import cache_folder, open_cache, remove_unused
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the cache needs a POSIX system")
+pytest.importorskip("fcntl", reason="the cache needs a POSIX system")
 
 SIDE = 8
 

@@ -27,7 +27,7 @@ def annotate(root: Path, text: str) -> Path:
     for path in ("a.mp4", "b.mp4", "sub/c.avi"):
         touch(root / path)
     file = root / "annotations.csv"
-    file.write_text(text)
+    file.write_text(text, "utf-8")
     return file
 
 
@@ -208,7 +208,7 @@ def test_nothing_found_says_what_was_expected(tmp_path: Path) -> None:
     touch(tmp_path / "loose.mp4")
     with pytest.raises(DatasetNotFoundError, match=r"root/CLASS/video\.mp4.*data\.annotations"):
         read_folder_index(tmp_path)
-    (tmp_path / "annotations.csv").write_text("path,label\ngone.mp4,x\n")
+    (tmp_path / "annotations.csv").write_text("path,label\ngone.mp4,x\n", "utf-8")
     with pytest.raises(DatasetNotFoundError, match=r"none of the 1 files.*data\.root"):
         read_folder_index(tmp_path, annotations=tmp_path / "annotations.csv")
 

@@ -1,3 +1,6 @@
+import dataclasses
+import pickle
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,24 @@ def index(**changes: Any) -> VideoIndex:
 def test_columns_have_the_schema() -> None:
     assert index().table.schema.equals(SCHEMA)
     assert len(index()) == 5
+
+
+def test_workers_that_are_not_forked_share_the_table() -> None:
+    rows = 1_000_000
+    names = [f"folder/video_{row:07}.mp4" for row in range(rows)]
+    splits = (SPLITS * (rows // len(SPLITS) + 1))[:rows]
+    large = index(video_id=names, path=names, labels=[[0]] * rows, split=splits, source_group=None)
+    plain = pickle.dumps(large)
+    assert len(plain) < 1.01 * large.table.nbytes  # columns, not a million objects
+    shared = bytes(ForkingPickler.dumps(large))  # as a loader hands it to its workers
+    assert len(shared) < 5000
+    for found in (pickle.loads(plain), ForkingPickler.loads(shared)):
+        assert found.table.equals(large.table)
+        assert found.fingerprint == large.fingerprint
+        assert (found.identity, found.root, found.class_names) == (large.identity, large.root, large.class_names)
+    part = dataclasses.replace(large, table=large.table.slice(500_000, 10))
+    assert len(pickle.dumps(part)) < 5000
+    assert pickle.loads(pickle.dumps(part)).table.equals(part.table)
 
 
 def test_a_video() -> None:

@@ -1,4 +1,3 @@
-import os
 from collections import Counter
 from itertools import chain, islice
 from typing import Any, cast
@@ -6,10 +5,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from benchmark.clip import ClipBatch
-from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches, yield_to_training
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 
 Key = tuple[int, int, int]
 ROWS = np.array([3, 4, 8, 9, 20, 21, 22])
@@ -156,17 +155,3 @@ def test_lightning_finds_where_to_set_the_epoch() -> None:
     found = loader()
     found.batch_sampler.sampler.set_epoch(6)
     assert {key[0] for key in chain.from_iterable(found.batch_sampler)} == {6}
-
-
-class _Niceness(Dataset[int]):
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, row: int) -> int:
-        return os.nice(0)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="workers do not share the cores of a step on a GPU")
-def test_workers_let_a_step_on_the_processor_go_first() -> None:
-    (found,) = DataLoader(_Niceness(), num_workers=1, worker_init_fn=yield_to_training)
-    assert int(found) == min(os.nice(0) + 10, 19)

@@ -44,13 +44,13 @@ def random_lines(count: int, seed: int) -> list[Line]:
 
 def write_list(path: Path, lines: Sequence[Line], *, address: str = "https://www.youtube.com/watch?v=") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{address}{name} {','.join(map(str, labels))}\n" for name, labels in lines))
+    path.write_text("".join(f"{address}{name} {','.join(map(str, labels))}\n" for name, labels in lines), "utf-8")
     return path
 
 
 def write_classes(folder: Path, count: int = CLASSES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "labels.txt").write_text("".join(f"sport {number}\n" for number in range(count)))
+    (folder / "labels.txt").write_text("".join(f"sport {number}\n" for number in range(count)), "utf-8")
 
 
 def plain_hash(video_id: str, seed: int) -> int:
@@ -119,7 +119,7 @@ def test_the_real_test_list() -> None:
     classes = read_class_names(REAL)
     assert (len(classes), classes[0], classes[-1]) == (487, "boomerang", "model aircraft")
     table = read_list(find_list("test", REAL), len(classes))
-    with (REAL / "test_videos.txt").open() as lines:
+    with (REAL / "test_videos.txt").open(encoding="utf-8") as lines:
         expected = [line.split() for line in lines]
     assert table["video_id"].to_pylist() == [row[0] for row in expected]
     assert table["labels"].to_pylist() == [[int(label) for label in row[1].split(",")] for row in expected]
@@ -165,8 +165,8 @@ def test_addresses_and_ids_and_both_line_ends_are_read(tmp_path: Path, address: 
 )
 def test_a_malformed_line_is_named_with_file_number_and_content(tmp_path: Path, line: str) -> None:
     path = write_list(tmp_path / "list.txt", random_lines(40, seed=3))
-    text = path.read_text().splitlines()
-    path.write_text("\n".join([*text[:20], "", line, *text[20:]]))
+    text = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([*text[:20], "", line, *text[20:]]), "utf-8")
     with pytest.raises(UserError, match=rf"line 22 of {re.escape(str(path))} is {re.escape(repr(line))}.*0 to 486"):
         read_list(path, CLASSES)
 

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -47,7 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     while len(list(root.glob("*.unfinished/videos/*.mp4"))) < 5 and killed.poll() is None:
         time.sleep(0.005)
     killed.kill()
-    assert killed.wait() == -signal.SIGKILL
+    assert killed.wait() != 0
     assert [folder.name for folder in root.iterdir() if folder.is_dir()] == [
         f"SyntheticActions-v2-seed0-g{SMALL:02d}.unfinished"
     ]
@@ -57,8 +56,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_of_several_processes_generates_after_a_killed_one(root: Path) -> None:
-    assert "Generating SyntheticActions: 96 videos" in (root / "killed.log").read_text()
-    said = [(root / f"{n}.log").read_text() for n in range(3)]
+    assert "Generating SyntheticActions: 96 videos" in (root / "killed.log").read_text("utf-8")
+    said = [(root / f"{n}.log").read_text("utf-8") for n in range(3)]
     assert sorted(text.count("Generating SyntheticActions: 96 videos") for text in said) == [0, 0, 1]
     folder = root / f"SyntheticActions-v2-seed0-g{SMALL:02d}"
     assert [path for path in root.iterdir() if path.is_dir()] == [folder]
@@ -145,7 +144,7 @@ def test_the_usual_set_is_large_enough() -> None:
 
 
 def test_the_annotation_says_it_all(root: Path) -> None:
-    annotation = json.loads((root / f"SyntheticActions-v2-seed0-g{SMALL:02d}" / "annotation.json").read_text())
+    annotation = json.loads((root / f"SyntheticActions-v2-seed0-g{SMALL:02d}" / "annotation.json").read_text("utf-8"))
     by_id = {video["video_id"]: video for video in annotation["videos"]}
     expand = by_id["v_Expand_g03_c02"]
     assert {key: expand[key] for key in ("file", "labels", "group", "source_group", "test_fold")} == {
@@ -183,7 +182,7 @@ def test_a_deleted_file_is_missing_and_a_damaged_annotation_is_named(tmp_path: P
     (folder / "videos/v_Discs_g01_c02.mp4").unlink()
     index = read_synthetic_index(tmp_path, source_groups=SMALL, generation_seed=5)
     assert index.missing() == ["v_Discs_g01_c02"]
-    (folder / "annotation.json").write_text('{"name": "Synth')
+    (folder / "annotation.json").write_text('{"name": "Synth', "utf-8")
     with pytest.raises(UserError, match=r"annotation\.json cannot be used .* Delete the folder"):
         read_synthetic_index(tmp_path, source_groups=SMALL, generation_seed=5)
 
@@ -199,7 +198,7 @@ def test_wrong_arguments_are_refused_before_anything_is_generated(tmp_path: Path
     with pytest.raises(UserError, match="generation_seed is -1"):
         read_synthetic_index(root, generation_seed=-1)
     assert not root.exists()
-    root.write_text("a file")
+    root.write_text("a file", "utf-8")
     with pytest.raises(UserError, match=r"cannot be generated in .*nothing.*data\.root"):
         read_synthetic_index(root, source_groups=SMALL)
 

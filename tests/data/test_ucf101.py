@@ -54,9 +54,9 @@ def test_the_classes_have_the_papers_five_groups() -> None:
 
 @needs_real_data
 def test_the_classes_are_the_official_ones_in_the_official_order() -> None:
-    official = (REAL / "ucfTrainTestlist" / "classInd.txt").read_text().split()
+    official = (REAL / "ucfTrainTestlist" / "classInd.txt").read_text("utf-8").split()
     assert list(read_classes()) == official[1::2]
-    groups = [line.split("\t") for line in (REAL / "groups.tsv").read_text().splitlines()]
+    groups = [line.split("\t") for line in (REAL / "groups.tsv").read_text("utf-8").splitlines()]
     assert read_classes() == {name: group for _, name, group in groups}
 
 
@@ -251,7 +251,7 @@ def test_a_folder_without_a_listed_video_says_where_it_looked(tree: Path) -> Non
 )
 def test_malformed_lists_name_the_line(tree: Path, line: str, message: str) -> None:
     lists = tree.parent / "ucfTrainTestlist"
-    (lists / "trainlist01.txt").write_text(f"Archery/v_Archery_g07_c01.avi 3\r\n{line}\r\n")
+    (lists / "trainlist01.txt").write_text(f"Archery/v_Archery_g07_c01.avi 3\r\n{line}\r\n", "utf-8")
     with pytest.raises(UserError, match=message):
         read_ucf101_index(tree)
 

@@ -7,6 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import pytest
 import torch
 
 from benchmark.cli import main
@@ -21,6 +22,8 @@ def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int
         arguments: Its words.
         path: Folder of further packages.
     """
+    if not hasattr(os, "fork"):
+        pytest.skip("a system without fork")
     out, err = folder / "stdout.txt", folder / "stderr.txt"
     process = os.fork()
     if process == 0:
@@ -31,7 +34,12 @@ def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int
             sys.path[:0] = [] if path is None else [str(path)]
             importlib.invalidate_caches()
             load_plugins.cache_clear()
-            with out.open("w") as o, err.open("w") as e, contextlib.redirect_stdout(o), contextlib.redirect_stderr(e):
+            with (
+                out.open("w", encoding="utf-8") as o,
+                err.open("w", encoding="utf-8") as e,
+                contextlib.redirect_stdout(o),
+                contextlib.redirect_stderr(e),
+            ):
                 try:
                     code = main(list(arguments))
                 except SystemExit as stopped:
@@ -41,7 +49,7 @@ def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int
         finally:
             os._exit(code)
     _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
+    return os.waitstatus_to_exitcode(status), out.read_text("utf-8"), err.read_text("utf-8")
 
 
 def install(
@@ -60,8 +68,8 @@ def install(
     module = module or name
     path = folder / f"{module.replace('.', '/')}.py"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(code)
+    path.write_text(code, "utf-8")
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(f"[clipbench.plugins]\n{entry or name} = {module}\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
+    (info / "entry_points.txt").write_text(f"[clipbench.plugins]\n{entry or name} = {module}\n", "utf-8")

@@ -18,14 +18,14 @@ MOTION = ["Expand", "Contract", "Rise", "Sink"]
 
 def write_config(folder: Path, small_set: Path, **grid: Any) -> Path:
     """A grid of `top` and `scratch` on folds 1 and 2 of the motion classes, one epoch each."""
-    config = yaml.safe_load((ROOT / "conf/transfer/embedded.yaml").read_text())
+    config = yaml.safe_load((ROOT / "conf/transfer/embedded.yaml").read_text("utf-8"))
     regimes = {"top": {"keep_probabilities": [0.2, 0.9]}, "scratch": {"keep_probabilities": [0.9], "max_epochs": 1}}
     config["grid"] = {"regimes": regimes, "folds": [1, 2], "feature_draws": 4, **grid}
     config["data"]["init_args"].update(root=str(small_set), classes=MOTION, batch_size=4)
     config["trainer"] = {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true", "logger": False}
     config["trainer"]["enable_progress_bar"] = False
     path = folder / "grid.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     return path
 
 

@@ -71,5 +71,5 @@ def distributed_scores(rank: int) -> dict[str, dict[str, str]]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
-    Path(sys.argv[1]).write_text(json.dumps(distributed_scores(dist.get_rank())))
+    Path(sys.argv[1]).write_text(json.dumps(distributed_scores(dist.get_rank())), "utf-8")
     dist.destroy_process_group()

@@ -44,7 +44,7 @@ def by_rank(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
             [sys.executable, str(SCRIPT), str(folder / f"{rank}.json")],
             env={**os.environ, **shared, "RANK": str(rank)},
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         for rank in range(2)
     ]
@@ -54,7 +54,7 @@ def by_rank(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    return [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in range(2)]
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")

@@ -119,7 +119,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["https://example.org/weights.pth", "torch", "a", "{}", "\n"])
 def test_a_text_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "weights.pth"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     with pytest.raises(UserError, match="holds no weights, or is damaged"):
         load(Small(5), path)
 

@@ -89,7 +89,7 @@ WITHOUT: dict[str, Without] = {
 def in_own_process(network: str, idea: str, steps: int) -> float:
     """Clips/s of training steps without an idea."""
     words = [sys.executable, "-m", "tests.performance.ablations", "--networks", network, "--without", idea]
-    done = subprocess.run([*words, "--steps", str(steps)], capture_output=True, text=True, check=True)
+    done = subprocess.run([*words, "--steps", str(steps)], capture_output=True, encoding="utf-8", check=True)
     return float(done.stdout.splitlines()[-1])
 
 

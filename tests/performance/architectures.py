@@ -33,11 +33,11 @@ HEADER = (
 
 def verb(words: Sequence[str], log: Path) -> str:
     """Run a verb of the command line; returns what went wrong, or nothing."""
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
             [sys.executable, "-m", "benchmark", *words], stdout=output, stderr=subprocess.STDOUT, check=False
         )
-    lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+    lines = log.read_text(errors="replace", encoding="utf-8").strip().splitlines() or ["no output"]
     return lines[-1][:200] if done.returncode else ""
 
 
@@ -45,7 +45,7 @@ def train_and_test(config: Path, folder: Path, minutes: float, options: Sequence
     """Leave `result.json` in a folder: the record of the test and what the fit did."""
     result = folder / "result.json"
     asked = {"minutes": minutes, "options": list(options)}
-    if result.exists() and (held := json.loads(result.read_text())["asked"]) != asked:
+    if result.exists() and (held := json.loads(result.read_text("utf-8"))["asked"]) != asked:
         raise SystemExit(f"{result} is of {held}, and {asked} is asked for; name another folder for the results")
     if result.exists():
         return
@@ -70,9 +70,9 @@ def train_and_test(config: Path, folder: Path, minutes: float, options: Sequence
     if not problem:
         steps = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
         found |= {"steps": steps, "train_clips_per_second": train_rate(folder / "fit")}
-        found["record"] = json.loads((folder / "test/record.json").read_text())
+        found["record"] = json.loads((folder / "test/record.json").read_text("utf-8"))
         last.unlink()
-    result.write_text(json.dumps(found))
+    result.write_text(json.dumps(found), "utf-8")
 
 
 def train_rate(run: Path) -> float:
@@ -80,7 +80,7 @@ def train_rate(run: Path) -> float:
     rates = [
         float(row["train/clips_per_second"])
         for path in run.glob("csv/*/metrics.csv")
-        for row in csv.DictReader(path.open())
+        for row in csv.DictReader(path.open(encoding="utf-8"))
         if row.get("train/clips_per_second")
     ]
     return rates[-1] if rates else float("nan")
@@ -118,12 +118,12 @@ def main() -> None:
     rows = []
     for config in chosen.configs:
         train_and_test(config, chosen.results / config.stem, chosen.minutes, options)
-        rows.append(row(config.stem, json.loads((chosen.results / config.stem / "result.json").read_text())))
+        rows.append(row(config.stem, json.loads((chosen.results / config.stem / "result.json").read_text("utf-8"))))
         print(" | ".join(rows[-1]), flush=True)
     budget = f"budget-limited: {chosen.minutes:g} minutes of training each, one clip and view a test video"
     print(f"\n{budget}\n{aligned(list(HEADER), rows)}")
     table = TextTable(HEADER, tuple(tuple(cells) for cells in rows))
-    (chosen.results / "table.md").write_text(f"{budget}\n\n{table.markdown()}\n")
+    (chosen.results / "table.md").write_text(f"{budget}\n\n{table.markdown()}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -139,7 +139,9 @@ def memory_mb(process: str | int, *names: str) -> list[float]:
         process: Its number, or `self`.
         names: Fields of /proc/PID/smaps_rollup, or of /proc/PID/status.
     """
-    lines = "".join(Path(f"/proc/{process}/{name}").read_text() for name in ("status", "smaps_rollup")).splitlines()
+    lines = "".join(
+        Path(f"/proc/{process}/{name}").read_text("utf-8") for name in ("status", "smaps_rollup")
+    ).splitlines()
     fields = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith(" kB")}
     return [int(fields[name]) / 1024 for name in names]
 
@@ -148,7 +150,7 @@ def processor_seconds() -> float:
     """Processor time of this process and of its loader workers so far."""
     seconds, ticks = time.process_time(), os.sysconf("SC_CLK_TCK")
     for process in multiprocessing.active_children():
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
         seconds += (int(fields[11]) + int(fields[12])) / ticks
     return seconds
 
@@ -177,7 +179,7 @@ def large_index(videos: Videos, rows: int, clips: int, number: int) -> dict[str,
     batch_size = max(1, min(32, clips // 4))
     offered = ClipsPerVideo(train_epoch=EPOCH_CLIPS)
     data = videos.data(rows, batch_size=batch_size, num_workers=1, clips_per_video=offered, seed=number)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5", "utf-8")  # the peak so far is forgotten
     before = memory_mb("self", "VmRSS")[0]
     start = time.perf_counter()
     table_bytes = data.index.table.nbytes

@@ -29,10 +29,10 @@ PARTS = {"open", "decode", "convert and resize", "cut", "batch", "forward", "bac
 def measure(checkout: Path, run: Path, options: Sequence[str]) -> dict[str, float]:
     """Clips/s of each stage in one call of `speed`."""
     words = [sys.executable, "-m", "benchmark", "speed", *options, "--run_dir", str(run)]
-    done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=checkout, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise SystemExit(f"speed does not run in {checkout}: {(done.stderr or done.stdout).strip()[-300:]}")
-    report: dict[str, Any] = json.loads((run / "speed.json").read_text())
+    report: dict[str, Any] = json.loads((run / "speed.json").read_text("utf-8"))
     loading, training = report["loading"], report["training"]
     found = {stage["name"]: stage for stage in (*loading["stages"], loading["whole"])}
     found |= {name: training[name] for name in ("forward", "backward", "optimizer")}

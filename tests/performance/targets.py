@@ -139,7 +139,7 @@ def _speed(options: Sequence[str], run: Path) -> dict[str, Any]:
     words += ["--data.batch_size", str(BATCH), "--data.seed", "0", "--speed.seed", "0"]  # the clips that fill the cache
     words += ["--speed.clips", "400", "--speed.rounds", "3", "--speed.steps", "21", "--run_dir", str(run)]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    report: dict[str, Any] = json.loads((run / "speed.json").read_text())
+    report: dict[str, Any] = json.loads((run / "speed.json").read_text("utf-8"))
     return report
 
 
@@ -171,7 +171,7 @@ def main() -> None:
         lines += end_to_end(options, chosen.rounds)
     print("\n" + aligned(["what", "asked", "found", ""], [line.cells() for line in lines]))
     if chosen.out:
-        chosen.out.write_text(json.dumps([dataclasses.asdict(line) for line in lines], indent=1))
+        chosen.out.write_text(json.dumps([dataclasses.asdict(line) for line in lines], indent=1), "utf-8")
 
 
 if __name__ == "__main__":

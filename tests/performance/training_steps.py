@@ -134,7 +134,9 @@ def timed(step: Callable[[], None], steps: int) -> list[float]:
 def in_own_process(name: str, *, is_plain: bool, steps: int) -> Rates:
     """The same as `measure`."""
     words = [sys.executable, "-m", "tests.performance.training_steps", "--one", name, "--steps", str(steps)]
-    done = subprocess.run([*words, *(["--plain"] if is_plain else [])], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*words, *(["--plain"] if is_plain else [])], capture_output=True, encoding="utf-8", check=True
+    )
     return Rates(**json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -39,9 +39,9 @@ def verify_entries(root: Path, ledgers: Path | None = None) -> tuple[list[str], 
 
 
 def edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
-    held = json.loads(path.read_text())
+    held = json.loads(path.read_text("utf-8"))
     change(held)
-    path.write_text(json.dumps(held))
+    path.write_text(json.dumps(held), "utf-8")
 
 
 def test_an_honest_entry_passes(root: Path) -> None:
@@ -217,8 +217,8 @@ def test_what_is_added_is_what_was_tested(root: Path, tmp_path: Path) -> None:
 
 def test_a_linked_entry_and_stray_files_are_named(root: Path, tmp_path: Path) -> None:
     folder = only_entry(root)
-    (root / "made/notes.txt").write_text("x")
-    (root / "made/fold1/x.txt").write_text("x")
+    (root / "made/notes.txt").write_text("x", "utf-8")
+    (root / "made/fold1/x.txt").write_text("x", "utf-8")
     shutil.copytree(folder, tmp_path / "elsewhere")
     (root / "made/fold1/linked").symlink_to(tmp_path / "elsewhere")
     found = "\n".join(verify_entries(root)[0])
@@ -278,10 +278,10 @@ def test_a_reproduction_that_proves_nothing_is_caught(root: Path, change: dict[s
         "code": "0.1.0",
     }
     path = only_entry(root) / "reproduction.json"
-    path.write_text(json.dumps(outcome))
+    path.write_text(json.dumps(outcome), "utf-8")
     assert verify_entries(root) == ([], [])
     assert read_boards(root)[0].rows[0].tier == "reproduced"
-    path.write_text(json.dumps(outcome | change))
+    path.write_text(json.dumps(outcome | change), "utf-8")
     assert "reproduction.json" in problem(root)
     with pytest.raises(UserError, match=r"reproduction\.json"):
         read_boards(root)

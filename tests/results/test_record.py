@@ -36,10 +36,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     record = write_run(tmp_path / "run", make_ledger(unlabelled=0.1))
     assert Record.read(tmp_path / "run") == record
     assert Record.read(tmp_path / "run" / FILE_NAME) == record
-    text = (tmp_path / "run" / FILE_NAME).read_text()
+    text = (tmp_path / "run" / FILE_NAME).read_text("utf-8")
     assert json.loads(text)["created"] == "2026-01-02T03:04:05+00:00"
     record.write(tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_text() == text
+    assert (tmp_path / "again.json").read_text("utf-8") == text
 
 
 def test_no_file(tmp_path: Path) -> None:

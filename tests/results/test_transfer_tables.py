@@ -149,13 +149,13 @@ def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
 
     for name in ("a.svg", "b.svg"):
         write_plot(TransferResults(grid(top_2="failed"), CLAIMS), tmp_path / name)
-    first = (tmp_path / "a.svg").read_text()
-    assert first == (tmp_path / "b.svg").read_text()
+    first = (tmp_path / "a.svg").read_text("utf-8")
+    assert first == (tmp_path / "b.svg").read_text("utf-8")
     assert "Group" in first
     write_plot(TransferResults([cell("top", 1, state="not run")], []), tmp_path / "c.svg")
-    assert "not run" in (tmp_path / "c.svg").read_text()
+    assert "not run" in (tmp_path / "c.svg").read_text("utf-8")
     write_plot(
         TransferResults([cell("top", 1, state="failed"), cell("top", 2, state="not run")], []), tmp_path / "d.svg"
     )
-    assert "failed" in (tmp_path / "d.svg").read_text()
-    assert "not run" not in (tmp_path / "d.svg").read_text()
+    assert "failed" in (tmp_path / "d.svg").read_text("utf-8")
+    assert "not run" not in (tmp_path / "d.svg").read_text("utf-8")

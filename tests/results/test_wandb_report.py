@@ -303,5 +303,7 @@ print("imported")
 """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment = {**clean, "NETRC": str(tmp_path / "netrc"), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout == "imported\n"

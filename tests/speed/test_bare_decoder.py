@@ -17,7 +17,7 @@ def test_decoding_alone_begins_at_a_key_frame_and_ends_with_the_clip(suffix: str
 
 def test_what_is_no_video_has_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "text.mp4"
-    path.write_text("no video")
+    path.write_text("no video", "utf-8")
     with pytest.raises(DecodeError, match="the bare decoder cannot read it: Invalid data"):
         decode_alone(path, 0, 9, 25.0)
     with pytest.raises(DecodeError, match="the bare decoder cannot read it: Invalid data"):

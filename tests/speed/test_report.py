@@ -70,7 +70,7 @@ def test_what_follows_from_the_stages() -> None:
 
 def test_the_file_holds_every_round(tmp_path: Path) -> None:
     report().write(tmp_path / "new/speed.json")
-    held = json.loads((tmp_path / "new/speed.json").read_text())
+    held = json.loads((tmp_path / "new/speed.json").read_text("utf-8"))
     assert held["loading"]["stages"][1] == {"name": "decode", "clips": [10, 10], "seconds": [2.0, 3.0]}
     assert held["config"] == {"a": None}
     assert held["machine"]["matmul_peak_gflop_per_second"]["bfloat16"] == 400

@@ -1,0 +1,89 @@
+"""How loader workers begin and end, by whichever way the system and its Python start processes.
+
+Linux forked them up to Python 3.13 and asks a fork server from 3.14 on; macOS and Windows spawn them. A forked worker
+has all that its main process has; the others have what was pickled for them, and settings have to be made again.
+"""
+
+import multiprocessing
+import os
+import threading
+from multiprocessing.process import BaseProcess
+from typing import Any, Literal, get_args
+
+import torch
+
+from benchmark.errors import UserError
+from benchmark.process import tune_process
+
+StartMethod = Literal["fork", "spawn", "forkserver"]
+
+_STEPS_OF_NICENESS = 10
+_LOOK_SECONDS = 1.0
+
+
+def require_start_method(chosen: str | None) -> StartMethod | None:
+    """A way to start workers that this system has, or None for Python's own choice; any other is refused."""
+    if chosen is None:
+        return None
+    held = multiprocessing.get_all_start_methods()
+    for method in get_args(StartMethod):
+        if method == chosen and method in held:
+            return chosen  # type: ignore[return-value]  # one of its arguments
+    raise UserError(
+        f"data.multiprocessing_context is {chosen}; allowed on this system are {', '.join(sorted(held))}, and null for "
+        "Python's own choice"
+    )
+
+
+def worker_options(workers: int, start_method: StartMethod | None) -> dict[str, Any]:
+    """What every DataLoader of this package is told of its workers.
+
+    Args:
+        workers: Number of workers; 0 loads in the main process.
+        start_method: How they start; None is Python's own choice.
+    """
+    if (start_method or multiprocessing.get_start_method()) == "forkserver":
+        # Imported once, before anything is forked off: a worker then begins at once, and shares that memory.
+        multiprocessing.set_forkserver_preload(["benchmark.data"])
+    return {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "multiprocessing_context": start_method if workers else None,
+        "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": begin_worker,
+    }
+
+
+def begin_worker(worker: int) -> None:
+    """Make a process a good loader worker; for `worker_init_fn`.
+
+    It gets the settings of its main process, lets whoever computes on the processor go first, and ends when the main
+    process does. The threads of a step wait for each other: one that loses its core to a worker holds up all of them,
+    so without the second a worker costs a step more than its own time.
+
+    Args:
+        worker: Number of the worker.
+    """
+    main = multiprocessing.parent_process()
+    if main is None:
+        return
+    threading.Thread(target=_end_with, args=(main, os.getppid()), name="end with main", daemon=True).start()
+    tune_process()
+    if hasattr(os, "nice") and not torch.cuda.is_available():
+        os.nice(_STEPS_OF_NICENESS)
+
+
+def _end_with(main: BaseProcess, parent: int) -> None:
+    """Wait until the main process is gone, however it ended, then end this one.
+
+    DataLoader's own watchdog looks at the parent, which may be a fork server, and only while a worker has nothing to
+    do. The main process is known by a pipe or handle that closes when it ends. A forked worker started later has that
+    pipe too, so the parent counts as well.
+
+    Args:
+        main: The main process.
+        parent: Number of the process that this one came from: the main process or a fork server.
+    """
+    while main.is_alive() and os.getppid() == parent:
+        main.join(_LOOK_SECONDS)
+    os._exit(1)
