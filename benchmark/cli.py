@@ -37,6 +37,7 @@ from benchmark.errors import UserError
 from benchmark.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.loose_scores import take_scores
 from benchmark.messages import for_the_user
+from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs
 from benchmark.process import end_with_starter, tune_process
@@ -45,6 +46,7 @@ from benchmark.results.regimes import REGIMES
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.shipped import with_files
 from benchmark.trainer import Trainer
+from benchmark.verb_options import add_options, require_own_options
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
@@ -65,7 +67,6 @@ class BenchmarkCLI(LightningCLI):
             seed_everything_default=0,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            auto_configure_optimizers=False,
             args=args,
             **kwargs,
         )
@@ -73,45 +74,7 @@ class BenchmarkCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are neither the model's, the data's nor the Trainer's."""
         parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
-        parser.add_argument(
-            "--run_dir", type=Path | None, default=None, help="Folder of this run; a new one under runs/ by default."
-        )
-        parser.add_argument(
-            "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt maximises."
-        )
-        parser.add_argument(
-            "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
-        )
-        parser.add_argument(
-            "--predict.videos",
-            type=list[Path] | Path | None,
-            default=None,
-            help="File or folder to predict, or a list of them; the test videos of the data by default.",
-        )
-        parser.add_argument(
-            "--predict.output",
-            type=Path,
-            default=None,
-            help="Table to write, .csv or .parquet; in the run folder by default.",
-        )
-        parser.add_argument("--predict.top", type=int, default=5, help="Classes to write for each video.")
-        parser.add_argument(
-            "--entry_name",
-            type=str | None,
-            default=None,
-            help="Name of a test's record; made from the model's by default.",
-        )
-        parser.add_argument(
-            "--sample.videos", type=int | None, default=None, help="Test on so many random videos alone."
-        )
-        parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
-        parser.add_argument(
-            "--allow_contaminated",
-            type=bool,
-            default=False,
-            help="Test on videos that the checkpoint was trained on; the record then says so.",
-        )
-        parser.add_class_arguments(Transfer, "transfer", instantiate=False)
+        add_options(parser, parser.prog.split()[-1])
 
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint's hyper-parameters replace the configured model; it is compared on loading."""
@@ -128,6 +91,11 @@ class BenchmarkCLI(LightningCLI):
         elif self.subcommand != "fit":
             raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
+        if config.get("lr_scheduler") and not config.get("optimizer"):
+            raise UserError(
+                f"lr_scheduler is {config.lr_scheduler.class_path} without an optimizer to work on; give one too, as "
+                "in --optimizer SGD --optimizer.lr 0.01, or change model.recipe"
+            )
         if self.subcommand == "predict":
             config.return_predictions = False
         config.trainer.default_root_dir = str(self.run_dir)
@@ -187,10 +155,11 @@ class BenchmarkCLI(LightningCLI):
     def _conditions(self) -> TrainingConditions:
         """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
         config = self.config[self.subcommand]
+        chosen = {name: plain(config.get(name)) for name in ("seed_everything", "optimizer", "lr_scheduler")}
         if not config.get("ckpt_path"):
-            return TrainingConditions(config.seed_everything)
+            return TrainingConditions(chosen)
         same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
-        return TrainingConditions(config.seed_everything, self.checkpoint, same_run=same_run)
+        return TrainingConditions(chosen, self.checkpoint, same_run=same_run)
 
     def _transfer(self, seen: SeenVideos) -> list[Callback]:
         """What a fit with a regime needs: pretrained weights, frozen layers and their features."""
@@ -294,18 +263,29 @@ def run(argv: Sequence[str]) -> int:
             f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join([*TRAINER_VERBS, *commands])}"
         )
     rest = with_files(rest)
+    require_own_options(verb, rest)
     require_named_classes(rest)
     BenchmarkCLI(
         [verb, *rest],
         save_config_callback=ResolvedConfig,
         parser_kwargs={
+            "prog": "clipbench",
             "exit_on_error": False,
-            **{name: {"description": text, "exit_on_error": False} for name, text in _DESCRIPTIONS.items()},
+            **{
+                name: {
+                    "description": text,
+                    "prog": f"clipbench {name}",
+                    "usage": _USAGE.format(name),
+                    "exit_on_error": False,
+                }
+                for name, text in _DESCRIPTIONS.items()
+            },
         },
     )
     return 0
 
 
+_USAGE = "clipbench {} --config NAME [--data NAME] [--OPTION VALUE ...]"
 _DESCRIPTIONS = {
     "fit": "Train a model.",
     "validate": "Score the validation videos with a checkpoint.",
@@ -343,6 +323,7 @@ def _quieten() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*configure_optimizers. will be overridden by.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     ):
         warnings.filterwarnings("ignore", text)

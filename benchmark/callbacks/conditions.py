@@ -6,6 +6,7 @@ from typing import Any, cast
 import lightning as L
 
 from benchmark.errors import UserError
+from benchmark.models.options import plain
 
 _KEY = "conditions"
 # What comes after training, which another value does not change.
@@ -20,7 +21,8 @@ class TrainingConditions(L.Callback):
     how fast a fit runs, as epochs, workers, cache, device and loggers, is none of them.
 
     Args:
-        seed: Of the initial weights.
+        chosen: What the command line chose besides model, data and Trainer, as plain values: `seed_everything`, and
+            `optimizer` and `lr_scheduler`, None for the network's own.
         resumed: The checkpoint that this fit goes on from, or None.
         same_run: Whether that lies in the folder of this run. A new run that begins with another run's checkpoint may
             train it otherwise, and says so.
@@ -29,10 +31,8 @@ class TrainingConditions(L.Callback):
         UserError: In `setup`, with the names of what differs.
     """
 
-    def __init__(
-        self, seed: int | bool | None, resumed: dict[str, Any] | None = None, *, same_run: bool = True
-    ) -> None:
-        self.seed, self.resumed, self.same_run = seed, resumed, same_run
+    def __init__(self, chosen: dict[str, Any], resumed: dict[str, Any] | None = None, *, same_run: bool = True) -> None:
+        self.chosen, self.resumed, self.same_run = chosen, resumed, same_run
         self._facts: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -40,7 +40,7 @@ class TrainingConditions(L.Callback):
         if stage != "fit" or self._facts is not None:
             return
         data, network = cast(Any, trainer).datamodule, cast(Any, pl_module)
-        self._facts = {"seed_everything": self.seed, **_data_facts(data), **_fields("model.recipe", network.recipe)}
+        self._facts = {**self.chosen, **_data_facts(data), **_model_facts(network), **_trainer_facts(trainer)}
         differs = differences(self.resumed or {}, self._facts)
         if not differs:
             return
@@ -82,6 +82,20 @@ def _data_facts(data: Any) -> dict[str, Any]:
         **_fields("data.augmentation", data.augmentation),
         _VIDEOS: data.index.fingerprint,
     }
+
+
+def _model_facts(network: Any) -> dict[str, Any]:
+    options = {f"model.{name}": value for name, value in network.built_with.items() if name not in _TOLD_APART}
+    return {**options, **_fields("model.recipe", network.recipe)}
+
+
+# The class and the number of classes are compared when the weights are loaded, the recipe field by field.
+_TOLD_APART = {"class", "num_classes", "recipe"}
+
+
+def _trainer_facts(trainer: L.Trainer) -> dict[str, Any]:
+    names = ("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "precision")
+    return {f"trainer.{name}": plain(getattr(trainer, name)) for name in names}
 
 
 def _fields(part: str, options: Any) -> dict[str, Any]:

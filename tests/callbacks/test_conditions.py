@@ -17,6 +17,11 @@ CHANGED = [
     (["--data.clips_per_video.train_epoch", "2"], "data.clips_per_video.train_epoch was 1 and is 2 now"),
     (["--data.augmentation.grey", "0.5"], "data.augmentation.grey was 0.0 and is 0.5 now"),
     (["--model.recipe.learning_rate", "0.02"], "model.recipe.learning_rate was 0.01 and is 0.02 now"),
+    (["--model.dropout", "0.3"], "model.dropout was 0.5 and is 0.3 now"),
+    (["--trainer.accumulate_grad_batches", "2"], "trainer.accumulate_grad_batches was 1 and is 2 now"),
+    (["--trainer.gradient_clip_val", "1.0"], "trainer.gradient_clip_val was None and is 1.0 now"),
+    (["--trainer.precision", "64-true"], "trainer.precision was 32-true and is 64-true now"),
+    (["--optimizer", "SGD", "--optimizer.lr", "0.01"], "optimizer was None and is {'class_path': 'torch.optim.SGD'"),
     (["--data.generation_seed", "1"], "the dataset was"),
 ]
 

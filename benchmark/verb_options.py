@@ -1,0 +1,89 @@
+"""Options of fit, validate, test and predict that are neither the model's, the data's nor the Trainer's.
+
+A fit's configuration can be given to the other verbs, so each of them reads the options of all; on the command line
+and in its help a verb has its own alone.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from benchmark.callbacks.transfer import Transfer
+from benchmark.errors import UserError
+
+# Options that not every verb has, by the first part of their names.
+_VERBS: dict[str, tuple[str, ...]] = {
+    "checkpoint": ("fit",),
+    "transfer": ("fit",),
+    "optimizer": ("fit",),
+    "lr_scheduler": ("fit",),
+    "allow_contaminated": ("fit", "test"),
+    "entry_name": ("test",),
+    "sample": ("test",),
+    "predict": ("predict",),
+}
+
+
+def add_options(parser: LightningArgumentParser, verb: str) -> None:
+    """Add the options of all verbs, and hide those of others from the help."""
+    parser.add_argument(
+        "--run_dir", type=Path | None, default=None, help="Folder of this run; a new one under runs/ by default."
+    )
+    parser.add_argument(
+        "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt maximises."
+    )
+    parser.add_argument(
+        "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
+    )
+    parser.add_argument(
+        "--predict.videos",
+        type=list[Path] | Path | None,
+        default=None,
+        help="File or folder to predict, or a list of them; the test videos of the data by default.",
+    )
+    parser.add_argument(
+        "--predict.output",
+        type=Path,
+        default=None,
+        help="Table to write, .csv or .parquet; in the run folder by default.",
+    )
+    parser.add_argument("--predict.top", type=int, default=5, help="Classes to write for each video.")
+    parser.add_argument(
+        "--entry_name",
+        type=str | None,
+        default=None,
+        help="Name of a test's record; made from the model's by default.",
+    )
+    parser.add_argument("--sample.videos", type=int | None, default=None, help="Test on so many random videos alone.")
+    parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
+    parser.add_argument(
+        "--allow_contaminated",
+        type=bool,
+        default=False,
+        help="Test on videos that the checkpoint was trained on; the record then says so.",
+    )
+    parser.add_class_arguments(Transfer, "transfer", instantiate=False)
+    parser.add_optimizer_args()
+    parser.add_lr_scheduler_args()
+    for action in parser._actions:
+        if verb not in _VERBS.get(_first(action.dest), (verb,)):
+            action.help = argparse.SUPPRESS
+
+
+def require_own_options(verb: str, words: Sequence[str]) -> None:
+    """Refuse options of other verbs, which would do nothing.
+
+    Raises:
+        UserError: With the verbs that have the option.
+    """
+    for word in words:
+        option = word.partition("=")[0]
+        verbs = _VERBS.get(_first(option.removeprefix("--"))) if option.startswith("--") else None
+        if verbs is not None and verb not in verbs:
+            raise UserError(f"{option} is an option of {' and '.join(verbs)}, and does nothing in {verb}; leave it out")
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0]

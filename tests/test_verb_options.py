@@ -1,0 +1,60 @@
+"""A verb takes its own options, and optimiser and scheduler can be chosen on the command line."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.cli import main
+from tests.generators.small_test import options
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "message"),
+    [
+        ("fit", ["--predict.top", "3"], "--predict.top is an option of predict, and does nothing in fit"),
+        ("fit", ["--sample.videos=4"], "--sample.videos is an option of test, and does nothing in fit"),
+        ("test", ["--transfer.regime", "top"], "--transfer.regime is an option of fit, and does nothing in test"),
+        ("validate", ["--optimizer", "SGD"], "--optimizer is an option of fit, and does nothing in validate"),
+        ("predict", ["--allow_contaminated", "true"], "is an option of fit and test, and does nothing in predict"),
+        ("predict", ["--entry_name", "mine"], "--entry_name is an option of test, and does nothing in predict"),
+    ],
+)
+def test_an_option_of_another_verb_is_refused(
+    verb: str, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--config", "multires", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_shows_a_verbs_own_options_first_what_people_write(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {}
+    for verb in ("fit", "test", "predict"):
+        with pytest.raises(SystemExit):
+            main([verb, "--help"])
+        shown[verb] = capsys.readouterr().out
+        assert shown[verb].startswith(f"usage: clipbench {verb} --config NAME [--data NAME]")
+    own = {"fit": "--transfer.regime", "test": "--sample.videos", "predict": "--predict.top"}
+    for verb, option in own.items():
+        assert [other for other, text in shown.items() if f"{option} " in text] == [verb]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_optimiser_and_scheduler_are_chosen_by_name_and_go_on_after_a_resume(small_set: Path, tmp_path: Path) -> None:
+    chosen = ["--optimizer", "AdamW", "--optimizer.lr", "0.01", "--lr_scheduler", "CosineAnnealingLR"]
+    chosen += ["--lr_scheduler.T_max", "4", "--trainer.max_epochs"]
+    assert main(["fit", *options(small_set, tmp_path / "run", *chosen, "2")]) == 0
+    assert main(["fit", *options(small_set, tmp_path / "run", *chosen, "3"), "--ckpt_path", "last"]) == 0
+    held = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    (group,) = held["optimizer_states"][0]["param_groups"]
+    assert "betas" in group
+    assert group["lr"] == pytest.approx(0.01 * (1 + math.cos(math.pi * 3 / 4)) / 2)
+
+
+def test_a_scheduler_without_an_optimiser_is_refused(
+    small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "1"]
+    assert main(["fit", *options(small_set, tmp_path / "run", *words)]) == 2
+    assert "StepLR without an optimizer to work on; give one too" in capsys.readouterr().err
