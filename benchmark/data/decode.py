@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from benchmark.data.container import open_container
 from benchmark.data.preprocess import Picture
 from benchmark.data.timeline import Clock, Timeline, evenly
 from benchmark.errors import UserError
@@ -117,7 +118,7 @@ class _PyAVVideo:
         """Go back to the start by opening the file anew, which works where seeking does not."""
         if not self._at_start:
             self.close()
-            self._container = av.open(str(self._path), metadata_errors="ignore")
+            self._container = open_container(self._path)
             self._stream = _video_stream(self._container)
             self._at_start = True
 
@@ -210,7 +211,7 @@ def read_timeline(path: Path) -> Timeline:
     Raises:
         FFmpegError: If the file cannot be read.
     """
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_container(path) as container:
         stream = _video_stream(container)
         packets = [(p.pts, p.is_keyframe, p.is_discard) for p in _packets(container, stream)]
         times = [time for time, _, _ in packets if time is not None]
@@ -228,7 +229,7 @@ def read_timeline(path: Path) -> Timeline:
 
 def _counted_timeline(path: Path) -> Timeline:
     """The timeline of a file that has to be decoded for it."""
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_container(path) as container:
         stream = _video_stream(container)
         # MPEG-4 brings a frame out with the next reference frame's packet, whatever else is decoded in between.
         times = [_time(frame, "dts") for frame in _frames(container, stream)]
@@ -244,7 +245,7 @@ class _TorchcodecVideo:
     def __init__(self, path: Path, timeline: Timeline) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_container(path) as container:
             stream = _video_stream(container).index
         self._decoder = VideoDecoder(
             str(path), stream_index=stream, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"

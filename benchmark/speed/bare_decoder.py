@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import av.error
 
+from benchmark.data.container import open_container
 from benchmark.data.decode import DecodeError
 
 
@@ -25,7 +25,7 @@ def frames_per_second(path: Path) -> float:
     Raises:
         DecodeError: If it states none, or cannot be read.
     """
-    with _reasons(), av.open(str(path), metadata_errors="ignore") as container:
+    with _reasons(), open_container(path) as container:
         rate = container.streams.video[0].average_rate
     if not rate:
         raise DecodeError("it does not state its frames per second")
@@ -48,7 +48,7 @@ def decode_alone(path: Path, first: int, last: int, frames_per_second: float) ->
         DecodeError: If the file cannot be read.
     """
     decoded = 0
-    with _reasons(), av.open(str(path), metadata_errors="ignore") as container:
+    with _reasons(), open_container(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         begin, ticks = stream.start_time or 0, 1 / (frames_per_second * float(stream.time_base or 1))
