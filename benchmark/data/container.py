@@ -30,7 +30,7 @@ class DecodeError(Exception):
 
 @functools.cache
 def _options() -> dict[str, Any]:
-    """What makes PyAV open files whose metadata is not UTF-8: an argument, or nothing where it has none."""
+    """What makes PyAV open files whose metadata is not UTF-8: an argument where there is one, else nothing."""
     options: dict[str, Any] = {"metadata_errors": "ignore"}
     try:
         # No file has an empty name, so only the arguments are tried.
