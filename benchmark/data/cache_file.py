@@ -11,7 +11,17 @@ from typing import Literal
 
 import cv2
 
-from benchmark.data import cache, decode, preprocess, timeline
+from benchmark.data import (
+    cache,
+    container,
+    decode,
+    display,
+    packets,
+    preprocess,
+    pyav_video,
+    timeline,
+    torchcodec_video,
+)
 from benchmark.data.cache import FrameCache, remove_files
 from benchmark.errors import UserError
 
@@ -21,6 +31,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 CacheMode = Literal["off", "memory", "disk", False]  # YAML reads an unquoted `off` as false
+
+_FRAMES_COME_FROM = (cache, container, decode, display, packets, preprocess, pyav_video, timeline, torchcodec_video)
 
 _MEMORY = Path("/dev/shm")  # where Linux keeps files in memory
 
@@ -79,9 +91,9 @@ def open_cache(
 @functools.cache
 def _made_by(decoder: decode.DecoderName) -> str:
     """The code and the libraries that the bytes of a frame depend on."""
-    sources = [inspect.getsource(module) for module in (cache, decode, timeline, preprocess)]
-    library = {"pyav": "av", "torchcodec": "torchcodec"}[decoder]
-    return _digest(*sources, metadata.version(library), cv2.__version__)
+    sources = [inspect.getsource(module) for module in _FRAMES_COME_FROM]
+    libraries = {"pyav": ["av"], "torchcodec": ["av", "torchcodec"]}[decoder]
+    return _digest(*sources, *map(metadata.version, libraries), cv2.__version__)
 
 
 def remove_unused(path: Path) -> bool:

@@ -86,7 +86,8 @@ class ClipReader:
             ]
             numbers = np.array([frame_numbers(start, self.frame_offsets, held.length) for start in starts])
             distinct, places = np.unique(numbers, return_inverse=True)
-            pictures = held.read(distinct)
+            whole = [frame_numbers(start, tuple(range(protocol.clip_frames)), held.length) for start in starts]
+            pictures = held.read(distinct, np.unique(whole))
         # What is usual in training, one clip without a repeated frame, is there already.
         is_one_clip = len(clips) == 1 and np.array_equal(distinct, numbers[0])
         frames = pictures[None] if is_one_clip else pictures[places.reshape(numbers.shape)]
@@ -126,16 +127,19 @@ class _SquareFrames:
         known = None if self.reader.cache is None else self.reader.cache.length(self.key)
         return self.opened.frames if known is None else known
 
-    def read(self, numbers: np.ndarray) -> np.ndarray:
-        """(n, side, side, 3) uint8 of n ascending frame numbers; not to be written to."""
+    def read(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:
+        """(n, side, side, 3) uint8 of n ascending frame numbers; not to be written to.
+
+        What is decoded fails unless the whole span is sound; frames that the cache has were sound when they came there.
+        """
         cache = self.reader.cache
         if cache is None:
-            return self._decode(numbers)
+            return self._decode(numbers, span)
         slots = cache.find(self.key, numbers)
         absent = slots < 0
         if not absent.any():
             return cache.read(slots)
-        decoded = self._decode(numbers[absent])
+        decoded = self._decode(numbers[absent], span)
         cache.add(self.key, self.length, numbers[absent], decoded)
         if absent.all():
             return decoded
@@ -143,10 +147,10 @@ class _SquareFrames:
         pictures[absent], pictures[~absent] = decoded, cache.read(slots[~absent])
         return pictures
 
-    def _decode(self, numbers: np.ndarray) -> np.ndarray:
+    def _decode(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:
         side = self.reader.protocol.frame_side
         pictures = np.empty((len(numbers), side, side, 3), np.uint8)
-        for place, (_, picture) in enumerate(self.opened.read(numbers.tolist())):
+        for place, (_, picture) in enumerate(self.opened.read(numbers.tolist(), span.tolist())):
             square_rgb(picture, side, pictures[place])
         return pictures
 

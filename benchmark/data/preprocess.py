@@ -6,6 +6,8 @@ the network (views, normalisation, fovea and context) happens later, on the devi
 
 import dataclasses
 import math
+from fractions import Fraction
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +18,26 @@ from benchmark.errors import UserError
 cv2.setNumThreads(0)
 
 
+class Orientation(NamedTuple):
+    """How a stored picture is shown: rows and columns exchanged, then left for right, then top for bottom."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    upside_down: bool = False
+
+    def shown(self, image: np.ndarray) -> np.ndarray:
+        """A view of an image, (H, W, C), as it is shown."""
+        if self.transposed:
+            image = image.transpose(1, 0, 2)
+        if self.mirrored:
+            image = image[:, ::-1]
+        return image[::-1] if self.upside_down else image
+
+
+UPRIGHT = Orientation()
+SQUARE_PIXELS = Fraction(1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Picture:
     """One decoded picture, as planes where that is cheap to convert and as RGB otherwise.
@@ -23,7 +45,8 @@ class Picture:
     Args:
         yuv: Planes Y (H, W), U and V (ceil(H/2), ceil(W/2)) uint8, BT.601 with limited range.
         rgb: (H, W, 3) uint8.
-        quarter_turns: Turns of 90 degrees, counter-clockwise, that show the picture upright.
+        orientation: How it is shown.
+        pixel_shape: Width of a stored pixel as a multiple of its height.
 
     Raises:
         ValueError: Unless exactly one of `yuv` and `rgb` is given.
@@ -31,7 +54,8 @@ class Picture:
 
     yuv: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     rgb: np.ndarray | None = None
-    quarter_turns: int = 0
+    orientation: Orientation = UPRIGHT
+    pixel_shape: Fraction = SQUARE_PIXELS
 
     def __post_init__(self) -> None:
         if (self.yuv is None) == (self.rgb is None):
@@ -39,7 +63,7 @@ class Picture:
 
 
 def square_rgb(picture: Picture, side: int, out: np.ndarray | None = None) -> np.ndarray:
-    """The centre square of a picture, resized.
+    """The centre square of a picture as it is shown, resized.
 
     Args:
         picture: Any size.
@@ -51,13 +75,13 @@ def square_rgb(picture: Picture, side: int, out: np.ndarray | None = None) -> np
     """
     square = np.empty((side, side, 3), np.uint8) if out is None else out
     if picture.rgb is not None:
-        _resize(_centre_square(picture.rgb), side, square)
-    elif picture.yuv is not None and _is_even(picture.yuv[0]):
+        _resize(_centre_square(picture.rgb, picture.pixel_shape), side, square)
+    elif picture.yuv is not None and picture.pixel_shape == SQUARE_PIXELS and _is_even(picture.yuv[0]):
         _square_from_planes(*picture.yuv, side, square)
     elif picture.yuv is not None:
-        _resize(_centre_square(_rgb_from_odd_planes(*picture.yuv)), side, square)
-    if picture.quarter_turns:
-        square[...] = np.rot90(square, picture.quarter_turns).copy()
+        _resize(_centre_square(_rgb_from_planes(*picture.yuv), picture.pixel_shape), side, square)
+    if any(picture.orientation):
+        square[...] = picture.orientation.shown(square).copy()
     return square
 
 
@@ -79,8 +103,8 @@ def _square_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, side: int, 
     cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420, dst=out)
 
 
-def _rgb_from_odd_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Full-size conversion for sizes at which the centre square would cut a chroma sample in two."""
+def _rgb_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Full-size conversion, for where the centre square may cut a chroma sample in two."""
     height, width = y.shape
     even = np.empty((height + height % 2, width + width % 2), np.uint8)
     even[:height, :width] = y
@@ -91,11 +115,13 @@ def _rgb_from_odd_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndar
     return rgb[:height, :width]
 
 
-def _centre_square(image: np.ndarray) -> np.ndarray:
+def _centre_square(image: np.ndarray, pixel_shape: Fraction = SQUARE_PIXELS) -> np.ndarray:
+    """The stored pixels, whole ones, that are shown as the centre square."""
     height, width = image.shape[:2]
-    short = min(height, width)
-    top, left = (height - short) // 2, (width - short) // 2
-    return image[top : top + short, left : left + short]
+    short = min(Fraction(height), width * pixel_shape)
+    rows, columns = max(round(short), 1), max(round(short / pixel_shape), 1)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return image[top : top + rows, left : left + columns]
 
 
 def _resize(image: np.ndarray, side: int, out: np.ndarray) -> None:
@@ -104,8 +130,10 @@ def _resize(image: np.ndarray, side: int, out: np.ndarray) -> None:
     Up to a quarter larger, an area average weighs two neighbours as well (at 6 to 5, the common 240 to 200, no weight
     differs by more than 1/15), and OpenCV has it five times slower.
     """
-    method = cv2.INTER_AREA if image.shape[0] > 1.25 * side else cv2.INTER_LINEAR
-    cv2.resize(image, (side, side), dst=out, interpolation=method)
+    rows, columns = (cv2.INTER_AREA if length > 1.25 * side else cv2.INTER_LINEAR for length in image.shape[:2])
+    if rows != columns:  # OpenCV averages only where both shrink
+        image = cv2.resize(image, (image.shape[1], side), interpolation=rows)
+    cv2.resize(image, (side, side), dst=out, interpolation=columns)
 
 
 @dataclasses.dataclass(frozen=True)

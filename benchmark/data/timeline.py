@@ -19,12 +19,14 @@ class Timeline:
             nothing tells a frame but its place, so that frames must be counted.
         keys: Times at which decoding may begin, ascending.
         clock: What the times are: of presentation, or where AVI has none, of the packet that brings the frame out.
+        stream: Number of the stream in the file.
     """
 
     frames: int
     shown: range | np.ndarray | None
     keys: np.ndarray
     clock: Clock = "pts"
+    stream: int = 0
 
     def times(self, numbers: Sequence[int]) -> list[int]:
         """The times of some frames."""

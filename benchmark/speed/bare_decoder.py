@@ -6,8 +6,8 @@ from pathlib import Path
 
 import av.error
 
-from benchmark.data.container import open_container
-from benchmark.data.decode import DecodeError
+from benchmark.data.container import DecodeError, open_container
+from benchmark.data.display import shown_stream
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def frames_per_second(path: Path) -> float:
         DecodeError: If it states none, or cannot be read.
     """
     with _reasons(), open_container(path) as container:
-        rate = container.streams.video[0].average_rate
+        rate = shown_stream(container, path).average_rate
     if not rate:
         raise DecodeError("it does not state its frames per second")
     return float(rate)
@@ -49,7 +49,7 @@ def decode_alone(path: Path, first: int, last: int, frames_per_second: float) ->
     """
     decoded = 0
     with _reasons(), open_container(path) as container:
-        stream = container.streams.video[0]
+        stream = shown_stream(container, path)
         stream.thread_type = "NONE"
         begin, ticks = stream.start_time or 0, 1 / (frames_per_second * float(stream.time_base or 1))
         if first:

@@ -14,8 +14,9 @@ import torch
 from benchmark.clip import Failure
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.dataset import Collate, Sample, TrainingClips, augmentation_rng
-from benchmark.data.decode import DecodeError, open_video, read_timeline
+from benchmark.data.decode import DecodeError, open_video
 from benchmark.data.preprocess import augment, square_rgb
+from benchmark.data.pyav_video import read_timeline
 from benchmark.data.sampling import clip_start, frame_numbers
 from benchmark.errors import UserError
 from benchmark.speed.bare_decoder import decode_alone, frames_per_second
@@ -211,7 +212,8 @@ class _Passes:
                 start, numbers = self._frame_numbers(row, clip, opened.frames)
                 distinct, places = np.unique(numbers, return_inverse=True)
                 marks.append(time.perf_counter())
-                pictures = [picture for _, picture in opened.read(distinct.tolist())]
+                span = frame_numbers(start, tuple(range(reader.protocol.clip_frames)), opened.frames)
+                pictures = [picture for _, picture in opened.read(distinct.tolist(), span)]
                 marks.append(time.perf_counter())
             except DecodeError as error:
                 return Failure(row, video.video_id, str(error))

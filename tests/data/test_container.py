@@ -24,10 +24,13 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, *known: str) -> list[tuple[str,
     """The calls of a PyAV that takes these arguments and no others."""
     calls: list[tuple[str, dict[str, Any]]] = []
 
-    def stand_in(file: str, **options: Any) -> str:
+    def stand_in(
+        file: str, mode: str | None = None, container_options: dict[str, str] | None = None, **options: Any
+    ) -> str:
         for name in options:
             if name not in known:
                 raise TypeError(f"open() got an unexpected keyword argument '{name}'")
+        file = file.removeprefix("file:")
         if not Path(file).is_file():
             raise FileNotFoundError(file)
         calls.append((file, options))

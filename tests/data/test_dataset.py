@@ -8,12 +8,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmark.clip import Failure
-from benchmark.data import dataset, decode
+from benchmark.data import dataset
 from benchmark.data.dataset import ClipReader, Collate, Sample, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import open_video
 from benchmark.data.index import Identity, VideoIndex
 from benchmark.data.loader import VideoBatches
 from benchmark.data.preprocess import Picture, augment, square_rgb
+from benchmark.data.pyav_video import PyAVVideo
 from benchmark.data.sampling import clip_start
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
@@ -65,22 +66,27 @@ def test_a_sample_shows_the_frames_that_its_start_names(index: VideoIndex) -> No
 def test_a_shared_frame_is_decoded_once(index: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[int]] = []
     converted = 0
-    read = decode._PyAVVideo.read
+    checked: list[list[int]] = []
+    read = PyAVVideo.read
 
-    def recorded(self: decode._PyAVVideo, numbers: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+    def recorded(
+        self: PyAVVideo, numbers: Sequence[int], span: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Picture]]:
         asked.append(list(numbers))
-        return read(self, numbers)
+        checked.append(list(span or ()))
+        return read(self, numbers, span)
 
     def counted(picture: Picture, side: int, out: np.ndarray) -> np.ndarray:
         nonlocal converted
         converted += 1
         return square_rgb(picture, side, out)
 
-    monkeypatch.setattr(decode._PyAVVideo, "read", recorded)
+    monkeypatch.setattr(PyAVVideo, "read", recorded)
     monkeypatch.setattr(dataset, "square_rgb", counted)
     sample = ClipReader(PROTOCOL, tuple(range(10))).read(index.video(0), range(20))
     needed = {start + offset for start in sample.starts for offset in range(10)}
     assert asked == [sorted(needed)]
+    assert checked == [sorted({start + offset for start in sample.starts for offset in range(16)})]
     assert converted == len(needed) <= 35 < 20 * 10
 
 

@@ -1,8 +1,7 @@
 """Frames by number against counting through the whole file with PyAV, and against what the pictures themselves say."""
 
 import gc
-import mmap
-import shutil
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,27 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmark.data.decode import DecoderName, open_video, require_decoder
-from benchmark.data.preprocess import Picture
-from benchmark.errors import UserError
+from benchmark.data.decode import DecoderName, open_video
+from tests.generators.decoders import FFMPEG, both_decoders, counted, needs_ffmpeg, needs_torchcodec, read, upright
 from tests.generators.encoded import encode, encode_packed, number_shown, run_ffmpeg
 
 ORIGINALS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ucf101" / "originals"
-FFMPEG = shutil.which("ffmpeg") or ""
-needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="no ffmpeg program")
 B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
-
-
-def torchcodec_missing() -> str:
-    try:
-        require_decoder("torchcodec")
-    except UserError as error:
-        return str(error)
-    return ""
-
-
-needs_torchcodec = pytest.mark.skipif(bool(torchcodec_missing()), reason=torchcodec_missing()[:80])
-both_decoders = pytest.mark.parametrize("decoder", ["pyav", pytest.param("torchcodec", marks=needs_torchcodec)])
 
 
 def times(frames: int, first: int) -> list[int]:
@@ -70,6 +54,12 @@ NORMAL: dict[str, Callable[[Path], Path]] = {
     "jpeg_range.avi": lambda p: encode(p, codec="mjpeg", pixels="yuvj420p", frames=12),
     "full_range.mp4": lambda p: encode(p, colour_range=2, frames=12),
     "bt709.mp4": lambda p: encode(p, colour_space=1, frames=12),
+    "hidden_pictures.webm": lambda p: encode(
+        p, codec="libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "arnr-maxframes": "5", "g": "40"}
+    ),
+    "open_groups_265.mp4": lambda p: encode(
+        p, codec="libx265", options={"x265-params": "keyint=10:open-gop=1:bframes=3:b-adapt=0:log-level=none"}
+    ),
 }
 AWKWARD: dict[str, Callable[[Path], Path]] = {
     "mpeg4_b.avi": lambda p: encode(p, codec="mpeg4", options={"bf": "2", "qscale": "3"}),
@@ -91,35 +81,6 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path if path.exists() else (NORMAL | AWKWARD)[name](path)
 
     return made
-
-
-def counted(path: Path) -> list[np.ndarray]:
-    """All frames in order, (H, W, 3) uint8 RGB, decoded without any seeking."""
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def upright(picture: Picture) -> np.ndarray:
-    """RGB of a picture as a player shows it, by FFmpeg's own conversion of the planes."""
-    if picture.rgb is not None:
-        rgb = picture.rgb
-    else:
-        assert picture.yuv is not None
-        height, width = picture.yuv[0].shape
-        frame = av.VideoFrame(width, height, "yuv420p")
-        for plane, values in zip(frame.planes, picture.yuv, strict=True):
-            padded = np.zeros((plane.height, plane.line_size), np.uint8)
-            padded[:, : plane.width] = values
-            plane.update(padded.tobytes())
-        rgb = frame.to_ndarray(format="rgb24")
-    return np.rot90(rgb, picture.quarter_turns)
-
-
-def read(path: Path, numbers: list[int], decoder: DecoderName = "pyav") -> list[np.ndarray]:
-    with open_video(path, decoder) as video:
-        pairs = list(video.read(numbers))
-    assert [number for number, _ in pairs] == numbers
-    return [upright(picture) for _, picture in pairs]
 
 
 def selections(frames: int) -> list[list[int]]:
@@ -182,24 +143,6 @@ def test_keyframes_that_only_begin_a_refresh(tmp_path: Path) -> None:
         assert [number_shown(rgb) for rgb in read(path, numbers)] == numbers
 
 
-@needs_ffmpeg
-@both_decoders
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_the_one_that_ffmpeg_shows(tmp_path: Path, decoder: DecoderName, degrees: int) -> None:
-    plain = encode(tmp_path / "plain.mp4", options=B_FRAMES)
-    path = tmp_path / "turned.mp4"
-    run_ffmpeg(FFMPEG, "-i", plain, "-c", "copy", "-metadata:s:v", f"rotate={degrees}", path)
-    with av.open(str(path)) as container:
-        if not next(container.decode(video=0)).rotation:
-            pytest.skip("this ffmpeg program writes no display matrix")
-    shape = (64, 96, 3) if degrees == 180 else (96, 64, 3)
-    shown = run_ffmpeg(FFMPEG, "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
-    expected = np.frombuffer(shown, np.uint8).reshape(-1, *shape)
-    for number, rgb in zip([0, 17], read(path, [0, 17], decoder), strict=True):
-        assert rgb.shape == shape
-        assert np.abs(rgb.astype(int) - expected[number]).mean() <= 2
-
-
 def planes_of(rgb: tuple[int, int, int], kr: float, kb: float, *, full: bool) -> np.ndarray:
     """Stacked 4:2:0 planes of one colour, by the definition in ITU-R BT.601 and BT.709."""
     red, green, blue = np.array(rgb) / 255
@@ -212,7 +155,14 @@ def planes_of(rgb: tuple[int, int, int], kr: float, kb: float, *, full: bool) ->
 @both_decoders
 @pytest.mark.parametrize(
     ("space", "span", "kr", "kb"),
-    [(6, 1, 0.299, 0.114), (5, 2, 0.299, 0.114), (1, 1, 0.2126, 0.0722), (1, 2, 0.2126, 0.0722)],
+    [
+        (6, 1, 0.299, 0.114),
+        (5, 2, 0.299, 0.114),
+        (1, 1, 0.2126, 0.0722),
+        (1, 2, 0.2126, 0.0722),
+        (9, 1, 0.2627, 0.0593),
+        (9, 2, 0.2627, 0.0593),
+    ],
 )
 @pytest.mark.parametrize("colour", [(200, 30, 40), (20, 160, 60), (40, 50, 210)])
 def test_colours_follow_the_matrix_and_range_that_the_file_names(
@@ -270,18 +220,6 @@ def test_a_still_picture_is_a_video_of_one_frame(tmp_path: Path, decoder: Decode
     assert read(path, [0], decoder)[0][20, 30].tolist() == [200, 20, 10]
 
 
-@needs_ffmpeg
-@both_decoders
-def test_a_cover_picture_beside_the_video_is_passed_over(tmp_path: Path, decoder: DecoderName) -> None:
-    plain, cover, path = encode(tmp_path / "plain.mp4"), tmp_path / "cover.png", tmp_path / "covered.mp4"
-    cv2.imwrite(str(cover), np.zeros((200, 300, 3), np.uint8))
-    parts: list[str | Path] = ["-i", cover, "-i", plain, "-map", "0", "-map", "1", "-c", "copy"]
-    run_ffmpeg(FFMPEG, *parts, "-disposition:v:0", "attached_pic", path)
-    with av.open(str(path)) as container:
-        assert len(container.streams.video) == 2
-    assert [number_shown(rgb) for rgb in read(path, [4, 33], decoder)] == [4, 33]
-
-
 def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", frames=7)
     with open_video(path) as video:
@@ -293,7 +231,7 @@ def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
 
 def resident_mb() -> float:
     gc.collect()
-    return int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * mmap.PAGESIZE / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")

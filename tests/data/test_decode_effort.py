@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 
-from benchmark.data import decode
 from benchmark.data.decode import open_video
+from benchmark.data.packets import Decoding
 from tests.generators.encoded import encode, encode_packed
 
 B_PICTURE = 3  # in FFmpeg's numbering
@@ -19,14 +18,14 @@ B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The kind of every picture that is decoded from now on."""
     kinds: list[int] = []
-    frames_of = decode._frames
+    frames_of = Decoding.frames
 
-    def noted(*arguments: Any) -> Iterator[av.VideoFrame]:
-        for frame in frames_of(*arguments):
+    def noted(decoding: Decoding) -> Iterator[av.VideoFrame]:
+        for frame in frames_of(decoding):
             kinds.append(int(frame.pict_type))
             yield frame
 
-    monkeypatch.setattr(decode, "_frames", noted)
+    monkeypatch.setattr(Decoding, "frames", noted)
     return kinds
 
 

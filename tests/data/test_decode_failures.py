@@ -1,6 +1,5 @@
 """What a file that cannot be read is answered with: one reason, and never another video's frames."""
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,24 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from benchmark.data.decode import DecodeError, DecoderName, open_video, require_decoder
+from benchmark.data.decode import DecodeError, DecoderName, open_video
 from benchmark.errors import UserError
+from tests.generators.decoders import FFMPEG, both_decoders
 from tests.generators.encoded import encode, encode_packed, encode_sound, run_ffmpeg
-
-FFMPEG = shutil.which("ffmpeg") or ""
-
-
-def torchcodec_missing() -> str:
-    try:
-        require_decoder("torchcodec")
-    except UserError as error:
-        return str(error)
-    return ""
-
-
-needs_torchcodec = pytest.mark.skipif(bool(torchcodec_missing()), reason=torchcodec_missing()[:80])
-both_decoders = pytest.mark.parametrize("decoder", ["pyav", pytest.param("torchcodec", marks=needs_torchcodec)])
-
 
 VIDEOS: dict[str, Callable[[Path], Path]] = {
     "h264.mp4": lambda p: encode(p, options={"bf": "3", "g": "10"}),
@@ -88,12 +73,12 @@ UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "x" * 300: (lambda p: p, "File name too long"),
     "cut.mp4": (lambda p: half_of(p, encode(p.with_name("whole.mp4"))), "Invalid data found"),
     "text.mp4": (lambda p: write(p, b"These are words, not pictures.\n" * 99), "Invalid data found"),
-    "text.txt": (lambda p: write(p, b"These are words, not pictures.\n" * 99), "no video stream"),
+    "text.txt": (lambda p: write(p, b"These are words, not pictures.\n" * 99), "it is not a video"),
     "random.mp4": (lambda p: write(p, np.random.default_rng(0).bytes(50_000)), "Invalid data found"),
     "random.avi": (lambda p: write(p, np.random.default_rng(1).bytes(50_000)), "Invalid data found"),
-    "sound.wav": (lambda p: encode_sound(p, "pcm_s16le"), "no video stream"),
-    "sound.mp3": (lambda p: encode_sound(p, "libmp3lame"), "no video stream"),
-    "cover.mp3": (lambda p: encode_sound(p, "libmp3lame", cover=True), "no video stream"),
+    "sound.wav": (lambda p: encode_sound(p, "pcm_s16le"), "it is not a video"),
+    "sound.mp3": (lambda p: encode_sound(p, "libmp3lame"), "it is not a video"),
+    "cover.mp3": (lambda p: encode_sound(p, "libmp3lame", cover=True), "it is not a video"),
     "no_frames.avi": (without_frames, "no frames"),
     "no_frames.mp4": (without_frames, "no video stream"),
 }

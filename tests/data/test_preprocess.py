@@ -1,5 +1,7 @@
 """The square frame against torchvision's centre crop and antialiased resize of FFmpeg's RGB."""
 
+import dataclasses
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,7 +11,7 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from benchmark.data.decode import open_video
-from benchmark.data.preprocess import Augmentation, Picture, augment, square_rgb
+from benchmark.data.preprocess import Augmentation, Orientation, Picture, augment, square_rgb
 from benchmark.errors import UserError
 from tests.generators.encoded import encode
 
@@ -125,15 +127,43 @@ def test_real_videos_against_torchvision() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_turned_pictures_come_upright(turns: int) -> None:
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_turned_and_mirrored_pictures_come_as_they_are_shown(turns: int, mirrored: bool) -> None:
+    """The expected squares are turns and mirrorings by NumPy, in its own words."""
     rgb = natural_picture(90, 60)
     yuv, _ = planes(rgb)
-    for picture in (Picture(rgb=rgb, quarter_turns=turns), Picture(yuv=yuv, quarter_turns=turns)):
-        square = square_rgb(picture, 40)
+    # Counter-clockwise turns, and then left for right.
+    orientation = [
+        Orientation(),
+        Orientation(transposed=True, upside_down=True),
+        Orientation(mirrored=True, upside_down=True),
+        Orientation(transposed=True, mirrored=True),
+    ][turns]
+    orientation = orientation._replace(mirrored=orientation.mirrored != mirrored)
+    for picture in (Picture(rgb=rgb), Picture(yuv=yuv)):
+        expected = np.rot90(square_rgb(picture, 40), turns)
+        expected = np.fliplr(expected) if mirrored else expected
+        square = square_rgb(dataclasses.replace(picture, orientation=orientation), 40)
         assert square.flags.c_contiguous
-        np.testing.assert_array_equal(
-            square, np.rot90(square_rgb(Picture(rgb=picture.rgb, yuv=picture.yuv), 40), turns)
-        )
+        np.testing.assert_array_equal(square, expected)
+
+
+@pytest.mark.parametrize("shape", [Fraction(2), Fraction(1, 2), Fraction(16, 11), Fraction(59, 54), Fraction(1000)])
+@pytest.mark.parametrize("size", [(120, 160), (161, 121), (576, 720)])
+def test_pixels_that_are_not_square(shape: Fraction, size: tuple[int, int]) -> None:
+    """The region is compared with one counted by hand in shown pixels."""
+    rows, columns = np.indices(size)
+    rgb = np.stack([rows * 255 / size[0], columns * 255 / size[1], np.zeros(size)], -1).astype(np.uint8)
+    yuv, _ = planes(rgb)
+    shown_width = size[1] * float(shape)
+    short = min(size[0], shown_width)
+    share = short / size[0], short / shown_width  # of the height and the width that are kept
+    for picture in (Picture(rgb=rgb, pixel_shape=shape), Picture(yuv=yuv, pixel_shape=shape)):
+        square = square_rgb(picture, 40).astype(float)
+        for channel, kept in enumerate(share):
+            ends = np.take(square[..., channel], [0, -1], axis=channel).mean(1 - channel)
+            expected = 255 * (0.5 + np.array([-0.5, 0.5]) * kept * 39 / 40)
+            assert np.abs(ends - expected).max() <= 6, (channel, ends, expected)
 
 
 @pytest.mark.parametrize("given", [{}, {"yuv": (np.zeros((2, 2)),) * 3, "rgb": np.zeros((2, 2, 3))}])
