@@ -26,7 +26,7 @@ from benchmark.callbacks.features import FeatureStore
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.predictions import PredictionTable
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
-from benchmark.callbacks.record import RecordWriter, code_facts
+from benchmark.callbacks.record import RecordWriter
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
 from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
@@ -34,6 +34,7 @@ from benchmark.callbacks.wandb_tables import WandbTables
 from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.facts import code_facts
 from benchmark.messages import for_the_user
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_plugins, offered, require_named_classes, verbs

@@ -10,7 +10,7 @@ import jsonargparse
 import torch
 
 from benchmark.commands.text import aligned, printable
-from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, parameter_count
+from benchmark.cost import gflop_by_shapes, gflop_per_clip, parameter_count
 from benchmark.models import VideoClassifier
 from benchmark.plugins import GROUP, KINDS, Offered, load_plugins, offered, one_line, verbs
 

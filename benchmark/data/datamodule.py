@@ -318,11 +318,12 @@ class VideoDataModule(L.LightningDataModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _workers(self) -> dict[str, Any]:
+        device = self._trainer().strategy.root_device.type  # a GPU that does not train does not count
         return {
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": yield_to_training,
+            "pin_memory": device == "cuda",
+            "worker_init_fn": yield_to_training if device == "cpu" else None,
         }
 
     def _needs(self) -> ModelNeeds:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Sampler
 
 from benchmark.clip import ClipBatch
@@ -24,8 +23,7 @@ def yield_to_training(worker: int) -> None:
     Args:
         worker: Number of the worker.
     """
-    if not torch.cuda.is_available():
-        os.nice(_STEPS_OF_NICENESS)
+    os.nice(_STEPS_OF_NICENESS)
 
 
 class EpochBatches(Sampler[list[tuple[int, int, int]]]):

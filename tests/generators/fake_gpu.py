@@ -18,6 +18,7 @@ import torch
 import torch._dynamo  # before anything is replaced, which it lists when it is first imported
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
@@ -32,6 +33,8 @@ _INDEXING = {
 }
 """A GPU's tensor may be indexed by numbers that the processor holds."""
 
+_FUSED = {_aten._fused_sgd_.default}
+
 
 class OnGpu(Tensor):
     """A tensor that says it is on the GPU.
@@ -43,14 +46,14 @@ class OnGpu(Tensor):
     held: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> "OnGpu":
+    def __new__(cls: type["OnGpu"], held: Tensor) -> "OnGpu":
         made: OnGpu = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls,
             held.shape,
             strides=held.stride(),
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
-            device="cpu",  # autograd has threads for devices that are there
+            device="meta",  # what C++ believes: autograd has a thread for it, and makes its own tensors there
         )
         made.held = held
         return made
@@ -96,7 +99,8 @@ class OnGpu(Tensor):
         if force:
             return self.held.detach().numpy()
         raise TypeError(
-            "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+            "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
+            "first."
         )
 
     def __array__(self, *_: Any, **__: Any) -> Any:
@@ -126,7 +130,8 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inner: str | 
     on_gpu = [value for value in flat if isinstance(value, OnGpu)]
     elsewhere = [value for value in flat if isinstance(value, Tensor) and not isinstance(value, OnGpu)]
     wanted = kwargs.get("device")
-    if not on_gpu and (wanted is None or torch.device(wanted).type != "cuda"):
+    is_wanted_here = wanted is not None and torch.device(wanted).type in {"cuda", "meta"}
+    if torch._C._meta_in_tls_dispatch_include() or not (on_gpu or is_wanted_here):  # the first: PyTorch infers shapes
         return func(*args, **kwargs)
     apart = [value for value in elsewhere if value.ndim]
     if on_gpu and apart and func is not _aten.copy_.default and not (func in _INDEXING and isinstance(args[0], OnGpu)):
@@ -134,7 +139,7 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inner: str | 
             f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and "
             f"{apart[0].device}! (when running {func})"
         )
-    is_result_here = torch.device(wanted).type == "cuda" if wanted is not None else True
+    is_result_here = is_wanted_here or wanted is None
     if func is _aten.copy_.default:
         is_result_here = isinstance(args[0], OnGpu)
     place = inner or next((value.held.device.type for value in on_gpu), "cpu")
@@ -145,7 +150,11 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inner: str | 
     if wanted is not None:
         kwargs_held["device"] = torch.device(place if is_result_here else wanted)
         kwargs_held.pop("pin_memory", None)
-    made = func(*args_held, **kwargs_held)
+    # An optimiser's fused step changes values alone, and nothing else of it is known by shape.
+    made = None if place == "meta" and func in _FUSED else func(*args_held, **kwargs_held)
+    if torch.Tag.inplace_view in func.tags:
+        with no_dispatch():
+            func(*args, **kwargs)  # the shape of the wrapper changes too
     wrappers = {id(value): original for value, original in zip(held, flat, strict=True) if isinstance(value, Tensor)}
 
     def wrapped(value: Any) -> Any:

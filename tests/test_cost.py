@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.callbacks.record import _cudnn_operations, operation_counter
-from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, moving_clips
+from benchmark.cost import (
+    _cudnn_operations,
+    gflop_by_shapes,
+    gflop_per_clip,
+    moving_clips,
+    operation_counter,
+)
 from benchmark.models import Recurrent
 
 WIDTH = 0.06
