@@ -52,7 +52,7 @@ def test_operations_are_counted_where_the_weights_are(count: Callable[[torch.nn.
     network = SingleFrame(5, width=0.05, resolution="context")
     expected = count(network)
     with fake_gpu():
-        network._device = torch.device("cuda", 0)  # type: ignore[assignment]
+        network._device = torch.device("cuda", 0)
         assert network.device.type == "cuda"
         assert count(network) == expected > 0
         assert count(network.to("cuda")) == expected

@@ -48,6 +48,15 @@ def test_a_gpu_that_does_not_train_does_not_choose_the_precision(monkeypatch: py
     assert Trainer(accelerator="cpu", logger=False, enable_checkpointing=False).precision == "bf16-mixed"
 
 
+def test_float32_is_float32_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    quiet: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    Trainer(precision="bf16-mixed", **quiet)
+    assert torch.backends.cudnn.allow_tf32
+    Trainer(precision="32-true", **quiet)
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer, last = WholeCheckpoints(), tmp_path / "checkpoints/last.ckpt"
     writer.save_checkpoint({"step": 1}, last)

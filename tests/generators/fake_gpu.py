@@ -47,13 +47,15 @@ class OnGpu(Tensor):
 
     @staticmethod
     def __new__(cls: type["OnGpu"], held: Tensor) -> "OnGpu":
-        made: OnGpu = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: OnGpu = Tensor._make_wrapper_subclass(
             cls,
             held.shape,
             strides=held.stride(),
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
-            device="meta",  # what C++ believes: autograd has a thread for it, and makes its own tensors there
+            device=torch.device(
+                "meta"
+            ),  # what C++ believes: autograd has a thread for it, and makes its own tensors there
         )
         made.held = held
         return made
@@ -61,7 +63,7 @@ class OnGpu(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return _run(func, args, kwargs or {}, None)
@@ -78,7 +80,7 @@ class OnGpu(Tensor):
     def is_cpu(self) -> bool:  # type: ignore[override]
         return False
 
-    def to(self, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
         if args and isinstance(args[0], Tensor):
             args = (args[0].device, args[0].dtype, *args[1:])
         copy = bool(kwargs.pop("copy", False))
@@ -109,14 +111,14 @@ class OnGpu(Tensor):
     def tolist(self) -> Any:
         return self.held.tolist()
 
-    def new_tensor(self, data: Any, *, dtype: torch.dtype | None = None, **kwargs: Any) -> Tensor:
+    def new_tensor(self, data: Any, dtype: torch.dtype | None = None, **kwargs: Any) -> Tensor:  # type: ignore[override]
         return torch.tensor(data, dtype=dtype or self.dtype, device=kwargs.get("device", self.device))
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"OnGpu({tuple(self.shape)}, {self.dtype})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.held.detach().__reduce_ex__(protocol)
+        return self.held.detach().__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnGpu":
         copied = OnGpu(self.held.clone()).requires_grad_(self.requires_grad)
@@ -167,11 +169,11 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inner: str | 
     return tree_map(wrapped, made)
 
 
-class _Made(TorchDispatchMode):
+class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Tensors made on or sent to `cuda` become tensors of this GPU."""
 
     def __init__(self, inner: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.inner = inner
 
     def __torch_dispatch__(

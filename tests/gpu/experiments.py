@@ -1,14 +1,16 @@
-"""Which runs there are. A run waits for those it needs, so they are started in an order in which none waits for a later."""
+"""Which runs there are, in an order in which none needs a later one: a run waits for those it needs."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.generators.transfer_grids import write_config
+from tests.gpu.probe import SECONDS as PROBE_SECONDS
 from tests.gpu.runs import ACCELERATOR, IS_DRY, ROOT, Runs
 
 CONFIGURATIONS = sorted([*(ROOT / "conf").glob("*.yaml"), *(ROOT / "conf/zoo").glob("*.yaml")])
 PROBES = 2 if IS_DRY else 4
-"""Processes that share the configurations; more than one may fail without the others."""
+"""Processes that share the configurations."""
 REPEATABLE = ("--trainer.deterministic", "true", "--trainer.max_epochs", "2")
 MOTION = ("--data.classes", "[Expand, Contract, Rise, Sink]")
 APPEARANCE = ("--data.classes", "[Discs, Tiles, Stripes, Blobs]")
@@ -50,7 +52,9 @@ def start_all(runs: Runs) -> None:
     begin("speed", "speed", *short)
     for number in range(PROBES):
         paths = CONFIGURATIONS[number::PROBES]
-        runs.start(f"probe_{number}", lambda paths=paths, number=number: _probe(runs, number, paths))  # type: ignore[misc]
+        runs.start(
+            f"probe_{number}", functools.partial(_probe, runs, number, paths), seconds=len(paths) * PROBE_SECONDS
+        )
 
 
 def _after(runs: Runs, name: str, words: Callable[[], list[str]]) -> Callable[[], list[str]]:

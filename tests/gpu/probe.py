@@ -1,7 +1,7 @@
 """Every configuration's network on a device: trained for two steps, scored, counted, compared with the processor.
 
-python -m tests.gpu.probe gpu found.jsonl conf/multires.yaml ... writes a line a configuration. Each runs in a process of
-its own, since an error on a GPU may leave a process unable to use it.
+python -m tests.gpu.probe gpu found.jsonl conf/multires.yaml ... writes a line a configuration. Each runs in a process
+of its own, since an error on a GPU may leave a process unable to use it.
 """
 
 import json
@@ -22,7 +22,10 @@ from benchmark.models import Recipe, VideoClassifier
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.protocol import View
 
-K, CLIPS, SECONDS = 7, 2, 300
+K, CLIPS = 7, 2
+SECONDS = 300
+"""Limit of one configuration."""
+
 VIEWS: tuple[View, ...] = ("upper_left", "lower_right_flipped")
 
 
@@ -38,6 +41,7 @@ def probe(path: Path, device: torch.device) -> dict[str, Any]:
     model = yaml.safe_load(path.read_text("utf-8"))["model"]
     options = {**model["init_args"], "recipe": Recipe(**model["init_args"]["recipe"])}
     torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False  # as the Trainer does for float32
     network: VideoClassifier = getattr(benchmark.models, model["class_path"])(K, **options)
     setattr(network, "log", lambda *_, **__: None)  # noqa: B010  (there is no Trainer)
     scored = batch(network, 200, VIEWS)

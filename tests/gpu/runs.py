@@ -22,6 +22,7 @@ IS_DRY = os.environ.get("CLIPBENCH_GPU_TESTS") == "cpu"
 """Whether the processor stands in for the GPU, to try the tests themselves."""
 ACCELERATOR = "cpu" if IS_DRY else "gpu"
 SECONDS = 1200 if IS_DRY else 150
+"""Limit of a run."""
 SHOWN = 3000
 
 
@@ -65,19 +66,26 @@ class Runs:
         """Start nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def start(self, name: str, words: Callable[[], list[str]], *, killed: bool = False) -> None:
+    def start(
+        self, name: str, words: Callable[[], list[str]], *, killed: bool = False, seconds: float = SECONDS
+    ) -> None:
         """Start a process once the runs that its words name are there.
 
         Args:
             name: Of the run.
             words: What follows `python`; called in the thread of the run, it may wait for other runs by `need`.
             killed: Whether it is killed as soon as it has left a checkpoint.
+            seconds: Its limit.
         """
-        self._started[name] = self._pool.submit(self._run, name, words, killed)
+        self._started[name] = self._pool.submit(self._run, name, words, killed, seconds)
+
+    def wait(self, name: str) -> Run:
+        """A run, whatever became of it."""
+        return self._started[name].result()
 
     def need(self, name: str) -> Run:
         """A run that must have worked; waits for it."""
-        run = self._started[name].result()
+        run = self.wait(name)
         if run.code != 0:
             how = f"ended with {run.code}" if run.code is not None else f"was ended after {run.seconds:.0f} s"
             pytest.fail(f"run {name} {how}:\n{run.output[-SHOWN:]}", pytrace=False)
@@ -88,7 +96,7 @@ class Runs:
         words = [word if word != "cpu" else device for word in options(self.data, self.folder / name, *more)]
         return ["-m", "benchmark", verb, *words, "--trainer.devices", "1"]
 
-    def _run(self, name: str, words: Callable[[], list[str]], killed: bool) -> Run:
+    def _run(self, name: str, words: Callable[[], list[str]], killed: bool, seconds: float) -> Run:
         folder, begun = self.folder / name, time.monotonic()
         with (self.folder / f"{name}.txt").open("w+", encoding="utf-8") as output:
             process = subprocess.Popen(
@@ -99,23 +107,23 @@ class Runs:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            code = _killed(process, folder / "checkpoints/last.ckpt") if killed else _ended(process)
+            code = _killed(process, folder / "checkpoints/last.ckpt", seconds) if killed else _ended(process, seconds)
             output.seek(0)
             return Run(code, output.read(), folder, time.monotonic() - begun)
 
 
-def _ended(process: subprocess.Popen[str]) -> int | None:
+def _ended(process: subprocess.Popen[str], seconds: float) -> int | None:
     try:
-        return process.wait(SECONDS)
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
         return None
 
 
-def _killed(process: subprocess.Popen[str], checkpoint: Path) -> int | None:
+def _killed(process: subprocess.Popen[str], checkpoint: Path, seconds: float) -> int | None:
     """0 where it was killed while it trained and after it had left a checkpoint."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end and not checkpoint.exists():
         time.sleep(0.02)
     process.kill()
