@@ -6,6 +6,7 @@ import benchmark.models
 from benchmark.cost import (
     _cudnn_operations,
     gflop_by_shapes,
+    gflop_computed,
     gflop_per_clip,
     moving_clips,
     operation_counter,
