@@ -26,7 +26,7 @@ from benchmark.callbacks.features import FeatureStore
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.predictions import PredictionTable
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
-from benchmark.callbacks.record import RecordWriter, code_facts
+from benchmark.callbacks.record import RecordWriter
 from benchmark.callbacks.report import EpochLines
 from benchmark.callbacks.throughput import Throughput
 from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
@@ -34,6 +34,7 @@ from benchmark.commands import COMMANDS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.encoding import use_utf8
 from benchmark.errors import UserError
+from benchmark.facts import code_facts
 from benchmark.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.loose_scores import take_scores
 from benchmark.messages import for_the_user

@@ -98,7 +98,8 @@ class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
     Args:
-        precision: `auto` picks bf16-mixed where the machine has it, and 32-true elsewhere.
+        precision: `auto` picks bf16-mixed where the machine has it, and 32-true elsewhere. 32-true is float32 on every
+            device, so that scores of one checkpoint agree.
         use_distributed_sampler: Off, since our samplers share the videos out themselves, without padding.
         num_sanity_val_steps: Batches of validation before training; 0, since a fit validates soon enough.
         inference_mode: Off, since autocast remembers no copies of weights in it; evaluation keeps no gradients anyway.
@@ -131,6 +132,8 @@ class Trainer(L.Trainer):
             if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous", ...) is None:
                 # Lightning always passes this option, of which wandb warns and which it will not take one day.
                 del logger._wandb_init["anonymous"]
+        if self.precision == "32-true":  # a GPU would round the factors of its convolutions to TF32's ten bits
+            torch.backends.cudnn.allow_tf32 = False
         plugin = self.precision_plugin
         if type(plugin) is MixedPrecision:
             name = cast(Literal["16-mixed", "bf16-mixed"], plugin.precision)

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from benchmark.callbacks.ledger import read_parts
-from benchmark.callbacks.record import gflop_per_clip
 from benchmark.cli import main
+from benchmark.cost import gflop_per_clip
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.models import FrameAverage
 from benchmark.results.ledger import Ledger, file_hash

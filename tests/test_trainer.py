@@ -70,6 +70,15 @@ def test_where_torch_does_not_know_the_processor_linux_is_asked(
     assert fastest_precision("cpu") == precision
 
 
+def test_float32_is_float32_on_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    quiet: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    Trainer(precision="bf16-mixed", **quiet)
+    assert torch.backends.cudnn.allow_tf32
+    Trainer(precision="32-true", **quiet)
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer, last = WholeCheckpoints(), tmp_path / "checkpoints/last.ckpt"
     writer.save_checkpoint({"step": 1}, last)

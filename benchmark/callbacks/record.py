@@ -1,44 +1,29 @@
 """Turns a finished ledger into the record, and shows and logs its numbers."""
 
-import contextlib
 import datetime
-import importlib.metadata
 import math
-import os
-import platform
-import re
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 import torch.distributed
 from pydantic import ValidationError
-from torch.utils.flop_counter import FlopCounterMode
 
-import benchmark
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.provenance import ContaminationGuard
 from benchmark.errors import UserError
+from benchmark.facts import code_facts, hardware_facts, library_versions, model_facts
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.record import (
     FILE_NAME,
     Checkpoint,
-    Code,
-    Hardware,
     LedgerFile,
-    Model,
     ProtocolFields,
     Record,
     Throughput,
     dataset_of,
 )
 from benchmark.results.summary import summarise
-
-_LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "av", "opencv-python-headless", "numpy", "pyarrow")
 
 
 class RecordWriter(L.Callback):
@@ -55,8 +40,11 @@ class RecordWriter(L.Callback):
         self.name, self.writer, self.guard, self.config = name, writer, guard, config
         self.record: Record | None = None
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Everything but the numbers, checked before hours of scoring instead of behind them."""
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Everything but the numbers, checked before hours of scoring instead of after them.
+
+        In `setup` the module already says that it is on a GPU while its weights are not there yet.
+        """
         info, seed = self.writer.info, self.config.get("seed_everything")
         try:
             self._draft = Record(
@@ -72,7 +60,7 @@ class RecordWriter(L.Callback):
                 model=model_facts(pl_module, self.config),
                 checkpoint=Checkpoint(sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance),
                 code=code_facts(),
-                hardware=hardware_facts(trainer.world_size),
+                hardware=hardware_facts(trainer.world_size, pl_module.device),
                 precision=str(trainer.precision),
                 seed=None if isinstance(seed, bool) else seed,
                 libraries=library_versions(),
@@ -157,99 +145,3 @@ class RecordWriter(L.Callback):
 
 def _percent(value: float | None) -> str:
     return "not known" if value is None else f"{value:.1%}"
-
-
-def model_facts(network: Any, config: dict[str, Any]) -> Model:
-    """Class, options, parameters and cost of a clip of the model that was tested."""
-    options = dict(config.get("model", {}).get("init_args", {}))
-    options |= {f"transfer_{name}": value for name, value in (config.get("transfer") or {}).items()}
-    plain = {name: v for name, v in options.items() if isinstance(v, str | int | float | bool) or v is None}
-    return Model(
-        class_path=f"{type(network).__module__}.{type(network).__qualname__}",
-        options=plain,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        gflop_per_clip=gflop_per_clip(network),
-        frame_offsets=tuple(int(offset) for offset in network.frame_offsets),
-        input_side=int(network.input_side),
-    )
-
-
-def gflop_per_clip(network: Any) -> float:
-    """Floating-point operations of one view of one clip in units of 10^9; a multiply-add counts as two."""
-    side, offsets, was_training = int(network.input_side), network.frame_offsets, network.training
-    frames = torch.zeros(1, len(offsets), side, side, 3, dtype=torch.uint8, device=network.device)
-    network.eval()  # in training mode the empty clip would enter the statistics of batch normalisation
-    try:
-        with torch.no_grad(), operation_counter() as counter:
-            network(frames)
-    finally:
-        network.train(was_training)
-    return float(counter.get_total_flops()) / 1e9
-
-
-def operation_counter() -> FlopCounterMode:
-    """PyTorch's counter, which also counts the matrix products within fused recurrent layers, forward and backward."""
-    aten = torch.ops.aten
-    mapping = {
-        aten.mkldnn_rnn_layer: _layer_operations,
-        aten.mkldnn_rnn_layer_backward: _twice(_layer_operations),
-        aten._cudnn_rnn: _cudnn_operations,
-        aten._cudnn_rnn_backward: _twice(_cudnn_operations),
-    }
-    return FlopCounterMode(display=False, custom_mapping=mapping)
-
-
-def _twice(forward: Callable[..., int]) -> Callable[..., int]:
-    """Of backward, whose first arguments are forward's: a product becomes one for the input and one for the weights."""
-    return lambda *shapes, **options: 2 * forward(*shapes, **options)
-
-
-def _layer_operations(steps: torch.Size, of_input: torch.Size, of_state: torch.Size, *_: Any, **__: Any) -> int:
-    """Of a recurrent layer on the processor, from shapes: steps (T, B, F), and the matrices of all gates."""
-    return 2 * steps[0] * steps[1] * (of_input.numel() + of_state.numel())
-
-
-def _cudnn_operations(steps: torch.Size, weights: list[torch.Size], *_: Any, **__: Any) -> int:
-    """Of all recurrent layers on a GPU, from shapes: each matrix meets a vector in each step of each clip."""
-    return 2 * steps[0] * steps[1] * sum(shape.numel() for shape in weights if len(shape) == 2)
-
-
-def code_facts() -> Code:
-    """Version of this package, and commit and state of the working tree that it is run from, if it is."""
-    folder = Path(benchmark.__file__).parent
-    try:
-        _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # else it is installed inside another repository
-        commit = _git(folder, "rev-parse", "HEAD")
-        modified = bool(_git(folder, "status", "--porcelain"))
-    except (OSError, subprocess.SubprocessError):
-        commit, modified = None, None
-    return Code(version=benchmark.__version__, commit=commit, modified=modified)
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=20).stdout.strip()
-
-
-def hardware_facts(processes: int) -> Hardware:
-    """Processor, cores that this process may use, and GPU."""
-    name = platform.processor() or platform.machine()
-    if sys.platform == "linux":
-        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(errors="replace", encoding="utf-8"))
-        name = match[1] if match else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return Hardware(processor=_text(name), cores=cores, gpu=None if gpu is None else _text(gpu), processes=processes)
-
-
-def _text(name: str) -> str:
-    return re.sub(r"[^\w .,:;+()=/@%-]", " ", name).strip() or "unknown"
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # it may go by another distribution's name
-            versions[name] = importlib.metadata.version(name)
-    return versions

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from benchmark.clip import ClipBatch
+from benchmark.cost import wait_for
 from benchmark.metrics.throughput import ClipsPerSecond
 
 try:
@@ -45,8 +46,7 @@ class Throughput(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: ClipBatch, batch_idx: int
     ) -> None:
         """The step is done, once the device has finished."""
-        if pl_module.device.type == "cuda":
-            torch.cuda.synchronize(pl_module.device)
+        wait_for(pl_module.device)
         self.stopwatch.step_done(len(batch))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

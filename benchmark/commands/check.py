@@ -9,8 +9,8 @@ from jsonargparse.typing import PositiveInt
 
 from benchmark.commands.text import printable
 from benchmark.conformance import CHECKS, Finding, Subject, run_check
-from benchmark.conformance.cost import clips_per_second, gflop_per_clip, parameter_count
 from benchmark.conformance.optional import compilation, export
+from benchmark.cost import clips_per_second, gflop_per_clip, parameter_count
 from benchmark.models import VideoClassifier
 from benchmark.plugins import load_class, one_line, require_named_classes
 

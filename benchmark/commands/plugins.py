@@ -10,7 +10,7 @@ import jsonargparse
 import torch
 
 from benchmark.commands.text import aligned, printable
-from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, parameter_count
+from benchmark.cost import gflop_by_shapes, gflop_per_clip, parameter_count
 from benchmark.extras import why_missing
 from benchmark.metrics.descriptors import known_scores
 from benchmark.models import VideoClassifier

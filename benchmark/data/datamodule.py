@@ -323,7 +323,8 @@ class VideoDataModule(L.LightningDataModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _workers(self) -> dict[str, Any]:
-        return worker_options(self.num_workers, self.multiprocessing_context)
+        device = self._trainer().strategy.root_device.type  # a GPU that does not train does not count
+        return worker_options(self.num_workers, self.multiprocessing_context, device)
 
     def _needs(self) -> ModelNeeds:
         model = self._trainer().lightning_module

@@ -4,13 +4,12 @@ Linux forked them up to Python 3.13 and asks a fork server from 3.14 on; macOS a
 has all that its main process has; the others have what was pickled for them, and settings have to be made again.
 """
 
+import functools
 import multiprocessing
 import os
 import threading
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, get_args
-
-import torch
 
 from benchmark.errors import UserError
 from benchmark.process import tune_process
@@ -35,12 +34,13 @@ def require_start_method(chosen: str | None) -> StartMethod | None:
     )
 
 
-def worker_options(workers: int, start_method: StartMethod | None) -> dict[str, Any]:
+def worker_options(workers: int, start_method: StartMethod | None, device: str) -> dict[str, Any]:
     """What every DataLoader of this package is told of its workers.
 
     Args:
         workers: Number of workers; 0 loads in the main process.
         start_method: How they start; None is Python's own choice.
+        device: Kind of device that computes, `cpu` or `cuda`.
     """
     if (start_method or multiprocessing.get_start_method()) == "forkserver":
         # Imported once, before anything is forked off: a worker then begins at once, and shares that memory.
@@ -49,27 +49,27 @@ def worker_options(workers: int, start_method: StartMethod | None) -> dict[str, 
         "num_workers": workers,
         "persistent_workers": workers > 0,
         "multiprocessing_context": start_method if workers else None,
-        "pin_memory": torch.cuda.is_available(),
-        "worker_init_fn": begin_worker,
+        "pin_memory": device == "cuda",
+        "worker_init_fn": functools.partial(begin_worker, yields=device == "cpu"),
     }
 
 
-def begin_worker(worker: int) -> None:
+def begin_worker(worker: int, *, yields: bool) -> None:
     """Make a process a good loader worker; for `worker_init_fn`.
 
-    It gets the settings of its main process, lets whoever computes on the processor go first, and ends when the main
-    process does. The threads of a step wait for each other: one that loses its core to a worker holds up all of them,
-    so without the second a worker costs a step more than its own time.
+    It gets the settings of its main process and ends when that does. The threads of a step wait for each other: one that
+    loses its core to a worker holds up all of them, so a worker that does not yield costs a step more than its own time.
 
     Args:
         worker: Number of the worker.
+        yields: Whether whoever computes on the processor goes first.
     """
     main = multiprocessing.parent_process()
     if main is None:
         return
     threading.Thread(target=_end_with, args=(main, os.getppid()), name="end with main", daemon=True).start()
     tune_process()
-    if hasattr(os, "nice") and not torch.cuda.is_available():
+    if yields and hasattr(os, "nice"):
         os.nice(_STEPS_OF_NICENESS)
 
 

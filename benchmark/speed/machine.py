@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from benchmark.callbacks.record import hardware_facts, library_versions
+from benchmark.cost import wait_for
+from benchmark.facts import hardware_facts, library_versions
 from benchmark.speed.report import Machine
 
 _REPEATS = 5
@@ -43,12 +44,6 @@ def memory_bandwidth_bytes_per_second(device: torch.device, *, copied_bytes: int
     return 2 * source.nbytes / _median_seconds(lambda: target.copy_(source), device)
 
 
-def wait_for(device: torch.device) -> None:
-    """Let a GPU finish, which works behind the host's back."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _median_seconds(work: Callable[[], object], device: torch.device) -> float:
     seconds: list[float] = []
     begun = time.perf_counter()
@@ -71,12 +66,12 @@ def machine_facts(device: torch.device, dtypes: Sequence[torch.dtype]) -> Machin
         device: That trains.
         dtypes: Of the matrix products to measure; equal ones once.
     """
-    hardware = hardware_facts(1)
+    hardware = hardware_facts(1, device)
     return Machine(
         processor=hardware.processor,
         cores=hardware.cores,
         threads=torch.get_num_threads(),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=hardware.gpu or device.type,
         torch_version=torch.__version__,
         libraries={**library_versions(), "system": platform.platform()},
         matmul_peak_gflop_per_second={

@@ -28,11 +28,10 @@ from typing import Literal
 import torch
 from torch.optim import Optimizer
 
-from benchmark.callbacks.record import operation_counter
 from benchmark.clip import ClipBatch
+from benchmark.cost import operation_counter, parameter_count, wait_for
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
-from benchmark.speed.machine import wait_for
 from benchmark.speed.report import Gain, Machine, Resolution, Stage
 from benchmark.speed.training import WARMUP_STEPS, random_batch
 from benchmark.trainer import Trainer
@@ -164,7 +163,7 @@ def measure_gains(
             measured = _in_turns(ways, work, steps=max(1, steps // rounds), rounds=rounds)
             found = {}
             for name, model in models.items():
-                parameters = sum(parameter.numel() for parameter in model.parameters())
+                parameters = parameter_count(model)
                 has_momentum = model.recipe.momentum > 0
                 moved = parameters * bytes_per_parameter(work, precision, has_momentum=has_momentum)
                 seconds = roofline_seconds(gflop[name] * batch_size, moved, peak, bandwidth)

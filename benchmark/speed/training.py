@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.callbacks.record import gflop_per_clip, operation_counter
 from benchmark.callbacks.throughput import peak_memory_mb
 from benchmark.clip import ClipBatch
+from benchmark.cost import gflop_per_clip, operation_counter, wait_for
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
-from benchmark.speed.machine import dtype_name, wait_for
+from benchmark.speed.machine import dtype_name
 from benchmark.speed.report import Stage, Training
 from benchmark.trainer import Trainer
 

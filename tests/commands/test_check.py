@@ -7,8 +7,8 @@ from torch import Tensor
 
 from benchmark.cli import main
 from benchmark.conformance import CHECKS, Subject
-from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip
 from benchmark.conformance.optional import compilation, export
+from benchmark.cost import gflop_by_shapes, gflop_per_clip
 
 MODELS = "tests.generators.broken_models"
 

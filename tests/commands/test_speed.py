@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from benchmark.cli import main
-from benchmark.conformance.cost import gflop_by_shapes
+from benchmark.cost import gflop_by_shapes
 from benchmark.models import SingleFrame
 from benchmark.speed.peers import TRAINING_PEERS
 from tests.generators.small_test import options

@@ -67,13 +67,16 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoIndex:
     return small_index(tmp_path_factory.mktemp("videos"))
 
 
-def attached(data: VideoDataModule, model: object | None = None, rank: int = 0, processes: int = 1) -> VideoDataModule:
+def attached(
+    data: VideoDataModule, model: object | None = None, rank: int = 0, processes: int = 1, device: str = "cpu"
+) -> VideoDataModule:
     """The data module as one process of a trainer sees it."""
     trainer = SimpleNamespace(
         lightning_module=Model() if model is None else model,
         is_global_zero=rank == 0,
         global_rank=rank,
         world_size=processes,
+        strategy=SimpleNamespace(root_device=torch.device(device)),
     )
     data.trainer = cast(L.Trainer, trainer)
     return data
@@ -213,6 +216,14 @@ def test_a_model_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         loader(attached(SmallVideos(videos), SimpleNamespace(**needs)))
+
+
+def test_loaders_serve_the_device_that_computes(videos: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # one that is there and does not train is no reason
+    for device, pins, yields in (("cpu", False, True), ("cuda", True, False), ("mps", False, False)):
+        loader = attached(SmallVideos(videos), device=device).test_dataloader()
+        assert loader.pin_memory is pins
+        assert (loader.worker_init_fn is not None) is yields
 
 
 def test_loaders_need_a_trainer(videos: VideoIndex) -> None:

@@ -141,10 +141,12 @@ class _Facts(Dataset[tuple[int, int, float]]):
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_workers_have_the_settings_of_their_main_process(start_method: str) -> None:
-    options = worker_options(1, start_method)  # type: ignore[arg-type]
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_workers_have_the_settings_of_their_main_process(device: str, start_method: str) -> None:
+    options = worker_options(1, start_method, device)  # type: ignore[arg-type]
+    options["pin_memory"] = False  # there may be no GPU to pin it for
     ((nice, threads, denormal),) = DataLoader(_Facts(), batch_size=None, **options)
-    yields = hasattr(os, "nice") and not torch.cuda.is_available()  # workers share no cores with a step on a GPU
+    yields = hasattr(os, "nice") and device == "cpu"  # workers share no cores with a step on a GPU
     assert nice == (min(os.nice(0) + 10, 19) if yields else os.nice(0) if hasattr(os, "nice") else 0)
     assert threads == 1
     assert denormal == 0
@@ -152,7 +154,7 @@ def test_workers_have_the_settings_of_their_main_process(start_method: str) -> N
 
 def test_the_main_process_is_no_worker() -> None:
     before = os.nice(0) if hasattr(os, "nice") else 0
-    begin_worker(0)
+    begin_worker(0, yields=True)
     assert (os.nice(0) if hasattr(os, "nice") else 0) == before
 
 

@@ -37,7 +37,6 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from benchmark.callbacks.record import hardware_facts, library_versions
 from benchmark.clip import ClipBatch
 from benchmark.data.cache_file import CacheMode
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
@@ -46,6 +45,7 @@ from benchmark.data.folder import VideoFolder
 from benchmark.data.index import Split
 from benchmark.data.loader import EpochBatches
 from benchmark.errors import UserError
+from benchmark.facts import hardware_facts, library_versions
 from benchmark.models import EarlyFusion
 from benchmark.process import tune_process
 from tests.performance.growth_series import SETTLED, Series, draw
@@ -316,8 +316,8 @@ def main() -> None:
             print(series.text(), flush=True)
             found.append(series)
     facts = {
-        "processor": hardware_facts(1).processor,
-        "cores": hardware_facts(1).cores,
+        "processor": hardware_facts(1, torch.device("cpu")).processor,
+        "cores": hardware_facts(1, torch.device("cpu")).cores,
         "versions": library_versions(),
         "load_average_before_and_after": [load, os.getloadavg()[0]],
         "files": len(files),

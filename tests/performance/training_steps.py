@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark import models
-from benchmark.callbacks.record import operation_counter
 from benchmark.commands.text import aligned
+from benchmark.cost import operation_counter
 from benchmark.process import tune_process
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
 from benchmark.speed.multires import Work, bytes_per_parameter, roofline_seconds

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmark.conformance.cost import gflop_by_shapes
+from benchmark.cost import gflop_by_shapes
 from benchmark.models import SingleFrame, SlowFusion
 from benchmark.speed.multires import bytes_per_parameter, has_both, measure_gains, roofline_seconds
 from benchmark.speed.report import Machine

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.callbacks.record import _cudnn_operations, operation_counter
-from benchmark.conformance.cost import gflop_by_shapes, gflop_per_clip, moving_clips
-from benchmark.models import Recurrent
+import benchmark.models
+from benchmark.cost import (
+    _cudnn_operations,
+    gflop_by_shapes,
+    gflop_computed,
+    gflop_per_clip,
+    moving_clips,
+    operation_counter,
+)
+from benchmark.models import Recurrent, SingleFrame
 
 WIDTH = 0.06
 
@@ -50,3 +57,32 @@ def test_clips_that_are_timed_move_and_hold_corners() -> None:
     for before, after in zip(clips[:, :-1].swapaxes(0, 1), clips[:, 1:].swapaxes(0, 1), strict=True):
         np.testing.assert_array_equal(before[:, 2:], after[:, :-2])
         assert (before != after).any()
+
+
+def test_counting_leaves_no_trace_in_a_network() -> None:
+    """Frozen parts stay in evaluation, and what a layer keeps from one clip for the next is none of the counted one."""
+
+    class Keeps(SingleFrame):
+        mask: torch.Tensor | None = None
+
+        def forward(self, clips: torch.Tensor) -> torch.Tensor:
+            if self.mask is None:
+                self.mask = torch.ones(clips.shape[2])
+            return super().forward(clips) * self.mask[:1]
+
+    network = Keeps(5, width=WIDTH)
+    network.streams.eval()
+    for count in (gflop_by_shapes, gflop_computed):
+        assert count(network) > 0
+        assert network.mask is None
+        assert network.training
+        assert network.classifier.training
+        assert not network.streams.training
+    assert network(torch.zeros(1, 1, 170, 170, 3, dtype=torch.uint8)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["SingleFrame", "EarlyFusion", "LateFusion", "SlowFusion", "Recurrent"])
+@pytest.mark.parametrize("resolution", ["full", "multires"])
+def test_shapes_and_a_clip_give_the_same_count(name: str, resolution: str) -> None:
+    network = getattr(benchmark.models, name)(5, width=WIDTH, resolution=resolution)
+    assert gflop_by_shapes(network) == gflop_computed(network)
