@@ -57,8 +57,8 @@ def worker_options(workers: int, start_method: StartMethod | None, device: str) 
 def begin_worker(worker: int, *, yields: bool) -> None:
     """Make a process a good loader worker; for `worker_init_fn`.
 
-    It gets the settings of its main process and ends when that does. The threads of a step wait for each other: one that
-    loses its core to a worker holds up all of them, so a worker that does not yield costs a step more than its own time.
+    It gets the settings of its main process and ends when that does. The threads of a step wait for each other: one
+    that loses its core to a worker holds up all of them, so one that does not yield costs more than its own time.
 
     Args:
         worker: Number of the worker.
