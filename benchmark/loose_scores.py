@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 
 from benchmark.errors import UserError
+from benchmark.importing import import_module
 from benchmark.metrics.descriptors import Score, add_score
-from benchmark.plugins import import_module
 
 _NAMED_SCORES = "CLIPBENCH_SCORES"  # in the environment, so that the processes of a run know them too
 

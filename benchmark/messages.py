@@ -2,12 +2,12 @@
 
 import itertools
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from jsonargparse import ArgumentError
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from benchmark.errors import UserError
 from benchmark.shipped import configuration_file
@@ -35,7 +35,9 @@ def for_the_user(error: BaseException | None, words: Sequence[str] = ()) -> str 
         error = error.__cause__ or error.__context__
     if isinstance(outermost, ArgumentError):
         return _of_arguments(str(outermost), words)
-    return str(outermost) if isinstance(outermost, MisconfigurationException) else None
+    lightning = sys.modules.get("lightning.fabric.utilities.exceptions")  # not there, it has raised nothing
+    is_options = lightning is not None and isinstance(outermost, lightning.MisconfigurationException)
+    return str(outermost) if is_options else None
 
 
 def _of_arguments(text: str, words: Sequence[str]) -> str:

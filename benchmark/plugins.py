@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -27,11 +27,11 @@ import benchmark
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
+from benchmark.importing import ENTRY_POINTS, import_module, one_line
 from benchmark.metrics.descriptors import Score, add_score
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.shipped import is_file
 
-GROUP = "clipbench.plugins"
 KINDS: dict[str, type[Any]] = {
     "model": VideoClassifier,
     "data": VideoDataModule,
@@ -85,7 +85,8 @@ def load_plugins() -> tuple[Plugin, ...]:
     found = []
     # A package may stand on the path twice, as its working tree and as what was installed of it.
     declared = {
-        (_origin(entry), entry.name, entry.value): entry for entry in importlib.metadata.entry_points(group=GROUP)
+        (_origin(entry), entry.name, entry.value): entry
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)
     }
     for (origin, name, _), entry in sorted(declared.items()):
         before, known = set(sys.modules), _known()
@@ -251,22 +252,6 @@ def load_class(class_path: str, base: type[Any]) -> Any:
     return found
 
 
-def import_module(name: str, path: str) -> ModuleType:
-    """A module that the user names, as in `my_file` of `my_file.MyModel`.
-
-    Raises:
-        UserError: If it is not there or cannot be imported.
-    """
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
-        if missing:
-            where = f"no module {name} in {Path.cwd()} or among the installed packages"
-            raise UserError(f"{path}: there is {where}; name a file of the current folder without .py") from None
-        raise UserError(f"{path}: {name} cannot be imported: {one_line(error)}") from None
-
-
 def require_named_classes(argv: Sequence[str]) -> None:
     """Import the classes that a command line and its configuration files name by path, for one clear message.
 
@@ -303,17 +288,3 @@ def _class_paths(argv: Sequence[str], part: str) -> Iterator[str]:
             class_path = block.get("class_path") if isinstance(block, dict) else block
             if isinstance(class_path, str):
                 yield class_path
-
-
-def one_line(error: BaseException) -> str:
-    """Kind and text of an error, and the place outside of Python's own import machinery that raised it."""
-    text = " ".join(str(error).split())
-    frame: TracebackType | None = error.__traceback__
-    place = ""
-    while frame is not None:
-        code = frame.tb_frame.f_code
-        if "importlib" not in code.co_filename and code.co_filename != __file__:
-            place = f" ({code.co_filename}, line {frame.tb_lineno})"
-        frame = frame.tb_next
-    shown = f"{type(error).__name__}{f': {text}' if text else ''}{place}"
-    return "".join(sign if sign.isprintable() else "?" for sign in shown)

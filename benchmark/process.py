@@ -5,8 +5,6 @@ import os
 import sys
 import threading
 
-import torch
-
 UNTIL_EOF = "CLIPBENCH_UNTIL_EOF"
 """Environment variable of a process that another one runs for itself: it ends when its standard input does."""
 
@@ -24,6 +22,8 @@ def tune_process() -> None:
     allocates its activations anew spends part of its time in the system's page faults. Both settings are inherited by
     threads, and by loader workers only where those are forked. C libraries other than glibc keep their own habits.
     """
+    import torch  # which processes that only read results do without
+
     torch.set_flush_denormal(True)
     if not sys.platform.startswith("linux"):
         return

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.commands import READING_RESULTS
+
 PACKAGE = Path(__file__).resolve().parents[1] / "benchmark"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -22,9 +24,10 @@ ALLOWED = {
     "models": {"clip", "protocol", "errors", "extras", "metrics"},
     "callbacks": {"clip", "cost", "errors", "facts", "metrics", "models", "results"},
     "results": {"protocol", "errors", "extras", "metrics"},
-    "plugins": {"errors", "extras", "shipped", "metrics", "models", "data"},
-    "loose_scores": {"errors", "metrics", "plugins"},
-    "conformance": {"clip", "errors", "models", "plugins"},
+    "plugins": {"errors", "extras", "importing", "shipped", "metrics", "models", "data"},
+    "loose_scores": {"errors", "importing", "metrics"},
+    "importing": {"errors"},
+    "conformance": {"clip", "errors", "importing", "models", "plugins"},
     "cost": set[str](),
     "facts": {"cost", "results"},
     "runs": {"errors"},
@@ -76,6 +79,46 @@ def test_results_need_neither_torch_nor_lightning() -> None:
     code = f"import sys, {names}; print({{'torch', 'lightning'}} & {{*sys.modules}})"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
     assert shown.strip() == "set()"
+
+
+@pytest.mark.parametrize("verb", sorted(READING_RESULTS))
+def test_verbs_that_read_results_need_neither_torch_nor_lightning(verb: str) -> None:
+    code = f"""
+import importlib.metadata, sys
+importlib.metadata.entry_points = lambda **_: ()  # as where no package adds to this one
+from benchmark.cli import main
+try:
+    main(["{verb}", "--help"])
+except SystemExit:
+    print({{"torch", "lightning"}} & {{*sys.modules}})
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    assert f"usage: clipbench {verb}" in shown
+    assert shown.strip().splitlines()[-1] == "set()"
+
+
+def circles(imports: dict[str, set[str]]) -> set[str]:
+    """Parts that import themselves by way of others."""
+
+    def reached(start: str) -> set[str]:
+        found, waiting = set[str](), {*imports[start]}
+        while waiting:
+            part = waiting.pop()
+            if part not in found:
+                found.add(part)
+                waiting |= imports.get(part, set())
+        return found
+
+    return {name for name in imports if name in reached(name)}
+
+
+def test_no_parts_import_each_other_in_a_circle() -> None:
+    imports: dict[str, set[str]] = {}
+    for path in FILES:
+        own = part(path)
+        imports.setdefault(own, set()).update(imported_parts(path.read_text("utf-8")) - {own})
+    assert circles(imports) == set()
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == {"b", "c"}
 
 
 def test_a_forbidden_import_would_be_seen() -> None:

@@ -1,33 +1,28 @@
-"""The suite's own verbs, one file each: a `SUMMARY` line and `main(argv)`, which returns the exit code."""
+"""The suite's own verbs, imported when they are called: one file each, whose `main(argv)` returns the exit code."""
 
+import importlib
 from types import ModuleType
 
-from benchmark.commands import (
-    check,
-    compare,
-    configs,
-    leaderboard,
-    new,
-    plugins,
-    prepare,
-    protocol,
-    report,
-    rescore,
-    speed,
-    transfer,
-)
-
-COMMANDS: dict[str, ModuleType] = {
-    "configs": configs,
-    "prepare": prepare,
-    "rescore": rescore,
-    "compare": compare,
-    "protocol": protocol,
-    "leaderboard": leaderboard,
-    "report": report,
-    "transfer": transfer,
-    "speed": speed,
-    "check": check,
-    "new": new,
-    "plugins": plugins,
+COMMANDS = {
+    "configs": "configurations that come with clipbench, by name; `configs copy NAME` writes one to change",
+    "prepare": "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic",
+    "rescore": "all numbers of a ledger again, with intervals, classes, confusions and coverage",
+    "compare": "two ledgers, paired: differences with intervals, tests, and the classes that differ most",
+    "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
+    "leaderboard": "add, build, verify or reproduce entries of the leaderboards",
+    "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
+    "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
+    "speed": "where the time of training goes: loading, computing, full against multires, other libraries",
+    "check": "run an architecture through every check it must pass: check my_file.MyModel --model.width 0.1",
+    "new": "write a package that adds an architecture: new my_net",
+    "plugins": "models, datasets, scores, callbacks and verbs there are, with their origin; broken plugins",
 }
+"""What each verb is for, in one line."""
+
+READING_RESULTS = frozenset({"configs", "rescore", "compare", "protocol", "leaderboard"})
+"""Verbs that import neither torch nor Lightning, so that numbers can be checked where those are not installed."""
+
+
+def command(name: str) -> ModuleType:
+    """The module of a verb."""
+    return importlib.import_module(f"benchmark.commands.{name}")

@@ -11,10 +11,9 @@ from benchmark.commands.text import printable
 from benchmark.conformance import CHECKS, Finding, Subject, run_check
 from benchmark.conformance.optional import compilation, export
 from benchmark.cost import clips_per_second, gflop_per_clip, parameter_count
+from benchmark.importing import one_line
 from benchmark.models import VideoClassifier
-from benchmark.plugins import load_class, one_line, require_named_classes
-
-SUMMARY = "run an architecture through every check it must pass: check my_file.MyModel --model.width 0.1"
+from benchmark.plugins import load_class, require_named_classes
 
 
 def check(subject: Subject, *, compiled: bool) -> int:

@@ -16,8 +16,6 @@ from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, differences
 
-SUMMARY = "two ledgers, paired: differences with intervals, tests, and the classes that differ most"
-
 _SHOWN = 5
 
 

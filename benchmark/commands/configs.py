@@ -8,8 +8,6 @@ import jsonargparse
 from benchmark.errors import UserError
 from benchmark.shipped import configuration, configurations
 
-SUMMARY = "configurations that come with clipbench, by name; `configs copy NAME` writes one to change"
-
 
 def show() -> int:
     """Print every name with the first line of its file."""

@@ -26,8 +26,6 @@ from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.results.tables import write_tables
 
-SUMMARY = "add, build, verify or reproduce entries of the leaderboards"
-
 ROOT = Path("leaderboards")
 
 

@@ -15,8 +15,6 @@ from benchmark.errors import UserError
 from benchmark.models import VideoClassifier
 from benchmark.plugins import subclasses
 
-SUMMARY = "write a package that adds an architecture: new my_net"
-
 _TEMPLATES = Path(__file__).parent / "new_package"
 _FILES = {
     "pyproject.toml": "pyproject.toml.jinja",

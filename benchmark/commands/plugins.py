@@ -12,11 +12,10 @@ import torch
 from benchmark.commands.text import aligned, printable
 from benchmark.cost import gflop_by_shapes, gflop_per_clip, parameter_count
 from benchmark.extras import why_missing
+from benchmark.importing import ENTRY_POINTS, one_line
 from benchmark.metrics.descriptors import known_scores
 from benchmark.models import VideoClassifier
-from benchmark.plugins import BUILT_IN, GROUP, KINDS, Offered, load_plugins, offered, one_line, verbs
-
-SUMMARY = "models, datasets, metrics, callbacks and verbs there are, with their origin; and plugins that are broken"
+from benchmark.plugins import BUILT_IN, KINDS, Offered, load_plugins, offered, verbs
 
 _CLASSES = 487  # of Sports-1M
 _LONGEST = 60
@@ -59,7 +58,7 @@ def plugins(costs: bool = True) -> int:
     for plugin in broken:
         print(f"\nbroken: {printable(plugin.name)} of {printable(plugin.origin)}: {plugin.error}")
     if not found:
-        print(f"\nno package adds to these; the entry-point group is {GROUP}")
+        print(f"\nno package adds to these; the entry-point group is {ENTRY_POINTS}")
     return 1 if broken else 0
 
 

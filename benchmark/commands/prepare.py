@@ -20,8 +20,6 @@ from benchmark.errors import DatasetNotFoundError
 UCF101_LISTS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip"
 UCF101_VIDEOS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101.rar"
 
-SUMMARY = "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic"
-
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _MOST_OPENED = 50_000
 _SHOWN = 10

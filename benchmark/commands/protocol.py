@@ -9,8 +9,6 @@ import jsonargparse
 from benchmark.commands.text import aligned, printable
 from benchmark.results.record import Record, differences
 
-SUMMARY = "show the protocol of a record, or say why two records cannot be compared: protocol show, protocol diff"
-
 
 def show(record: Path) -> int:
     """Print how the videos of a record were scored.

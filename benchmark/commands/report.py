@@ -12,8 +12,6 @@ from benchmark.extras import require_extra
 from benchmark.results.ranking import read_boards
 from benchmark.results.report_preview import preview
 
-SUMMARY = "make a W&B report from the leaderboards; needs no login unless it is to be published"
-
 SPECIFICATION_NAME, PREVIEW_NAME = "report.json", "report.html"
 
 

@@ -23,8 +23,6 @@ from benchmark.results.record import Record, Value, dataset_of
 from benchmark.results.scores import confusions
 from benchmark.results.summary import summarise
 
-SUMMARY = "all numbers of a ledger again, with intervals, classes, confusions and coverage"
-
 _SHOWN = 5
 _NAMES_SHOWN = 3
 

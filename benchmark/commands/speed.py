@@ -6,8 +6,6 @@ from benchmark.extras import why_missing
 from benchmark.plugins import require_named_classes
 from benchmark.shipped import with_files
 
-SUMMARY = "where the time of training goes: loading, computing, full against multires, other libraries"
-
 
 def main(argv: Sequence[str]) -> int:
     """Run `speed [options of fit] [--speed.option value ...]` and return the exit code."""

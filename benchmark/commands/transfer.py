@@ -23,8 +23,6 @@ from benchmark.results.transfer_tables import TransferResults
 from benchmark.runs import read_checkpoint
 from benchmark.shipped import configuration_file, shipped_folder
 
-SUMMARY = "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4"
-
 LEADERBOARDS = Path("leaderboards")
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -13,8 +13,8 @@ from torchmetrics import Metric
 
 from benchmark.conformance.schedules import schedules
 from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, first_optimizer, shaken
+from benchmark.importing import one_line
 from benchmark.models.video_classifier import VideoClassifier
-from benchmark.plugins import one_line
 
 Check = Callable[[Subject], list[Finding]]
 

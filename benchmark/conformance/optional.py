@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from benchmark.conformance.subject import Subject
-from benchmark.plugins import one_line
+from benchmark.importing import one_line
 
 _LONGEST = 300
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
+from benchmark.importing import one_line
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.video_classifier import VideoClassifier
-from benchmark.plugins import one_line
 
 CLASSES = 5
 """K, unless a check wants another."""

@@ -8,11 +8,11 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from benchmark.cli import BenchmarkCLI, shareable
 from benchmark.errors import UserError
 from benchmark.runs import new_run_dir
 from benchmark.speed.training import WARMUP_STEPS, StepClock
 from benchmark.trainer import Trainer
+from benchmark.training_cli import BenchmarkCLI, shareable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,266 @@
+"""The verbs fit, validate, test and predict: Lightning's command line with run folders."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace, dict_to_namespace
+from lightning import Callback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from benchmark.callbacks.casts import CastOnce
+from benchmark.callbacks.checkpoints import run_checkpoints
+from benchmark.callbacks.conditions import TrainingConditions
+from benchmark.callbacks.failures import FailedVideos
+from benchmark.callbacks.features import FeatureStore
+from benchmark.callbacks.ledger import LedgerWriter
+from benchmark.callbacks.predictions import PredictionTable
+from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
+from benchmark.callbacks.record import RecordWriter
+from benchmark.callbacks.report import EpochLines
+from benchmark.callbacks.throughput import Throughput
+from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.errors import UserError
+from benchmark.facts import code_facts
+from benchmark.loggers import leave_out_wandb, move_logs, wandb_mirrors
+from benchmark.models.options import plain
+from benchmark.models.video_classifier import VideoClassifier
+from benchmark.plugins import require_named_classes
+from benchmark.results.ledger import file_hash
+from benchmark.results.regimes import REGIMES
+from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
+from benchmark.shipped import with_files
+from benchmark.trainer import Trainer
+from benchmark.verb_options import add_options, require_own_options
+
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+class BenchmarkCLI(LightningCLI):
+    """Lightning's command line with run folders, and a model that is never replaced by what a checkpoint says.
+
+    Args:
+        args: Words of the command line.
+        kwargs: Everything else is Lightning's.
+    """
+
+    def __init__(self, args: list[str], **kwargs: Any) -> None:
+        super().__init__(
+            VideoClassifier,
+            VideoDataModule,
+            trainer_class=Trainer,
+            seed_everything_default=0,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=args,
+            **kwargs,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options that are neither the model's, the data's nor the Trainer's."""
+        parser.link_arguments("data.num_classes", "model.init_args.num_classes", apply_on="instantiate")
+        add_options(parser, parser.prog.split()[-1])
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not let a checkpoint's hyper-parameters replace the configured model; it is compared on loading."""
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the run folder, print it first, and send logs and checkpoints there."""
+        config = self.config[self.subcommand]
+        resume = config.get("ckpt_path") if config.get("ckpt_path") in {"last", "best"} else None
+        name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
+        self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
+        if config.get("ckpt_path"):
+            config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
+            self.checkpoint = read_checkpoint(config.ckpt_path)
+        elif self.subcommand != "fit":
+            raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
+        config.weights_only = True
+        if config.get("lr_scheduler") and not config.get("optimizer"):
+            raise UserError(
+                f"lr_scheduler is {config.lr_scheduler.class_path} without an optimizer to work on; give one too, as "
+                "in --optimizer SGD --optimizer.lr 0.01, or change model.recipe"
+            )
+        if self.subcommand == "predict":
+            config.return_predictions = False
+        config.trainer.default_root_dir = str(self.run_dir)
+        left_out = leave_out_wandb(config.trainer)
+        move_logs(config.trainer, ".", str(self.run_dir))
+        if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
+            print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
+        if self.subcommand == "predict" and config.predict.videos:
+            config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
+
+    def _unlabelled(self, config: Namespace, class_names: list[str] | None) -> Namespace:
+        """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
+        if not class_names:
+            raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
+        shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
+        shared += ["test_views", "sampler_seed", "decoder"]
+        kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
+        named = config.predict.videos
+        videos = named if isinstance(named, list) else [named]
+        options = dict_to_namespace({"videos": videos, "class_names": class_names, **kept})
+        files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
+        return files
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
+        checkpoint = self._get(self.config, "checkpoint")
+        seen = self._seen_videos()
+        self.trainer_defaults["callbacks"] = [
+            Throughput(),
+            FailedVideos(),
+            EpochLines(),
+            CastOnce(),
+            seen,
+            *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
+        ]
+        if self.subcommand == "fit":
+            self.trainer_defaults["callbacks"] += [self._conditions(), *self._transfer(seen)]
+        if self.subcommand == "test":
+            self.trainer_defaults["callbacks"] += self._scoring()
+        if self.subcommand == "predict":
+            predict = self._get(self.config, "predict")
+            self.trainer_defaults["callbacks"].append(
+                PredictionTable(predict.output or self.run_dir / "predictions.csv", predict.top)
+            )
+        trainer = super().instantiate_trainer(**kwargs)
+        if not isinstance(trainer, Trainer):
+            raise TypeError(f"expected {Trainer}, got {type(trainer)}")
+        return trainer
+
+    def _seen_videos(self) -> SeenVideos:
+        """What checkpoints say of their training, with what the weights that it begins with have seen."""
+        seen = SeenVideos()
+        if self.config[self.subcommand].get("ckpt_path"):
+            seen.inherit(self.checkpoint)
+        return seen
+
+    def _conditions(self) -> TrainingConditions:
+        """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
+        config = self.config[self.subcommand]
+        chosen = {name: plain(config.get(name)) for name in ("seed_everything", "optimizer", "lr_scheduler")}
+        if not config.get("ckpt_path"):
+            return TrainingConditions(chosen)
+        same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
+        return TrainingConditions(chosen, self.checkpoint, same_run=same_run)
+
+    def _transfer(self, seen: SeenVideos) -> list[Callback]:
+        """What a fit with a regime needs: pretrained weights, frozen layers and their features."""
+        config = self.config[self.subcommand]
+        transfer, path = Transfer(**config.transfer.as_dict()), config.transfer.pretrained
+        resumed = self.checkpoint if config.get("ckpt_path") else None
+        found = None if path is None else read_checkpoint(str(path), "--transfer.pretrained")
+        hashed = None if path is None else file_hash(Path(path))
+        allowed = config.allow_contaminated
+        callbacks = transfer_callbacks(transfer, found, resumed, seen, hashed, allow_contaminated=allowed)
+        return [*callbacks, FeatureStore(transfer, self.run_dir)] if callbacks else []
+
+    def _scoring(self) -> list[Callback]:
+        """What turns a test into a ledger and a record."""
+        config = self.config[self.subcommand]
+        guard = ContaminationGuard(self.checkpoint, allowed=config.allow_contaminated)
+        text = self._parser(self.subcommand).dump(shareable(config), skip_none=False)
+        plain = yaml.safe_load(text)
+        plain.pop("transfer")  # what was asked of this command; the checkpoint says what was done
+        if facts := transfer_facts(self.checkpoint):
+            plain["transfer"] = facts
+        options = plain["model"].get("init_args") or {}
+        shown = ("architecture", "cell", "sampling", "resolution")
+        parts = [config.model.class_path.split(".")[-1], *(options.get(key) for key in shown)]
+        parts.append(f"width {options['width']}" if "width" in options else None)
+        begun = f" from {facts['pretrained_sha256'][:8]}" if facts and facts["pretrained_sha256"] else ""
+        parts.append(f"{REGIMES[facts['regime']]}{begun}" if facts else None)
+        name = config.entry_name or ", ".join(str(part) for part in parts if part)
+        same = {"batch_size": 0, "num_workers": 0, "multiprocessing_context": None}  # they change no score
+        data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), **same}}
+        settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
+        writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
+        record = RecordWriter(name, writer, guard, plain)
+        return [guard, writer, record, *wandb_mirrors(config.trainer, record)]
+
+
+def shareable(config: Namespace) -> Namespace:
+    """A configuration without what belongs to one run alone: its folder and the checkpoint it began with."""
+    shared = config.clone()
+    folder = str(shared.trainer.default_root_dir)
+    shared.run_dir = shared.ckpt_path = shared.trainer.default_root_dir = None
+    move_logs(shared.trainer, folder, ".")
+    return shared
+
+
+class ResolvedConfig(SaveConfigCallback):
+    """Leaves the whole configuration of a fit as `config.yaml` in the run folder, and of a test as `config_test.yaml`.
+
+    What belongs to one run alone, its folder and the checkpoint it began with, is left out, so that the file can be
+    given to `--config` for another run.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
+        super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
+
+    def save_config(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Write the file."""
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = shareable(self.config)
+        verb = trainer.state.fn.value
+        name = "config.yaml" if verb == "fit" else f"config_{verb}.yaml"
+        self.parser.save(config, folder / name, skip_none=False, overwrite=True, multifile=False)
+
+
+def train(verb: str, words: Sequence[str]) -> None:
+    """Run one of the four verbs.
+
+    Args:
+        verb: `fit`, `validate`, `test` or `predict`.
+        words: Its options.
+    """
+    _quieten()
+    words = with_files(words)
+    require_own_options(verb, words)
+    require_named_classes(words)
+    BenchmarkCLI(
+        [verb, *words],
+        save_config_callback=ResolvedConfig,
+        parser_kwargs={
+            "prog": "clipbench",
+            "exit_on_error": False,
+            **{
+                name: {
+                    "description": text,
+                    "prog": f"clipbench {name}",
+                    "usage": _USAGE.format(name),
+                    "exit_on_error": False,
+                }
+                for name, text in _DESCRIPTIONS.items()
+            },
+        },
+    )
+
+
+_USAGE = "clipbench {} --config NAME [--data NAME] [--OPTION VALUE ...]"
+_DESCRIPTIONS = {
+    "fit": "Train a model.",
+    "validate": "Score the validation videos with a checkpoint.",
+    "test": "Score the test videos: 20 clips a video, 4 views a clip.",
+    "predict": "Write the top classes of any videos.",
+}
+
+
+def _quieten() -> None:
+    """Hide notices of libraries that a user can do nothing about."""
+    for text in (
+        ".*LightningCLI's args parameter is intended to run from within Python.*",
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*configure_optimizers. will be overridden by.*",
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", text)
