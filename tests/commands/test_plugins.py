@@ -23,10 +23,10 @@ SINGLE_FRAME = (
 @pytest.mark.parametrize(
     ("network", "row"),
     [
-        (SingleFrame, ["1", "170", f"{SINGLE_FRAME:,}", "2.60"]),
-        (Sound, ["2", "16", f"{(6 * 8 + 8) + 2 * 8 + (8 * CLASSES + CLASSES):,}", "0.00"]),
+        (SingleFrame, ["1 of 16", "170", f"{SINGLE_FRAME:,}", "2.60"]),
+        (Sound, ["2 of 16", "16", f"{(6 * 8 + 8) + 2 * 8 + (8 * CLASSES + CLASSES):,}", "0.00"]),
         (Demanding, ["", "", "", "needs size"]),
-        (NeedsClips, ["2", "16", "4,455", "0.00"]),
+        (NeedsClips, ["2 of 16", "16", "4,455", "0.00"]),
     ],
 )
 def test_a_row(network: type[VideoClassifier], row: list[str]) -> None:
@@ -41,4 +41,6 @@ def test_hints_for_a_type_checker_alone_break_no_list(monkeypatch: pytest.Monkey
 
 
 def test_without_costs() -> None:
-    assert model_rows(Offered("model", SlowFusion, "here 1"), costs=False) == [["SlowFusion", "here 1", "10", "170"]]
+    assert model_rows(Offered("model", SlowFusion, "here 1"), costs=False) == [
+        ["SlowFusion", "here 1", "10 of 16", "170"]
+    ]
