@@ -33,7 +33,7 @@ def test_a_score_of_ones_own_is_everywhere(small_set: Path, tmp_path: Path) -> N
     line = " ".join(out.partition("epoch 1 ")[2].split())  # which a narrow terminal breaks
     for shown in ("balanced ", "ECE 0.", "confidence 0."):
         assert shown in line
-    checkpoint = ["--ckpt_path", str(tmp_path / "run/checkpoints/last.ckpt")]
+    checkpoint = ["--ckpt_path", "last"]
     code, _, err = forked(tmp_path, "test", *options(small_set, tmp_path / "run"), *checkpoint, *SCORES)
     assert code == 0, err
     record = json.loads((tmp_path / "run/record.json").read_text("utf-8"))
