@@ -1,6 +1,7 @@
 """The command line from end to end on real encoded videos: fit, resume, test, predict, two processes, errors."""
 
 import csv
+import importlib.metadata
 import itertools
 import os
 import subprocess
@@ -263,7 +264,7 @@ def test_the_checkpoint_must_fit_the_configuration(
         (["fit", "--config", "{conf}", "--trainer.accelerator", "foo"], "accelerator='foo'"),
         (["fit", "--config", "{conf}", "--run_dir", "{conf}"], "multires.yaml is a file; name a folder"),
         (["fit", "--config", "{conf}", "--run_dir", "{conf}/run"], "multires.yaml is a file; name a folder"),
-        (["fit"], "an experiment says them all: --config conf/multires.yaml"),
+        (["fit"], "an experiment says them all: --config multires"),
         (["fit", "--config", "{videos}"], "folder.yaml holds a part of an experiment alone, VideoFolder"),
         (["predict", "--config", "{conf}", "--predict.videos", "x.mp4"], "predict needs --ckpt_path"),
         (["fit", "--config", "{conf}", "--data.cache", "diks"], "data.cache is diks; allowed are off, memory and disk"),
@@ -293,6 +294,11 @@ def test_without_a_verb_the_verbs_are_listed(capsys: pytest.CaptureFixture[str])
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {verb}" in shown for verb in ("fit", "validate", "test", "predict", "prepare"))
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"clipbench {importlib.metadata.version('clipbench')}\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
