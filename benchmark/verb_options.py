@@ -26,6 +26,16 @@ _VERBS: dict[str, tuple[str, ...]] = {
 }
 
 
+# Into the run folder, and for W&B offline. Options such as --trainer.logger.offline false reach the last one.
+_LOGGERS = [
+    {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": ".", "name": "csv"}},
+    {
+        "class_path": "lightning.pytorch.loggers.WandbLogger",
+        "init_args": {"save_dir": ".", "project": "clipbench", "offline": True},
+    },
+]
+
+
 def add_options(parser: LightningArgumentParser, verb: str) -> None:
     """Add the options of all verbs, and hide those of others from the help."""
     parser.add_argument(
@@ -67,6 +77,7 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     parser.add_class_arguments(Transfer, "transfer", instantiate=False)
     parser.add_optimizer_args()
     parser.add_lr_scheduler_args()
+    parser.set_defaults({"trainer.logger": _LOGGERS, "trainer.log_every_n_steps": 10})
     for action in parser._actions:
         if verb not in _VERBS.get(_first(action.dest), (verb,)):
             action.help = argparse.SUPPRESS
