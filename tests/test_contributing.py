@@ -68,7 +68,7 @@ def test_the_tutorial_can_be_followed(small_set: Path, tmp_path: Path) -> None:
     assert all(re.search(r"^epoch \d", text, re.MULTILINE) for command, text in said.items() if " fit " in command)
     assert len(list(work.glob("runs/*/checkpoints/last.ckpt"))) == 2
     listed = next(text for command, text in said.items() if " plugins" in command)
-    assert re.search(r"^MyNet\s+my-net 0\.1\.0\s+2\s+170$", listed, re.MULTILINE), listed
+    assert re.search(r"^MyNet\s+my-net 0\.1\.0\s+2 of 16\s+170$", listed, re.MULTILINE), listed
     assert "broken" not in listed
 
     # A console script does not have the current folder on its path by itself.
