@@ -35,7 +35,7 @@ def _instructions() -> set[str]:
     """Names of the processor's extensions, as torch gives them, or Linux where torch (2.9 and 2.10) does not."""
     if hasattr(torch.cpu, "get_capabilities"):
         return {name for name, has in torch.cpu.get_capabilities().items() if has}
-    return set(_CPUINFO.read_text().split()) if _CPUINFO.exists() else set()
+    return set(_CPUINFO.read_text("utf-8").split()) if _CPUINFO.exists() else set()
 
 
 class RememberingMixedPrecision(MixedPrecision):

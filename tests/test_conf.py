@@ -27,7 +27,9 @@ from benchmark.results.regimes import REGIMES
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
-EXTRA_MARKS = {path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text()}
+EXTRA_MARKS = {
+    path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text("utf-8")
+}
 TRANSFER = sorted((ROOT / "conf/transfer").glob("*.yaml"))
 DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

@@ -23,7 +23,7 @@ MAIN = "from benchmark.cli import main\n"
 
 
 def test_the_table_of_extras_is_that_of_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
     def names(requirements: list[str]) -> set[str]:
         return {re.split(r"[<>=!~\[ ]", line)[0].replace("-", "_") for line in requirements}
@@ -62,7 +62,7 @@ def test_a_library_that_is_broken(
 ) -> None:
     request.addfinalizer(why_missing.cache_clear)
     why_missing.cache_clear()
-    (tmp_path / "broken_library.py").write_text(source)
+    (tmp_path / "broken_library.py").write_text(source, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     found = why_missing("broken_library")
     assert found is not None
@@ -109,7 +109,7 @@ assert main(["compare", "best", "last"]) == 0
     assert shown.stdout.count("no W&B logs: wandb is not installed; run: pip install 'clipbench[wandb]'\n") == 3
     assert list(tmp_path.glob("fit/csv/version_0/metrics.csv"))
     assert not list(tmp_path.rglob("wandb"))
-    assert "WandbLogger" not in (tmp_path / "fit/config.yaml").read_text()
+    assert "WandbLogger" not in (tmp_path / "fit/config.yaml").read_text("utf-8")
     assert (tmp_path / "best/record.json").is_file()
     assert "video Hit@1" in shown.stdout
 

@@ -86,7 +86,7 @@ def test_weights_of_a_gpu_are_scored_by_the_processor(small_set: Path, trained: 
 def test_verbs_run_on_a_gpu(verb: str, small_set: Path, trained: Path, tmp_path: Path) -> None:
     with fake_gpu():
         assert run([verb, *on_gpu(small_set, tmp_path / "run"), "--ckpt_path", str(trained)]) == 0
-    assert verb == "validate" or (tmp_path / "run/predictions.csv").read_text().count("\n") > 30
+    assert verb == "validate" or (tmp_path / "run/predictions.csv").read_text("utf-8").count("\n") > 30
 
 
 def test_a_fit_of_the_processor_goes_on_on_a_gpu(small_set: Path, checkpoint: str, tmp_path: Path) -> None:
@@ -113,4 +113,4 @@ def test_speed_is_measured_on_a_gpu(small_set: Path, tmp_path: Path, monkeypatch
     short = ["--speed.clips", "6", "--speed.steps", "4", "--speed.rounds", "2"]
     with fake_gpu():
         assert run(["speed", *on_gpu(small_set, tmp_path / "run", *short)]) == 0
-    assert "GPU of the mind" in (tmp_path / "run/speed.json").read_text()
+    assert "GPU of the mind" in (tmp_path / "run/speed.json").read_text("utf-8")

@@ -12,14 +12,14 @@ def canonical(name: str) -> str:
 
 
 def test_the_lowest_versions_are_the_floors_of_every_dependency() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
     floors = {}
     for requirement in [*project["dependencies"], *extras]:
         name, floor = re.match(r"([\w.-]+)(?:\[[\w,]+\])?(?:[>=]=([\w.]+))?", requirement).groups()  # type: ignore[union-attr]
         if floor is not None:  # an extra of extras has none
             floors[canonical(name)] = floor
-    pinned = dict(line.split("==") for line in (ROOT / ".ci/lowest.txt").read_text().split())
+    pinned = dict(line.split("==") for line in (ROOT / ".ci/lowest.txt").read_text("utf-8").split())
     assert {canonical(name) for name in pinned} == set(floors)
     for name, version in pinned.items():
         # The floor 2.9 is the version 2.9.0; of some packages the first of it has a longer number.

@@ -49,7 +49,7 @@ def test_names_become_files() -> None:
 
 
 def test_a_file_goes_before_a_name(tmp_path: Path) -> None:
-    (tmp_path / "multires").write_text("model: SingleFrame")
+    (tmp_path / "multires").write_text("model: SingleFrame", "utf-8")
     assert configuration_file("multires") == "multires"
     (tmp_path / "multires").unlink()
     (tmp_path / "multires").mkdir()  # a folder is no file

@@ -66,7 +66,7 @@ def test_where_torch_does_not_know_the_processor_linux_is_asked(
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.setattr("benchmark.trainer._CPUINFO", tmp_path / "cpuinfo")
     if cpuinfo is not None:
-        (tmp_path / "cpuinfo").write_text(cpuinfo)
+        (tmp_path / "cpuinfo").write_text(cpuinfo, "utf-8")
     assert fastest_precision("cpu") == precision
 
 

@@ -163,7 +163,8 @@ def _coverage(ledger: Ledger) -> str:
 
 
 def _numbers(metrics: Numbers, decoded: Numbers | None, ledger: Ledger, hits: set[str]) -> str:
-    shown = list(metrics)
+    always = {f"{level}_hit{n}" for level in ("clip", "video") for n in HIT_KS}
+    shown = [name for name in metrics if name not in always - hits]
     if decoded is None:
         rows = [[score_of(name).title, *cells(name, metrics[name])] for name in shown]
         table = aligned(["", "value", "95% interval"], rows)

@@ -83,5 +83,5 @@ def test_other_classes_and_labels_are_refused(tmp_path: Path, capsys: pytest.Cap
 def test_intervals_of_average_precision_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     BETTER.write(tmp_path / FILE_NAME)
     assert main([str(tmp_path), str(tmp_path), "--map_intervals", "false", "--classes", "0"]) == 0
-    assert "no intervals for mAP" in capsys.readouterr().out
+    assert "no intervals for scores that are no shares" in capsys.readouterr().out
     assert cli(["compare", str(tmp_path), str(tmp_path), "--classes", "-1"]) == 2

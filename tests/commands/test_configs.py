@@ -43,10 +43,10 @@ def test_a_copy_is_the_file(
 
 
 def test_a_copy_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "mine.yaml").write_text("mine")
+    (tmp_path / "mine.yaml").write_text("mine", "utf-8")
     assert main(["configs", "copy", "multires", "--to", "mine.yaml"]) == 2
     assert "mine.yaml is there already and stays as it is; name another file with --to" in capsys.readouterr().err
-    assert (tmp_path / "mine.yaml").read_text() == "mine"
+    assert (tmp_path / "mine.yaml").read_text("utf-8") == "mine"
     assert main(["configs", "copy", "multires", "--to", "mine.yaml/other.yaml"]) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert main(["configs", "copy", "multires", "--to", "new/mine.yaml"]) == 0

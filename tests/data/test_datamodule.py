@@ -223,7 +223,7 @@ def test_loaders_serve_the_device_that_computes(videos: VideoIndex, monkeypatch:
     for device, pins, yields in (("cpu", False, True), ("cuda", True, False), ("mps", False, False)):
         loader = attached(SmallVideos(videos), device=device).test_dataloader()
         assert loader.pin_memory is pins
-        assert (loader.worker_init_fn is not None) is yields
+        assert loader.worker_init_fn.keywords == {"yields": yields}
 
 
 def test_loaders_need_a_trainer(videos: VideoIndex) -> None:

@@ -1,7 +1,7 @@
 """Frames by number against counting through the whole file with PyAV, and against what the pictures themselves say."""
 
 import gc
-import resource
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -231,7 +231,7 @@ def test_a_changed_file_is_looked_at_again(tmp_path: Path) -> None:
 
 def resident_mb() -> float:
     gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+    return int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * mmap.PAGESIZE / 1e6
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")

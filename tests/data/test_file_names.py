@@ -147,7 +147,7 @@ def test_a_text_that_points_to_a_video_is_none(
         f"file:{tmp_path}/other.mp4",
         f"http://127.0.0.1:{port}/x.mp4",
     ):
-        path.write_text(POINTERS[kind].format(target))
+        path.write_text(POINTERS[kind].format(target), "utf-8")
         with pytest.raises(DecodeError, match=r"it is not a video|Invalid data") as caught, open_video(path, decoder):
             pass
         assert str(tmp_path) not in str(caught.value)

@@ -34,6 +34,6 @@ def run_without(libraries: Sequence[str], code: str, folder: Path) -> subprocess
         cwd=folder,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=280,
     )

@@ -105,7 +105,7 @@ class Runs:
                 env={**os.environ, "OMP_NUM_THREADS": "2"},
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
             )
             code = _killed(process, folder / "checkpoints/last.ckpt", seconds) if killed else _ended(process, seconds)
             output.seek(0)

@@ -47,7 +47,7 @@ def test_hostile_strings_end_no_element(tmp_path: Path) -> None:
     elements = _Elements()
     elements.feed((tmp_path / FILE_NAME).read_text("utf-8"))
     assert elements.names.count("script") == 2
-    assert [board["rows"][0]["name"] for board in json.loads(elements.scripts[0])] == list(HOSTILE)
+    assert [board["rows"][0]["name"] for board in json.loads(elements.scripts[0])["boards"]] == list(HOSTILE)
 
 
 def test_embedded_json_is_harmless_and_whole() -> None:
