@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -223,6 +224,7 @@ def test_loaders_serve_the_device_that_computes(videos: VideoIndex, monkeypatch:
     for device, pins, yields in (("cpu", False, True), ("cuda", True, False), ("mps", False, False)):
         loader = attached(SmallVideos(videos), device=device).test_dataloader()
         assert loader.pin_memory is pins
+        assert isinstance(loader.worker_init_fn, functools.partial)
         assert loader.worker_init_fn.keywords == {"yields": yields}
 
 
