@@ -101,7 +101,8 @@ class PixelShape:
         """
         coded = self._stream.codec_context.sample_aspect_ratio
         if self._coded and self._stated == self._coded and coded and coded != self._coded:
-            raise DecodeError(f"the shape of its pixels changes from {self._coded} to {coded} in mid-stream")
+            before, after = (f"{shape.numerator}:{shape.denominator}" for shape in (self._coded, coded))
+            raise DecodeError(f"the shape of its pixels changes from {before} to {after} in mid-stream")
         shape = self._stated or coded or SQUARE_PIXELS
         return SQUARE_PIXELS if abs(shape - 1) < _ROUNDING else shape
 

@@ -133,7 +133,7 @@ def test_a_shape_that_changes_in_mid_stream_is_refused(tmp_path: Path) -> None:
         last = video.frames - 1
     assert last > 20
     assert number_shown(read(path, [3])[0]) == 173
-    with pytest.raises(DecodeError, match="shape of its pixels changes from 1 to 2"):
+    with pytest.raises(DecodeError, match="shape of its pixels changes from 1:1 to 2:1"):
         read(path, [last])
 
 

@@ -18,7 +18,7 @@ import benchmark.models
 from benchmark.clip import ClipBatch
 from benchmark.conformance.subject import first_optimizer
 from benchmark.cost import gflop_per_clip, moving_clips
-from benchmark.models import Recipe, VideoClassifier
+from benchmark.models import VideoClassifier
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.protocol import View
 
@@ -39,7 +39,7 @@ def batch(network: VideoClassifier, side: int, views: tuple[View, ...]) -> ClipB
 def probe(path: Path, device: torch.device) -> dict[str, Any]:
     """What the network of a configuration does on a device."""
     model = yaml.safe_load(path.read_text("utf-8"))["model"]
-    options = {**model["init_args"], "recipe": Recipe(**model["init_args"]["recipe"])}
+    options = model.get("init_args", {})
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = False  # as the Trainer does for float32
     network: VideoClassifier = getattr(benchmark.models, model["class_path"])(K, **options)
