@@ -4,6 +4,7 @@ Letters: B clips, T frames, H height, W width, C channels (RGB), K classes.
 """
 
 import dataclasses
+import functools
 from typing import Any, Self
 
 import torch
@@ -33,6 +34,18 @@ class _Batch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same batch with its tensors on another device."""
         return self._with({name: t.to(device, non_blocking=non_blocking) for name, t in self._tensors().items()})
+
+    def sent(self, device: torch.device) -> Self:
+        """The same batch on a device; a GPU takes it from page-locked memory beside what it computes meanwhile."""
+        if device.type != "cuda":
+            return self.to(device, non_blocking=True)
+        computing, sending = torch.cuda.current_stream(device), _sending_stream(device)
+        with torch.cuda.stream(sending):
+            there = self.to(device, non_blocking=True)
+        computing.wait_stream(sending)
+        for tensor in there._tensors().values():
+            tensor.record_stream(computing)  # its memory is not given to the next batch before it is used
+        return there
 
     def pin_memory(self) -> Self:
         """The same batch with its tensors in page-locked memory."""
@@ -121,6 +134,11 @@ class FeatureBatch(_Batch):
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+@functools.cache
+def _sending_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def cut_view(frames: Tensor, view: View, side: int) -> Tensor:

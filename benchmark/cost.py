@@ -89,8 +89,18 @@ def _evaluated(network: nn.Module) -> Iterator[None]:
             vars(module).update(attributes)
 
 
-def operation_counter() -> FlopCounterMode:
+_counters = 0
+
+
+def is_counting() -> bool:
+    """Whether operations are being counted, for which layers compute as they are written and not as is fastest."""
+    return _counters > 0
+
+
+@contextlib.contextmanager
+def operation_counter() -> Iterator[FlopCounterMode]:
     """PyTorch's counter, which also counts the matrix products within fused recurrent layers, forward and backward."""
+    global _counters
     aten = torch.ops.aten
     mapping = {
         aten.mkldnn_rnn_layer: _layer_operations,
@@ -98,7 +108,12 @@ def operation_counter() -> FlopCounterMode:
         aten._cudnn_rnn: _cudnn_operations,
         aten._cudnn_rnn_backward: _twice(_cudnn_operations),
     }
-    return FlopCounterMode(display=False, custom_mapping=mapping)
+    _counters += 1
+    try:
+        with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+            yield counter
+    finally:
+        _counters -= 1
 
 
 def _twice(forward: Callable[..., int]) -> Callable[..., int]:

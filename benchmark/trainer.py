@@ -1,18 +1,23 @@
 """Lightning's Trainer with this suite's defaults: precision chosen for the machine, our own samplers."""
 
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
+
+CompileName = Literal["auto", "never", "always"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -94,10 +99,26 @@ class WholeCheckpoints(TorchCheckpointIO):
         unfinished.replace(path)
 
 
+class SparingProgressBar(RichProgressBar):
+    """Looks at the figures that it shows twice a second, not at every batch: a GPU has to finish for each look."""
+
+    _looked_at, _figures = -math.inf, dict[str, Any]()
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Figures of half a second ago at most."""
+        if time.monotonic() - self._looked_at > 0.5:
+            self._looked_at, self._figures = time.monotonic(), dict(super().get_metrics(trainer, pl_module))
+        return self._figures
+
+
 class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
     Args:
+        compile: Whether PyTorch compiles the network for batches of the usual sizes, which takes a minute and makes it
+            faster on a GPU: `auto` does so there in runs of at least 10,000 batches, where it compiles at all.
+        benchmark: Whether a GPU tries its ways to compute a convolution and takes the fastest; None is yes unless
+            `deterministic` is set.
         precision: `auto` picks bf16-mixed where the machine has it, and 32-true elsewhere. 32-true is float32 on every
             device, so that scores of one checkpoint agree.
         use_distributed_sampler: Off, since our samplers share the videos out themselves, without padding.
@@ -113,13 +134,17 @@ class Trainer(L.Trainer):
         self,
         *,
         precision: PrecisionName = "auto",
+        compile: CompileName = "auto",
+        benchmark: bool | None = None,
         use_distributed_sampler: Literal[False] = False,
         num_sanity_val_steps: int = 0,
         inference_mode: bool = False,
         **kwargs: Any,
     ) -> None:
+        self.compile_choice = compile
         try:
             super().__init__(
+                benchmark=not kwargs.get("deterministic") if benchmark is None else benchmark,
                 precision=fastest_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision,
                 use_distributed_sampler=use_distributed_sampler,
                 num_sanity_val_steps=num_sanity_val_steps,
@@ -132,6 +157,10 @@ class Trainer(L.Trainer):
             if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous", ...) is None:
                 # Lightning always passes this option, of which wandb warns and which it will not take one day.
                 del logger._wandb_init["anonymous"]
+        bar = self.progress_bar_callback
+        if type(bar) is RichProgressBar:
+            callbacks: list[L.Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
+            callbacks[callbacks.index(bar)] = SparingProgressBar()
         if self.precision == "32-true":  # a GPU would round the factors of its convolutions to TF32's ten bits
             torch.backends.cudnn.allow_tf32 = False
         plugin = self.precision_plugin

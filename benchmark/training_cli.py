@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from benchmark.callbacks.casts import CastOnce
 from benchmark.callbacks.checkpoints import run_checkpoints
+from benchmark.callbacks.compiling import CompiledNetwork
 from benchmark.callbacks.conditions import TrainingConditions
 from benchmark.callbacks.failures import FailedVideos
 from benchmark.callbacks.features import FeatureStore
@@ -87,9 +88,10 @@ class BenchmarkCLI(LightningCLI):
             )
         if self.subcommand == "predict":
             config.return_predictions = False
-        config.trainer.default_root_dir = str(self.run_dir)
+        # Absolute, since a W&B service that is running already may have been started in another folder.
+        config.trainer.default_root_dir = str(self.run_dir.absolute())
         left_out = leave_out_wandb(config.trainer)
-        move_logs(config.trainer, ".", str(self.run_dir))
+        move_logs(config.trainer, ".", config.trainer.default_root_dir)
         if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
@@ -116,6 +118,7 @@ class BenchmarkCLI(LightningCLI):
             Throughput(),
             FailedVideos(),
             EpochLines(),
+            CompiledNetwork(),
             CastOnce(),
             seen,
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),

@@ -23,6 +23,18 @@ class WithinEpoch(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
+class PlaceInEpoch(L.Callback):
+    """Lets the loaders of a fit that goes on begin where their epoch was left, whoever asked for them before.
+
+    Lightning tells them when it makes them. Where an architecture asks for the number of steps in
+    `configure_optimizers`, as schedules do, that is before it has read the place from the checkpoint.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell them, if that was not done."""
+        trainer.fit_loop._load_combined_loader_states()
+
+
 class EndOfEpoch(ModelCheckpoint):
     """Saves at the end of an epoch, with schedulers that wait for a metric as they will be when the next one begins.
 
@@ -65,8 +77,8 @@ def _due(trainer: L.Trainer) -> Iterator[tuple[int, ReduceLROnPlateau, Tensor]]:
             yield place, config.scheduler, value
 
 
-def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[ModelCheckpoint]:
-    """Callbacks that keep `best.ckpt` and `last.ckpt` in a folder.
+def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[L.Callback]:
+    """Callbacks that keep `best.ckpt` and `last.ckpt` in a folder, and let a fit go on from them.
 
     Args:
         folder: Where they are written.
@@ -78,4 +90,4 @@ def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[ModelChe
     within = WithinEpoch(
         folder, "last", train_time_interval=datetime.timedelta(minutes=minutes), enable_version_counter=False
     )
-    return [best, epoch, within]
+    return [PlaceInEpoch(), best, epoch, within]

@@ -25,10 +25,15 @@ class Throughput(L.Callback):
     """
 
     def __init__(self, warmup_steps: int = 5) -> None:
+        self.warmup_steps = warmup_steps
         self.stopwatch = ClipsPerSecond(warmup_steps=warmup_steps)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to wait; a run resumed in mid-epoch has no start of an epoch."""
+        if pl_module.device.type == "cuda":  # waiting for it in every step would let it idle until the next is sent
+            self.stopwatch = ClipsPerSecond(
+                warmup_steps=self.warmup_steps, clock=_event, seconds_between=_seconds_between
+            )
         self.stopwatch.start()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -46,7 +51,8 @@ class Throughput(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: ClipBatch, batch_idx: int
     ) -> None:
         """The step is done, once the device has finished."""
-        wait_for(pl_module.device)
+        if pl_module.device.type != "cuda":
+            wait_for(pl_module.device)
         self.stopwatch.step_done(len(batch))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -70,6 +76,18 @@ class Throughput(L.Callback):
             values = {name: float(trainer.callback_metrics[name]) for name in (*summed, *own)}
             for logger in trainer.loggers:
                 logger.log_metrics(values, step=trainer.global_step)
+
+
+def _event() -> torch.cuda.Event:
+    """A mark in the GPU's queue of work."""
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
+def _seconds_between(first: torch.cuda.Event, last: torch.cuda.Event) -> float:
+    last.synchronize()
+    return float(first.elapsed_time(last)) / 1000
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -20,7 +20,7 @@ from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClip
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
 from benchmark.data.index import Split, VideoIndex
-from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches, videos_per_batch
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.workers import require_start_method, worker_options
 from benchmark.errors import UserError
@@ -279,7 +279,7 @@ class VideoDataModule(L.LightningDataModule):
             VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
             batch_sampler=VideoBatches(
                 rows,
-                max(1, self.batch_size // protocol.clips_per_video),
+                videos_per_batch(self.batch_size, protocol.clips_per_video),
                 rank=trainer.global_rank,
                 processes=trainer.world_size,
             ),
@@ -317,9 +317,9 @@ class VideoDataModule(L.LightningDataModule):
         self.teardown("fit")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Send a batch without waiting for it: a GPU takes it from page-locked memory while the host goes on."""
+        """Send a batch without waiting for it, and without the GPU's waiting for it where it has work left."""
         if isinstance(batch, ClipBatch | FeatureBatch):
-            return batch.to(device, non_blocking=True)
+            return batch.sent(device)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _workers(self) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
+
+_UNSETTLED = 64  # steps whose marks are kept; a GPU has long finished older ones
 
 
 class ClipsPerSecond:
@@ -14,32 +17,39 @@ class ClipsPerSecond:
     ```
 
     Call `start` again after a pause such as a validation: what lies between the last finished step and `start` is not
-    counted. A GPU works behind the host's back, so wait for it before `step_done`. The figures are those of one
-    process and NaN before a step is measured.
+    counted. A GPU works behind the host's back: there the clock makes marks in its queue, and the seconds between two
+    are asked for when it has long passed both. The figures are those of one process and NaN before a step is measured.
 
     Args:
         warmup_steps: Steps ignored at the beginning, 0 or more.
-        clock: Seconds since any fixed moment.
+        clock: Marks a moment; by default seconds since any fixed one.
+        seconds_between: Of two marks.
 
     Raises:
         ValueError: If `warmup_steps` is negative.
     """
 
-    def __init__(self, *, warmup_steps: int = 10, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        *,
+        warmup_steps: int = 10,
+        clock: Callable[[], Any] = time.perf_counter,
+        seconds_between: Callable[[Any, Any], float] = lambda first, last: float(last - first),
+    ) -> None:
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps is {warmup_steps}; it must be 0 or more")
-        self._clock = clock
+        self._clock, self._seconds_between = clock, seconds_between
         self._ignored_steps_left = warmup_steps
-        self._waiting_since: float | None = None
-        self._computing_since: float | None = None
+        self._waiting_since: Any = None
+        self._computing_since: Any = None
         self.reset()
 
     def reset(self) -> None:
         """Forget the measured steps, for the figures of a new epoch; the warm-up is not repeated."""
         self.steps = 0
         self.clips = 0
-        self.waiting_seconds = 0.0
-        self.compute_seconds = 0.0
+        self._settled = [0.0, 0.0]  # seconds of waiting and of computing
+        self._marks: list[tuple[Any, Any, Any]] = []
 
     def start(self) -> None:
         """Begin to wait for data; a step that was not finished is dropped."""
@@ -72,9 +82,28 @@ class ClipsPerSecond:
         else:
             self.steps += 1
             self.clips += clips
-            self.waiting_seconds += self._computing_since - self._waiting_since
-            self.compute_seconds += now - self._computing_since
+            self._marks.append((self._waiting_since, self._computing_since, now))
+            self._settle(_UNSETTLED)
         self._waiting_since, self._computing_since = now, None
+
+    def _settle(self, left: int) -> None:
+        """Add up all but the last steps."""
+        while len(self._marks) > left:
+            begun, ready, done = self._marks.pop(0)
+            self._settled[0] += self._seconds_between(begun, ready)
+            self._settled[1] += self._seconds_between(ready, done)
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Spent waiting for data."""
+        self._settle(0)
+        return self._settled[0]
+
+    @property
+    def compute_seconds(self) -> float:
+        """Spent computing."""
+        self._settle(0)
+        return self._settled[1]
 
     @property
     def clips_per_second(self) -> float:

@@ -7,14 +7,14 @@ Everything between the layers is channels-last in memory, which is what the conv
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from benchmark.errors import UserError
+from benchmark.models.normalisation import LocalResponseNorm
+from benchmark.models.temporal_conv import TemporalConv
 
 Resolution = Literal["full", "multires", "fovea", "context"]
 
@@ -27,107 +27,6 @@ PIXEL_MEAN = 117.0  # section 3.3
 def scaled(channels: int, width: float) -> int:
     """A channel count at a fraction of the paper's width, at least 1."""
     return max(1, round(channels * width))
-
-
-class _Window(torch.autograd.Function):
-    """y = x * (k + window(x^2)) ^ -beta, with a backward pass that keeps only x and the power."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Tensor, k: Tensor, beta: float) -> Tensor:
-        power = F.conv2d(x * x, window, k).pow_(-beta)
-        ctx.save_for_backward(x, window, power)
-        ctx.beta = beta
-        return x * power
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        x, window, power = ctx.saved_tensors
-        inner = (grad * x).mul_(power.pow(1 + 1 / ctx.beta))
-        return torch.addcmul(grad * power, x, F.conv2d(inner, window), value=-2 * ctx.beta), None, None, None
-
-
-class LocalResponseNorm(nn.Module):
-    """Normalises each activation by its neighbours in channel order, after Krizhevsky et al. (2012).
-
-    b = a / (k + alpha * sum of a^2 over `size` neighbouring channels) ^ beta. `alpha` is not divided by `size`, unlike
-    in `torch.nn.functional.local_response_norm`. The window sum is one 1x1 convolution with a band matrix.
-
-    Args:
-        channels: C.
-        pixel_scale: What pixels were divided by; `alpha` is multiplied by its square, which makes this the same
-            function as on raw pixels up to the scale of the next layer's weights.
-        size: Channels in the window, odd.
-        alpha: Weight of the sum.
-        beta: Exponent.
-        k: Added constant.
-    """
-
-    band: Tensor
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        pixel_scale: float = 1.0,
-        size: int = 5,
-        alpha: float = 1e-4,
-        beta: float = 0.5,
-        k: float = 2.0,
-    ) -> None:
-        super().__init__()
-        distance = (torch.arange(channels)[:, None] - torch.arange(channels)[None]).abs()
-        self.register_buffer("band", (distance <= size // 2).float()[:, :, None, None], persistent=False)
-        self.alpha, self.beta, self.k = alpha * pixel_scale**2, beta, k
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) floating point, to the same shape and dtype."""
-        with torch.autocast(x.device.type, enabled=False):
-            window = self.band.to(x.dtype) * self.alpha
-            normalised: Tensor = _Window.apply(x, window, x.new_full((len(window),), self.k), self.beta)
-        return normalised
-
-
-class TemporalConv(nn.Conv2d):
-    """A convolution over `extent` consecutive frames, as a 2-D one over their channels stacked in time order.
-
-    Args:
-        channels: Input channels of one frame.
-        filters: Output channels.
-        kernel: Side of the square kernel in pixels.
-        stride: Spatial stride in pixels.
-        padding: Zeros added to each border, in pixels.
-        extent: Frames that one output sees.
-        temporal_stride: Frames between outputs; no padding in time.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        filters: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        padding: int = 0,
-        extent: int = 1,
-        temporal_stride: int = 1,
-    ) -> None:
-        super().__init__(channels * extent, filters, kernel, stride, padding)
-        self.extent, self.temporal_stride = extent, temporal_stride
-        # Otherwise every step converts the layout of the weights and of their gradients.
-        self.weight.data = self.weight.data.contiguous(memory_format=torch.channels_last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C, H, W) to (B, T', C', H', W'), both channels-last within each frame."""
-        windows = (x.shape[1] - self.extent) // self.temporal_stride + 1
-        if self.extent == 1 and self.temporal_stride == 1:
-            stacked = x.flatten(0, 1)
-        else:
-            steps = torch.arange(windows, device=x.device)[:, None] * self.temporal_stride
-            frames = x[:, steps + torch.arange(self.extent, device=x.device)]  # (B, T', extent, C, H, W)
-            stacked = frames.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(0, 1).permute(0, 3, 1, 2)
-        filtered: Tensor = super().forward(stacked)
-        return filtered.view(-1, windows, *filtered.shape[1:])
 
 
 @dataclasses.dataclass(frozen=True)

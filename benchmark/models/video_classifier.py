@@ -4,6 +4,7 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 """
 
 import math
+from collections.abc import Callable, Collection
 from itertools import zip_longest
 from typing import Any
 
@@ -63,6 +64,8 @@ class VideoClassifier(L.LightningModule):
         self.num_classes, self.recipe = num_classes, recipe
         self.train_hit1, self.train_hit5 = HitAtK(1), HitAtK(5)
         self.scores: ClassificationScores | None = None
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._compiled_for: frozenset[int] = frozenset()
 
     def setup(self, stage: str) -> None:
         """Prepare the metrics for the classes and groups of the data."""
@@ -72,7 +75,8 @@ class VideoClassifier(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Prepare the layers for training on the processor, when all of them are made."""
-        pad_small_inputs(self)
+        if self.device.type == "cpu":
+            pad_small_inputs(self)
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
         """Let dropout be a function of (seed, step, process), so that a resumed run repeats an uninterrupted one."""
@@ -80,11 +84,12 @@ class VideoClassifier(L.LightningModule):
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed((seed * 1_000_003 + step) * 4096 + self.global_rank)
         if self.trainer.optimizers:
-            self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
+            rate = torch.tensor(float(self.trainer.optimizers[0].param_groups[0]["lr"]))  # a GPU would be waited for
+            self.log("train/learning_rate", rate, batch_size=1)
 
     def training_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> Tensor:
         """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
-        logits = self._from_features(batch) if isinstance(batch, FeatureBatch) else self(batch.frames)
+        logits = self._from_features(batch) if isinstance(batch, FeatureBatch) else self.logits(batch.frames)
         targets = batch.labels / batch.labels.sum(1, keepdim=True).clamp(min=1)
         loss = F.cross_entropy(logits.float(), targets, reduction="sum") / max(len(batch), 1)
         self.train_hit1.update(logits.detach().float(), batch.labels)
@@ -98,6 +103,22 @@ class VideoClassifier(L.LightningModule):
         self.log("train/clip_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=clips)
         self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=clips)
         return loss
+
+    def logits(self, clips: Tensor) -> Tensor:
+        """What `forward` gives, compiled for batches of the sizes that were asked for."""
+        if self._compiled is not None and len(clips) in self._compiled_for:
+            return self._compiled(clips)
+        logits: Tensor = self(clips)
+        return logits
+
+    def compile_for(self, batches: Collection[int]) -> None:
+        """Let PyTorch compile `forward` when it next sees a batch of one of these sizes.
+
+        Args:
+            batches: Clips of the usual batches; others, as the last of an epoch, are not worth half a minute each.
+        """
+        self._compiled = torch.compile(self.forward, dynamic=False)
+        self._compiled_for = frozenset(batches)
 
     @property
     def head_layers(self) -> nn.Sequential | None:
@@ -131,7 +152,7 @@ class VideoClassifier(L.LightningModule):
         """(B, K) float32: the mean over the batch's views of the class probabilities (section 4)."""
         if isinstance(batch, FeatureBatch):
             return self._from_features(batch).float().softmax(1)
-        views = [self(cut_view(batch.frames, view, self.input_side)).float().softmax(1) for view in batch.views]
+        views = [self.logits(cut_view(batch.frames, view, self.input_side)).float().softmax(1) for view in batch.views]
         return torch.stack(views).mean(0)
 
     def validation_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> None:
@@ -186,10 +207,10 @@ class VideoClassifier(L.LightningModule):
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        schedule = RecipeSchedule(optimizer, recipe, self._planned_steps)
+        schedule = RecipeSchedule(optimizer, recipe, self.planned_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _planned_steps(self) -> float:
+    def planned_steps(self) -> float:
         """Optimiser steps of the whole run, infinite where nobody can know them."""
         try:
             return math.inf if self._trainer is None else float(self.trainer.estimated_stepping_batches)

@@ -7,12 +7,54 @@ import torch
 from benchmark.callbacks.throughput import Throughput
 
 
-def test_a_step_ends_when_the_gpu_has_finished(monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[str] = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: events.append(f"waited for {device}"))
-    throughput = Throughput()
-    monkeypatch.setattr(throughput.stopwatch, "step_done", lambda clips: events.append(f"{clips} clips done"))
-    for device in ("cuda:1", "cpu"):
-        module = cast(Any, SimpleNamespace(device=torch.device(device)))
-        throughput.on_train_batch_end(cast(Any, None), module, None, cast(Any, [0, 0, 0]), 0)
-    assert events == ["waited for cuda:1", "3 clips done", "3 clips done"]
+class Queue:
+    """A GPU's queue: what is put in is done `behind` seconds later than the host's clock says."""
+
+    def __init__(self) -> None:
+        self.host, self.waits = 0.0, 0
+        queue = self
+
+        class Event:
+            def __init__(self, *, enable_timing: bool) -> None:
+                assert enable_timing
+
+            def record(self) -> None:
+                self.done = queue.host
+
+            def synchronize(self) -> None:
+                queue.waits += 1
+
+            def elapsed_time(self, last: "Event") -> float:
+                return 1000 * (last.done - self.done)
+
+        self.event = Event
+
+
+def test_a_gpu_is_timed_by_marks_in_its_queue_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, throughput = Queue(), Throughput(warmup_steps=1)
+    monkeypatch.setattr(torch.cuda, "Event", queue.event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: pytest.fail("the GPU was waited for"))
+    module, none = cast(Any, SimpleNamespace(device=torch.device("cuda:1"))), cast(Any, None)
+    throughput.on_train_start(none, module)
+    for waiting, computing in ((9, 9), (1, 3), (0, 4)):
+        queue.host += waiting
+        throughput.on_train_batch_start(none, module, none, 0)
+        queue.host += computing
+        throughput.on_train_batch_end(none, module, None, cast(Any, [0] * 32), 0)
+    assert queue.waits == 0
+    assert (throughput.stopwatch.waiting_seconds, throughput.stopwatch.compute_seconds) == (1, 7)
+    assert throughput.stopwatch.clips_per_second == 8
+    assert queue.waits
+
+
+def test_marks_are_settled_in_a_long_epoch() -> None:
+    seconds = iter(range(10**6))
+    throughput = Throughput(warmup_steps=0)
+    monitored = throughput.stopwatch
+    monitored._clock = lambda: float(next(seconds))
+    monitored.start()
+    for _ in range(1000):
+        monitored.data_ready()
+        monitored.step_done(2)
+    assert len(monitored._marks) <= 64
+    assert (monitored.waiting_seconds, monitored.compute_seconds) == (1000, 1000)

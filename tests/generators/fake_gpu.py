@@ -9,6 +9,7 @@ tensor of no dimension from the processor where a GPU's kernel would not. A recu
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,9 @@ class OnGpu(Tensor):
     def tolist(self) -> Any:
         return self.held.tolist()
 
+    def record_stream(self, *_: Any) -> None:
+        pass
+
     def new_tensor(self, data: Any, dtype: torch.dtype | None = None, **kwargs: Any) -> Tensor:  # type: ignore[override]
         return torch.tensor(data, dtype=dtype or self.dtype, device=kwargs.get("device", self.device))
 
@@ -205,6 +209,22 @@ def _numbered(value: Any) -> Any:
     return GPU if isinstance(value, str | torch.device) and str(value) == "cuda" else value
 
 
+class _Event:
+    """A mark in the queue of a GPU that has always done everything at once."""
+
+    def __init__(self, **_: bool) -> None:
+        self.seconds = 0.0
+
+    def record(self) -> None:
+        self.seconds = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+    def elapsed_time(self, last: "_Event") -> float:
+        return 1000 * (last.seconds - self.seconds)
+
+
 @contextlib.contextmanager
 def fake_gpu(*, values: bool = True) -> Iterator[None]:
     """Within it `cuda` is a device; `torch.cuda` says that there is one GPU that knows no bfloat16.
@@ -222,6 +242,10 @@ def fake_gpu(*, values: bool = True) -> Iterator[None]:
         "set_device": nothing,
         "synchronize": nothing,
         "empty_cache": nothing,
+        "Event": _Event,
+        "Stream": lambda *_: SimpleNamespace(),
+        "current_stream": lambda *_: SimpleNamespace(wait_stream=nothing),
+        "stream": lambda *_: contextlib.nullcontext(),
         "manual_seed": nothing,
         "manual_seed_all": nothing,
         "reset_peak_memory_stats": nothing,

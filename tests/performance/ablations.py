@@ -20,6 +20,8 @@ from torch.nn import functional as F
 
 from benchmark.commands.text import aligned
 from benchmark.models import layers
+from benchmark.models.normalisation import LocalResponseNorm
+from benchmark.models.temporal_conv import TemporalConv
 from benchmark.process import tune_process
 from tests.performance import training_steps
 from tests.performance.training_steps import NETWORKS
@@ -31,10 +33,10 @@ Without = Callable[[], contextlib.AbstractContextManager[object]]
 def plain_normalisation() -> Iterator[None]:
     """PyTorch's own `local_response_norm`, whose alpha is divided by the size of the window."""
 
-    def forward(self: layers.LocalResponseNorm, x: torch.Tensor) -> torch.Tensor:
+    def forward(self: LocalResponseNorm, x: torch.Tensor) -> torch.Tensor:
         return F.local_response_norm(x, 5, alpha=5 * self.alpha, beta=self.beta, k=self.k)
 
-    with mock.patch.object(layers.LocalResponseNorm, "forward", forward):
+    with mock.patch.object(LocalResponseNorm, "forward", forward):
         yield
 
 
@@ -64,13 +66,13 @@ def unfused() -> contextlib.AbstractContextManager[object]:
 @contextlib.contextmanager
 def default_layout() -> Iterator[None]:
     """Weights, and so the convolutions, in PyTorch's default memory layout."""
-    original = layers.TemporalConv.__init__
+    original = TemporalConv.__init__
 
-    def built(self: layers.TemporalConv, *sizes: int, **options: int) -> None:
+    def built(self: TemporalConv, *sizes: int, **options: int) -> None:
         original(self, *sizes, **options)
         self.weight.data = self.weight.data.contiguous()
 
-    with mock.patch.object(layers.TemporalConv, "__init__", built):
+    with mock.patch.object(TemporalConv, "__init__", built):
         yield
 
 

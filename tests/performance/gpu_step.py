@@ -1,0 +1,214 @@
+"""One network in one way on a device: prepared, then timed when its turn comes. See `tests.performance.gpu`."""
+
+import copy
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.cost import wait_for
+from tests.models.plain import SIDE, PlainNetwork
+from tests.performance.training_steps import CLASSES, FRAMES, STRATEGIES
+
+PLAIN = ("plain_float32", "plain_bfloat16", "plain_compiled")
+OURS = ("ours", "ours_uncompiled")
+ROUNDS, WARMUP, SECONDS = 5, 5, 0.1
+LARGE, SMALL = 256, 32
+READY = "ready for the turn"
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large what is measured is: the paper's on a GPU, a trifle in a dry run.
+
+    Args:
+        channels: Filters of the five convolutions.
+        hidden: Units of a fully connected layer.
+        width: The same as a share.
+        large: Clips of a large batch.
+        small: Clips of a small one.
+    """
+
+    channels: tuple[int, ...] = (96, 256, 384, 384, 256)
+    hidden: int = 4096
+    width: float = 1.0
+    large: int = LARGE
+    small: int = SMALL
+
+
+TRIFLE = Size((5, 13, 19, 19, 13), 205, 0.05, 4, 2)
+
+
+def build(name: str, size: Size, *, is_plain: bool) -> nn.Module:
+    """A network with 487 classes."""
+    strategy, resolution = name.removesuffix("_multires"), "multires" if name.endswith("_multires") else "full"
+    ours, extents, towers = STRATEGIES[strategy]
+    if not is_plain:
+        return ours(CLASSES, resolution=resolution, width=size.width)
+    widths = {"channels": size.channels, "hidden": size.hidden, "classes": CLASSES}
+    return PlainNetwork(resolution, extents=extents, towers=towers, **widths)  # type: ignore[arg-type]
+
+
+def side_of(name: str) -> int:
+    """Of the input in pixels."""
+    return SIDE["multires" if name.endswith("_multires") else "full"]
+
+
+class Bench:
+    """One network in one way.
+
+    Args:
+        name: The network.
+        way: Of `PLAIN` or `OURS`.
+        device: Where it computes.
+    """
+
+    def __init__(self, name: str, way: str, device: torch.device) -> None:
+        self.name, self.way, self.device = name, way, device
+        self.size = TRIFLE if device.type == "cpu" else Size()
+        self.is_plain = way in PLAIN
+        torch.manual_seed(0)
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = not self.is_plain
+        self.network = build(name, self.size, is_plain=self.is_plain).to(device)
+        self.is_bf16 = way != "plain_float32"
+        self.optimizer = self.optimizer_of(self.network)
+        self.batches: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def optimizer_of(self, network: nn.Module) -> torch.optim.Optimizer:
+        """SGD, fused where it is ours."""
+        fused = None if self.is_plain else True
+        return torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9, weight_decay=5e-4, fused=fused)
+
+    def cases(self) -> list[tuple[str, int]]:
+        """Work and clips of a batch."""
+        sizes = [self.size.large] if self.is_plain else [self.size.large, self.size.small]
+        if "graphs" in self.way:
+            sizes = [self.size.small]
+        return [(work, clips) for clips in sizes for work in ("train", "test")]
+
+    def prepare(self) -> dict[str, float]:
+        """Compile, and let the libraries choose; how far losses are from those of the network as it is."""
+        found = {}
+        if not self.is_plain:
+            plain = copy.deepcopy(self.network)
+        if self.way == "plain_compiled" or (not self.is_plain and "uncompiled" not in self.way):
+            options = {"mode": "reduce-overhead"} if "graphs" in self.way else {}
+            self.network.compile(dynamic=False, **options)
+        if not self.is_plain:
+            found["losses differ by"] = self.difference(plain)
+            del plain
+        for work, clips in self.cases():
+            step = self.step(work, clips)
+            for _ in range(3):
+                step()
+            wait_for(self.device)
+        return found
+
+    def difference(self, plain: nn.Module) -> float:
+        """Largest difference of the losses of a few training steps from those of a copy, as a share."""
+        dropouts = [(m, m.p) for n in (self.network, plain) for m in n.modules() if isinstance(m, nn.Dropout)]
+        losses: list[list[float]] = []
+        for dropout, _ in dropouts:
+            dropout.p = 0.0
+        before = {name: value.clone() for name, value in self.network.state_dict().items()}
+        for network in (self.network, plain):
+            optimizer = self.optimizer_of(network)
+            step = self.step("train", self.size.small, network, optimizer)
+            losses.append([float(step().item()) for _ in range(6)])
+            optimizer.zero_grad()
+        for dropout, p in dropouts:
+            dropout.p = p
+        self.network.load_state_dict(before)
+        pairs = zip(losses[0], losses[1], strict=True)
+        return max(abs(ours / theirs - 1) for ours, theirs in pairs)
+
+    def rate(self, work: str, clips: int) -> float:
+        """Clips/s."""
+        step = self.step(work, clips)
+        for _ in range(WARMUP):
+            step()
+        wait_for(self.device)
+        return clips / statistics.median(self.rounds(step))
+
+    def rounds(self, step: Callable[[], object]) -> list[float]:
+        """Seconds of a step, by round."""
+        start = time.perf_counter()
+        step()
+        wait_for(self.device)
+        steps = max(1, round(SECONDS / (time.perf_counter() - start)))
+        seconds = []
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            for _ in range(steps):
+                step()
+            wait_for(self.device)
+            seconds.append((time.perf_counter() - start) / steps)
+        return seconds
+
+    def step(
+        self, work: str, clips: int, network: nn.Module | None = None, optimizer: torch.optim.Optimizer | None = None
+    ) -> Callable[[], Tensor]:
+        """One batch; gives its loss, or what a test makes of it."""
+        network, optimizer = network or self.network, optimizer or self.optimizer
+        frames, side = FRAMES[self.name.removesuffix("_multires")], side_of(self.name)
+        batch = torch.randint(0, 256, (clips, frames, side, side, 3), dtype=torch.uint8, device=self.device)
+        if clips in self.batches:
+            batch = self.batches[clips][0]
+        labels = torch.arange(clips, device=self.device) % CLASSES
+        self.batches[clips] = batch, labels
+
+        def forward() -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bf16):
+                logits: Tensor = network(batch)
+            return logits.float()
+
+        def train() -> Tensor:
+            loss = F.cross_entropy(forward(), labels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            return loss.detach()
+
+        def test() -> Tensor:
+            with torch.no_grad():
+                return forward().softmax(1)
+
+        network.train(work == "train")
+        return train if work == "train" else test
+
+    def profile(self) -> str:
+        """Where the time of training steps goes."""
+        step = self.step("train", self.cases()[0][1])
+        step()
+        wait_for(self.device)
+        with torch.profiler.profile() as profile:
+            for _ in range(3):
+                step()
+            wait_for(self.device)
+        return str(profile.key_averages().table(sort_by="self_cuda_time_total", row_limit=22, max_name_column_width=90))
+
+
+def one(name: str, way: str, device: torch.device, *, is_profiled: bool) -> None:
+    """Prepare, say so, wait for the turn, measure."""
+    bench = Bench(name, way, device)
+    found: dict[str, float] = {}
+    try:
+        found = bench.prepare()
+    except torch.OutOfMemoryError:  # those beside it have given theirs back by its turn
+        print("too little memory beside the others", flush=True)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    print(READY, flush=True)
+    sys.stdin.readline()
+    for work, clips in bench.cases():
+        found[f"{work} {clips}"] = bench.rate(work, clips)
+        print(json.dumps({"network": name, "way": way, **found}), flush=True)
+    if is_profiled:
+        print(bench.profile())
