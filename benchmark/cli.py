@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         message = for_the_user(error, words)
-        if message is None:
+        if message is None or os.environ.get("CLIPBENCH_TRACEBACK"):
             raise
         print(f"clipbench: {message}", file=sys.stderr)
         return 2

@@ -37,8 +37,8 @@ class _Batch:
 
     def sent(self, device: torch.device) -> Self:
         """The same batch on a device; a GPU takes it from page-locked memory beside what it computes meanwhile."""
-        if device.type != "cuda":
-            return self.to(device, non_blocking=True)
+        if device.type != "cuda":  # others may read the host's memory when it holds something else
+            return self.to(device)
         computing, sending = torch.cuda.current_stream(device), _sending_stream(device)
         with torch.cuda.stream(sending):
             there = self.to(device, non_blocking=True)

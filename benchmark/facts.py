@@ -59,8 +59,9 @@ def hardware_facts(processes: int, device: torch.device) -> Hardware:
         device: That computes.
     """
     name = platform.processor() or platform.machine()
-    if sys.platform == "linux":
-        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8", errors="replace"))
+    listed = Path("/proc/cpuinfo")
+    if sys.platform == "linux" and listed.exists():  # a container may lack it
+        match = re.search(r"model name\s*:\s*(.+)", listed.read_text("utf-8", errors="replace"))
         name = match[1] if match else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None

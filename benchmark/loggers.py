@@ -1,5 +1,7 @@
 """Loggers of a configuration: where they write, and W&B's where wandb is not installed."""
 
+import os
+
 from jsonargparse import Namespace
 from lightning import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
@@ -24,7 +26,7 @@ def move_logs(trainer: Namespace, before: str, behind: str) -> None:
 
 
 def leave_out_wandb(trainer: Namespace) -> str | None:
-    """Take W&B's loggers out of the Trainer's options where wandb cannot be imported.
+    """Take W&B's loggers out of the Trainer's options where wandb cannot be imported or is switched off.
 
     Returns:
         A line that says so, or None where nothing was left out.
@@ -33,10 +35,11 @@ def leave_out_wandb(trainer: Namespace) -> str | None:
         UserError: If one of them sends its logs online, which is more than a mirror on this disk.
     """
     mirrors = [logger for logger in configured_loggers(trainer) if _is_wandb(logger)]
-    reason = why_missing("wandb") if mirrors else None
-    if reason is None:
+    is_disabled = os.environ.get("WANDB_MODE") == "disabled"  # which Lightning's `offline` would overrule
+    reason = "is switched off by WANDB_MODE" if is_disabled else why_missing("wandb")
+    if not mirrors or reason is None:
         return None
-    if not all(logger.init_args.get("offline") for logger in mirrors):
+    if not is_disabled and not all(logger.init_args.get("offline") for logger in mirrors):
         raise UserError(f"trainer.logger sends logs to W&B, which needs wandb, which {reason}; or leave the logger out")
     kept = [logger for logger in configured_loggers(trainer) if logger not in mirrors]
     trainer.logger = kept or False

@@ -7,6 +7,7 @@ under the entry point's name.
 """
 
 import dataclasses
+import difflib
 import functools
 import gc
 import importlib
@@ -234,9 +235,11 @@ def load_class(class_path: str, base: type[Any]) -> Any:
     if not module_name:
         known = {cls.__name__: cls for cls in subclasses(base)}
         if name not in known:
+            alike = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {alike[0]}? There" if alike else "there"
             raise UserError(
-                f"there is no {base.__name__} called {name!r}; there are {', '.join(known)}. A class of your own file "
-                "is named with the file: my_file.MyClass"
+                f"there is no {base.__name__} called {name!r}; {meant} are {', '.join(known)}. A class of your own "
+                "file is named with the file: my_file.MyClass"
             )
         return known[name]
     module = import_module(module_name, class_path)
@@ -264,7 +267,7 @@ def require_named_classes(argv: Sequence[str]) -> None:
             library = getattr(known.get(class_path.rpartition(".")[2]), "optional_library", None)
             if library is not None:
                 require_extra(library, f"{part} {class_path}")
-            if "." in class_path and all(word.isidentifier() for word in class_path.split(".")):
+            if all(word.isidentifier() for word in class_path.split(".")) and class_path not in {"null", "None"}:
                 loaded = load_class(class_path, base)
                 other = known.get(getattr(loaded, "__name__", ""), loaded)
                 if other is not loaded:  # the short name, which configurations use, would mean both

@@ -48,6 +48,10 @@ class Protocol:
         if not self.views:
             raise ValueError(f"protocol.views is empty; name at least one of {', '.join(TEST_VIEWS)}, centre")
 
+    def videos_per_batch(self, batch_size: int) -> int:
+        """As many whole videos as make about `batch_size` clips, at least one."""
+        return max(1, batch_size // self.clips_per_video)
+
     @property
     def hash(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the fields as sorted JSON."""

@@ -1,8 +1,10 @@
 """Run folders: where a run's logs, checkpoints and configuration lie, and how a later run finds them."""
 
 import datetime
+import itertools
 import os
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
 
     Raises:
         UserError: If there is nothing to resume, the chosen folder is a file or holds a finished or broken-off run
-            already, or processes started from outside were given none.
+            already, cannot be written to, or processes started from outside were given none.
     """
     if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
@@ -43,10 +45,7 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
             )
         folder = earlier[-1].parent.parent
     elif chosen is None:
-        moment = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        folder = next(
-            path for n in range(1000) if not (path := parent / f"{name}-{moment}{f'-{n}' if n else ''}").exists()
-        )
+        folder = _made(parent, f"{name}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}")
     else:
         folder = chosen
         blocking = next((path for path in (folder, *folder.parents) if path.exists()), None)
@@ -56,8 +55,34 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
             raise UserError(
                 f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
             )
+    _require_writable(folder)
     os.environ[_SHARED] = str(folder)
     return folder
+
+
+def _made(parent: Path, name: str) -> Path:
+    """A new folder that no other run has, also one that begins in the same moment."""
+    for number in itertools.count():
+        folder = parent / f"{name}{f'-{number}' if number else ''}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:  # which is said where the folder is written to
+            pass
+        return folder
+    raise AssertionError("there are enough numbers")
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"the run folder {folder} cannot be written to: {error.strerror}; name another one by --run_dir"
+        ) from error
 
 
 def _is_started_from_outside() -> bool:

@@ -59,6 +59,11 @@ def configuration_file(word: str, option: str = "--config") -> str:
     Raises:
         UserError: If there is neither a file nor a configuration of that name, with the nearest names.
     """
+    if is_file(word):
+        try:
+            Path(word).read_text("utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"{option} {word} is not text in UTF-8; save it as such") from None
     if is_file(word) or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
         return word
     known = configurations()

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import lightning as L
 import torch
@@ -104,6 +104,16 @@ class SparingProgressBar(RichProgressBar):
 
     _looked_at, _figures = -math.inf, dict[str, Any]()
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the new figures at once."""
+        self._looked_at = -math.inf
+        super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the new figures at once."""
+        self._looked_at = -math.inf
+        super().on_train_epoch_end(trainer, pl_module)
+
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Figures of half a second ago at most."""
         if time.monotonic() - self._looked_at > 0.5:
@@ -115,8 +125,8 @@ class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
     Args:
-        compile: Whether PyTorch compiles the network for batches of the usual sizes, which takes a minute and makes it
-            faster on a GPU: `auto` does so there in runs of at least 10,000 batches, where it compiles at all.
+        compile: Whether PyTorch compiles the network for batches of the usual sizes, which takes about a minute and
+            makes it faster on a GPU: `auto` does so there in runs of at least 10,000 batches, where it compiles at all.
         benchmark: Whether a GPU tries its ways to compute a convolution and takes the fastest; None is yes unless
             `deterministic` is set.
         precision: `auto` picks bf16-mixed where the machine has it, and 32-true elsewhere. 32-true is float32 on every
@@ -141,6 +151,8 @@ class Trainer(L.Trainer):
         inference_mode: bool = False,
         **kwargs: Any,
     ) -> None:
+        if compile not in get_args(CompileName):
+            raise UserError(f"trainer.compile is {compile!r}; allowed are {', '.join(get_args(CompileName))}")
         self.compile_choice = compile
         try:
             super().__init__(
@@ -151,16 +163,21 @@ class Trainer(L.Trainer):
                 inference_mode=inference_mode,
                 **kwargs,
             )
-        except ValueError as error:  # the accelerator or the strategy; the message says which there are
+        except (ValueError, TypeError) as error:  # as the accelerator, the strategy or the devices
             raise UserError(f"the trainer cannot be made: {error} Change that option of --trainer") from error
+        for name, value in (
+            ("check_val_every_n_epoch", self.check_val_every_n_epoch),
+            ("accumulate_grad_batches", self.accumulate_grad_batches),
+        ):
+            if value is not None and value < 1:
+                raise UserError(f"trainer.{name} is {value}; it must be 1 or more")
         for logger in self.loggers:
             if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous", ...) is None:
                 # Lightning always passes this option, of which wandb warns and which it will not take one day.
                 del logger._wandb_init["anonymous"]
         bar = self.progress_bar_callback
         if type(bar) is RichProgressBar:
-            callbacks: list[L.Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
-            callbacks[callbacks.index(bar)] = SparingProgressBar()
+            bar.__class__ = SparingProgressBar  # it keeps the options that it was made with
         if self.precision == "32-true":  # a GPU would round the factors of its convolutions to TF32's ten bits
             torch.backends.cudnn.allow_tf32 = False
         plugin = self.precision_plugin

@@ -1,6 +1,8 @@
 """The verbs fit, validate, test and predict: Lightning's command line with run folders."""
 
 import os
+import signal
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ import yaml
 from jsonargparse import Namespace, dict_to_namespace
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from benchmark.callbacks.casts import CastOnce
 from benchmark.callbacks.checkpoints import run_checkpoints
@@ -17,6 +20,7 @@ from benchmark.callbacks.compiling import CompiledNetwork
 from benchmark.callbacks.conditions import TrainingConditions
 from benchmark.callbacks.failures import FailedVideos
 from benchmark.callbacks.features import FeatureStore
+from benchmark.callbacks.finite import FiniteLoss
 from benchmark.callbacks.ledger import LedgerWriter
 from benchmark.callbacks.predictions import PredictionTable
 from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
@@ -36,7 +40,7 @@ from benchmark.results.regimes import REGIMES
 from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.shipped import with_files
 from benchmark.trainer import Trainer
-from benchmark.verb_options import add_options, require_own_options
+from benchmark.verb_options import add_options, require_own_options, with_literal_paths
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
@@ -75,6 +79,8 @@ class BenchmarkCLI(LightningCLI):
         resume = config.get("ckpt_path") if config.get("ckpt_path") in {"last", "best"} else None
         name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
         self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
+        if config.get("ckpt_path") == "":
+            raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
         if config.get("ckpt_path"):
             config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
             self.checkpoint = read_checkpoint(config.ckpt_path)
@@ -117,6 +123,7 @@ class BenchmarkCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = [
             Throughput(),
             FailedVideos(),
+            FiniteLoss(),
             EpochLines(),
             CompiledNetwork(),
             CastOnce(),
@@ -225,9 +232,18 @@ def train(verb: str, words: Sequence[str]) -> None:
         words: Its options.
     """
     _quieten()
-    words = with_files(words)
+    words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
     require_named_classes(words)
+    try:
+        _run(verb, words)
+    except SIGTERMException:  # which Lightning would end with success
+        hint = "; --ckpt_path last goes on" if verb == "fit" else ""
+        print(f"clipbench: {verb} was stopped by SIGTERM before its end{hint}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
+def _run(verb: str, words: Sequence[str]) -> None:
     BenchmarkCLI(
         [verb, *words],
         save_config_callback=ResolvedConfig,

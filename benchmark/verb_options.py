@@ -96,5 +96,39 @@ def require_own_options(verb: str, words: Sequence[str]) -> None:
             raise UserError(f"{option} is an option of {' and '.join(verbs)}, and does nothing in {verb}; leave it out")
 
 
+# Options whose values are names of files and folders, which may look like anything else.
+_PATHS = frozenset(
+    {
+        *("--run_dir", "--predict.videos", "--predict.output", "--transfer.pretrained"),
+        *("--data.root", "--data.annotations", "--data.cache_dir"),
+    }
+)
+
+
+def with_literal_paths(words: Sequence[str]) -> list[str]:
+    """A command line whose file names are taken as they stand, where YAML would make something else of them.
+
+    `#1.mp4` is a comment there, `[1].mp4` the beginning of a list, and `null` nothing; it means nothing only where
+    there is no such file.
+    """
+    found: list[str] = []
+    option = ""
+    for word in words:
+        head, sign, value = word.partition("=")
+        if option:
+            found.append(_as_path(word))
+        elif sign and head in _PATHS:
+            found.append(f"{head}={_as_path(value)}")
+        else:
+            found.append(word)
+        option = word if word in _PATHS else ""
+    return found
+
+
+def _as_path(value: str) -> str:
+    is_name = value.startswith("#") or (value not in {"", "."} and Path(value).exists())
+    return f"./{value}" if is_name and (value[0] in "#[" or value.casefold() in {"null", "~"}) else value
+
+
 def _first(name: str) -> str:
     return name.partition(".")[0]

@@ -4,6 +4,7 @@ import csv
 import importlib.metadata
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -101,7 +102,10 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def test_a_run_killed_in_mid_epoch_and_resumed_equals_one_that_was_not(videos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["SIGKILL", "SIGTERM"])
+def test_a_run_stopped_in_mid_epoch_and_resumed_equals_one_that_was_not(
+    order: str, videos: Path, tmp_path: Path
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     often = ["--checkpoint.minutes", "0.0001", "--data.num_workers", "1"]
     process = start(["fit", *options(videos, broken, *often)])
@@ -111,8 +115,11 @@ def test_a_run_killed_in_mid_epoch_and_resumed_equals_one_that_was_not(videos: P
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
-    process.kill()
-    process.communicate(timeout=60)
+    process.send_signal(getattr(signal, order))
+    output, _ = process.communicate(timeout=60)
+    if order == "SIGTERM":
+        assert process.returncode == 128 + signal.SIGTERM
+        assert "fit was stopped by SIGTERM before its end; --ckpt_path last goes on" in output
     steps = torch.load(last, weights_only=True)["global_step"]
     for arguments in (options(videos, broken, *often, "--ckpt_path", "last"), options(videos, whole, *often)):
         process = start(["fit", *arguments])  # the same number of threads, so that sums have the same order

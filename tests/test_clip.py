@@ -1,3 +1,5 @@
+import contextlib
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import numpy as np
@@ -63,6 +65,42 @@ def test_moving_keeps_what_is_no_tensor() -> None:
 def test_page_locked_memory() -> None:
     batch = ClipBatch(**parts()).pin_memory()
     assert all(getattr(batch, name).is_pinned() for name in parts())
+
+
+def test_a_gpu_is_sent_a_batch_beside_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    batch = ClipBatch(**parts())
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: "Stream") -> None:
+            said.append(f"{self.name} waits for {other.name}")
+
+    @contextlib.contextmanager
+    def within(stream: Stream) -> Iterator[None]:
+        said.append(f"on {stream.name}")
+        yield
+        said.append(f"off {stream.name}")
+
+    computing, sending = Stream("computing"), Stream("sending")
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: computing)
+    monkeypatch.setattr("benchmark.clip._sending_stream", lambda _: sending)
+    monkeypatch.setattr(torch.cuda, "stream", within)
+
+    def to(held: ClipBatch, _: torch.device, non_blocking: bool) -> ClipBatch:
+        said.append(f"sent {non_blocking}")
+        return held
+
+    monkeypatch.setattr(ClipBatch, "to", to)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda _, stream: said.append(f"kept for {stream.name}"))
+    batch.sent(torch.device("cuda"))
+    tensors = len(batch._tensors())
+    assert said == [
+        *("on sending", "sent True", "off sending", "computing waits for sending"),
+        *["kept for computing"] * tensors,
+    ]
 
 
 @pytest.mark.parametrize("view", get_args(View))

@@ -21,7 +21,7 @@ ALLOWED = {
     "clip": {"protocol"},
     "metrics": set[str](),
     "data": {"clip", "protocol", "errors", "process"},
-    "models": {"clip", "protocol", "errors", "extras", "metrics"},
+    "models": {"clip", "cost", "protocol", "errors", "extras", "metrics"},
     "callbacks": {"clip", "cost", "errors", "facts", "metrics", "models", "results"},
     "results": {"protocol", "errors", "extras", "metrics"},
     "plugins": {"errors", "extras", "importing", "shipped", "metrics", "models", "data"},

@@ -66,3 +66,12 @@ def test_with_wandb_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     trainer = space(logger=[logger("WandbLogger", offline=True)])
     assert leave_out_wandb(trainer) is None
     assert len(trainer.logger) == 1
+
+
+def test_logs_that_are_switched_off_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    for offline in (True, False):
+        kept = logger("CSVLogger", save_dir=".")
+        trainer = space(logger=[kept, logger("WandbLogger", offline=offline)])
+        assert leave_out_wandb(trainer) == "no W&B logs: wandb is switched off by WANDB_MODE"
+        assert trainer.logger == [kept]

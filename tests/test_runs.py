@@ -1,6 +1,8 @@
 """Run folders: which one `last` means."""
 
 import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,31 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     for chosen in (tmp_path / "file", tmp_path / "file/run"):
         with pytest.raises(UserError, match="/file is a file; name a folder"):
             new_run_dir(chosen, "slow", resume=False)
+
+
+def test_runs_of_one_moment_have_folders_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: new_run_dir(None, "slow", resume=False, parent=tmp_path / "runs"), range(24)))
+    assert len(set(made)) == 24
+    assert all(folder.is_dir() for folder in made)
+
+
+@pytest.mark.parametrize("chosen", [None, "runs/mine"])
+def test_a_folder_that_cannot_be_written_to_is_refused(
+    chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"run folder runs/.* cannot be written to: Read-only file system"):
+        new_run_dir(None if chosen is None else Path(chosen), "slow", resume=False)
+
+
+def test_a_file_in_the_place_of_all_runs_is_said(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(UserError, match="cannot be written to"):
+        new_run_dir(None, "slow", resume=False, parent=tmp_path / "runs")

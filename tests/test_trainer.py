@@ -1,16 +1,24 @@
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 import wandb
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import nn
 
 from benchmark.errors import UserError
-from benchmark.trainer import RememberingMixedPrecision, Trainer, WholeCheckpoints, fastest_precision
+from benchmark.trainer import (
+    RememberingMixedPrecision,
+    SparingProgressBar,
+    Trainer,
+    WholeCheckpoints,
+    fastest_precision,
+)
 
 
 def stepped(fused: bool) -> tuple[torch.optim.SGD, nn.Linear]:
@@ -125,3 +133,40 @@ def test_wandb_is_not_passed_an_option_of_which_it_warns(tmp_path: Path, monkeyp
 def test_what_lightning_does_not_know_is_named() -> None:
     with pytest.raises(UserError, match=r"accelerator='foo'.*Change that option of --trainer"):
         Trainer(accelerator="foo")
+
+
+def test_a_gpu_searches_for_its_convolutions_unless_runs_are_to_repeat() -> None:
+    def searches(**options: Any) -> bool:
+        torch.backends.cudnn.benchmark = False
+        Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, **options)
+        return torch.backends.cudnn.benchmark
+
+    try:
+        assert searches()
+        assert not searches(benchmark=False)
+        assert not searches(deterministic=True)
+    finally:
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(False)
+
+
+def test_the_progress_bar_looks_twice_a_second_and_at_each_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Trainer(accelerator="cpu", logger=False, callbacks=[RichProgressBar(refresh_rate=3, leave=True)])
+    bar = cast(Any, made.progress_bar_callback)
+    assert (type(bar), bar.refresh_rate, bar._leave) == (SparingProgressBar, 3, True)
+    clock, looks = [10.0], iter(range(100))
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *_: {"looks": next(looks)})
+    shown = []
+    for seconds in (10.0, 10.4, 10.6, 10.7):
+        clock[0] = seconds
+        shown.append(bar.get_metrics(made, None)["looks"])
+    assert shown == [0, 0, 1, 1]
+    monkeypatch.setattr(RichProgressBar, "on_validation_end", lambda bar, *_: shown.append(bar.get_metrics(made, None)))
+    bar.on_validation_end(made, None)
+    assert shown[-1] == {"looks": 2}
+
+
+def test_a_choice_of_compiling_is_one_of_three() -> None:
+    with pytest.raises(UserError, match=r"trainer.compile is 'maybe'; allowed are auto, never, always"):
+        Trainer(accelerator="cpu", compile=cast(Any, "maybe"))

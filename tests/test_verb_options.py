@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchmark.cli import main
+from benchmark.verb_options import with_literal_paths
 from tests.generators.small_test import options
 
 
@@ -58,3 +59,17 @@ def test_a_scheduler_without_an_optimiser_is_refused(
     words = ["--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "1"]
     assert main(["fit", *options(small_set, tmp_path / "run", *words)]) == 2
     assert "StepLR without an optimizer to work on; give one too" in capsys.readouterr().err
+
+
+def test_names_of_files_are_taken_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("null", "[1].mp4", "a: b.mp4"):
+        Path(name).touch()
+    given = ["--predict.videos", "#1.mp4", "--run_dir=#x", "--data.root", "null", "--predict.videos=[1].mp4"]
+    assert with_literal_paths(given) == [
+        *("--predict.videos", "./#1.mp4", "--run_dir=./#x", "--data.root", "./null", "--predict.videos=./[1].mp4"),
+    ]
+    others = ["--predict.videos", "[a.mp4, b.mp4]", "--predict.output", "a: b.mp4", "--entry_name", "#1"]
+    assert with_literal_paths(others) == others
+    Path("null").unlink()
+    assert with_literal_paths(["--run_dir", "null"]) == ["--run_dir", "null"]

@@ -1,6 +1,7 @@
 """Which checkpoints a run leaves: `best.ckpt` chosen on validation, `last.ckpt` to go on from."""
 
 import datetime
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from benchmark.errors import UserError
+
 
 class WithinEpoch(ModelCheckpoint):
     """Saves in the middle of an epoch; the last batch is left to the save behind the epoch's validation."""
@@ -18,9 +21,12 @@ class WithinEpoch(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
     ) -> None:
-        """Save if enough time has passed."""
-        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        """Save if enough time has passed, or the run is about to be broken off."""
+        if _is_last_batch(trainer):
+            return
+        if trainer.should_stop or trainer.received_sigterm or trainer.global_step == trainer.max_steps:
+            self._last_time_checked = -math.inf
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
 class PlaceInEpoch(L.Callback):
@@ -35,6 +41,21 @@ class PlaceInEpoch(L.Callback):
         trainer.fit_loop._load_combined_loader_states()
 
 
+class BestWeights(ModelCheckpoint):
+    """Keeps the weights of the best validation, by a value that is known to be logged before training begins."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse a value that nobody will log.
+
+        Raises:
+            UserError: With those that are.
+        """
+        super().on_train_start(trainer, pl_module)
+        known = getattr(pl_module, "logged_values", None)
+        if known is not None and not any(f"{self.monitor}/".startswith(f"{name}/") for name in known):
+            raise UserError(f"--checkpoint.monitor is {self.monitor}; a fit logs {', '.join(known)}")
+
+
 class EndOfEpoch(ModelCheckpoint):
     """Saves at the end of an epoch, with schedulers that wait for a metric as they will be when the next one begins.
 
@@ -45,7 +66,9 @@ class EndOfEpoch(ModelCheckpoint):
     _is_saving = False
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, and step what Lightning will not."""
+        """Save, and step what Lightning will not; an epoch that was broken off was saved when that happened."""
+        if not _is_last_batch(trainer):
+            return
         self._is_saving = True
         super().on_train_epoch_end(trainer, pl_module)
         self._is_saving = False
@@ -64,6 +87,11 @@ class EndOfEpoch(ModelCheckpoint):
             for group, coming, rate in zip(groups, saved, rates, strict=True):
                 coming["lr"], group["lr"] = group["lr"], rate
             plateau.load_state_dict(state)
+
+
+def _is_last_batch(trainer: L.Trainer) -> bool:
+    """Whether the batch that was trained on is the last one of its epoch."""
+    return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
 def _due(trainer: L.Trainer) -> Iterator[tuple[int, ReduceLROnPlateau, Tensor]]:
@@ -85,7 +113,7 @@ def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[L.Callba
         monitor: Logged value that `best` maximises.
         minutes: `last` is written that often within an epoch, and at the end of each.
     """
-    best = ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
+    best = BestWeights(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
     epoch = EndOfEpoch(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
     within = WithinEpoch(
         folder, "last", train_time_interval=datetime.timedelta(minutes=minutes), enable_version_counter=False

@@ -1,5 +1,6 @@
 """Writes what a model thinks of each video as a table."""
 
+import tempfile
 from pathlib import Path
 
 import lightning as L
@@ -24,7 +25,7 @@ class PredictionTable(L.Callback):
         top: Classes a video.
 
     Raises:
-        UserError: If the file is of another kind, or `top` is below 1.
+        UserError: If the file is of another kind or cannot be written, or `top` is below 1.
     """
 
     def __init__(self, output: Path, top: int = 5) -> None:
@@ -32,6 +33,16 @@ class PredictionTable(L.Callback):
             raise UserError(f"--predict.output is {output}; it must end in .csv or .parquet")
         if top < 1:
             raise UserError(f"--predict.top is {top}; it must be 1 or more")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=output.parent):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"--predict.output is {output}, and {output.parent} cannot be written to: {error.strerror}"
+            ) from error
+        if output.is_dir():
+            raise UserError(f"--predict.output is {output}, which is a folder; name a file in it")
         self.output, self.top = output, top
         self.rows: list[Row] = []
 

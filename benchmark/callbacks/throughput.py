@@ -50,10 +50,15 @@ class Throughput(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: ClipBatch, batch_idx: int
     ) -> None:
-        """The step is done, once the device has finished."""
+        """The step is done; a GPU says later when it was."""
         if pl_module.device.type != "cuda":
             wait_for(pl_module.device)
         self.stopwatch.step_done(len(batch))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin to wait anew: a validation in the middle of an epoch is no waiting."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self.stopwatch.start()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the epoch's figures; validation ran since the last step and is not in them."""

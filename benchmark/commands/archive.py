@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmark.data.folder import leaves_root
+from benchmark.data.found import leaves_root
 from benchmark.errors import DatasetNotFoundError, UserError
 
 

@@ -20,9 +20,9 @@ from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClip
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
 from benchmark.data.index import Split, VideoIndex
-from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches, videos_per_batch
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
-from benchmark.data.workers import require_start_method, worker_options
+from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, Protocol, View
 
@@ -212,7 +212,7 @@ class VideoDataModule(L.LightningDataModule):
             TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
             batch_sampler=self.training_batches(),
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
-            **self._workers(),
+            **self._workers(self.batch_size, needs.input_side),
         )
 
     def drawn_clips(self, keys: np.ndarray) -> DataLoader[ClipBatch]:
@@ -222,7 +222,7 @@ class VideoDataModule(L.LightningDataModule):
             DrawnClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
             batch_sampler=[[chunk] for chunk in chunks(keys, self.batch_size)],
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
-            **self._workers(),
+            **self._workers(self.batch_size, needs.input_side),
         )
 
     def store(self, **parts: Any) -> None:
@@ -279,12 +279,12 @@ class VideoDataModule(L.LightningDataModule):
             VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
             batch_sampler=VideoBatches(
                 rows,
-                videos_per_batch(self.batch_size, protocol.clips_per_video),
+                protocol.videos_per_batch(self.batch_size),
                 rank=trainer.global_rank,
                 processes=trainer.world_size,
             ),
             collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
-            **self._workers(),
+            **self._workers(max(self.batch_size, protocol.clips_per_video), protocol.frame_side),
         )
 
     @functools.cached_property
@@ -322,7 +322,9 @@ class VideoDataModule(L.LightningDataModule):
             return batch.sent(device)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def _workers(self) -> dict[str, Any]:
+    def _workers(self, clips: int, side: int) -> dict[str, Any]:
+        """Of a loader whose batches hold up to so many clips of this side in pixels."""
+        require_shared_memory(clips * len(self._needs().frame_offsets) * side**2 * 3, self.num_workers)
         device = self._trainer().strategy.root_device.type  # a GPU that does not train does not count
         return worker_options(self.num_workers, self.multiprocessing_context, device)
 

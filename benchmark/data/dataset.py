@@ -77,12 +77,11 @@ class ClipReader:
         Raises:
             DecodeError: If the file cannot be read.
         """
-        protocol = self.protocol
+        protocol, name = self.protocol, video.sampled_as or video.video_id
         with contextlib.ExitStack() as stack:
             held = _SquareFrames(video, self, stack)
             starts = [
-                clip_start(protocol.sampler_seed, video.video_id, clip, held.length, protocol.clip_frames)
-                for clip in clips
+                clip_start(protocol.sampler_seed, name, clip, held.length, protocol.clip_frames) for clip in clips
             ]
             numbers = np.array([frame_numbers(start, self.frame_offsets, held.length) for start in starts])
             distinct, places = np.unique(numbers, return_inverse=True)

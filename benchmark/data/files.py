@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.class_folders import videos_under
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.found import SUFFIXES, is_utf8
 from benchmark.data.index import Identity, VideoIndex
-from benchmark.errors import DatasetNotFoundError
-
-SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".3gp", ".ogv"})
+from benchmark.errors import DatasetNotFoundError, UserError
 
 
 class VideoFiles(VideoDataModule):
@@ -39,8 +39,9 @@ class VideoFiles(VideoDataModule):
         for path in self.videos:
             if not path.exists():
                 raise DatasetNotFoundError(f"--predict.videos names {path}, which does not exist")
-            found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            files.update(dict.fromkeys(found))
+            if not is_utf8(path):
+                raise UserError(f"--predict.videos names {str(path)!a}, whose name is not UTF-8; rename it")
+            files.update(dict.fromkeys([path] if path.is_file() else videos_under(path)))
         if not files:
             raise DatasetNotFoundError(
                 f"--predict.videos {' '.join(map(str, self.videos))} holds no file "
@@ -55,4 +56,5 @@ class VideoFiles(VideoDataModule):
             path=names,
             labels=[[] for _ in names],
             split=["predict"] * len(names),
+            ids_are_typed=True,
         )

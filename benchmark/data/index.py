@@ -37,12 +37,14 @@ class Video:
         video_id: Unique name within the dataset.
         path: The file.
         labels: Class numbers, 0-based; empty where unknown.
+        sampled_as: The name that decides where its clips lie; empty for the id.
     """
 
     row: int
     video_id: str
     path: Path
     labels: tuple[int, ...]
+    sampled_as: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,8 @@ class VideoIndex:
         class_names: K names; a label is a position in this list.
         class_groups: K names of the classes' groups, or None where the dataset has no groups.
         official_videos: Number of videos in the official set for the chosen classes, or None if it has no lists.
+        ids_are_typed: Whether ids are paths as somebody typed them; then the file's own name alone decides where clips
+            lie, so that one file has the same clips from every folder.
 
     Raises:
         ValueError: If the table's columns differ from `SCHEMA`.
@@ -87,6 +91,7 @@ class VideoIndex:
     class_names: tuple[str, ...]
     class_groups: tuple[str, ...] | None = None
     official_videos: int | None = None
+    ids_are_typed: bool = False
 
     def __post_init__(self) -> None:
         if self.table.schema.names != SCHEMA.names:
@@ -106,6 +111,7 @@ class VideoIndex:
         source_group: Sequence[str | None] | None = None,
         class_groups: Sequence[str] | None = None,
         official_videos: int | None = None,
+        ids_are_typed: bool = False,
     ) -> Self:
         """An index from plain Python columns of equal length, for datasets small enough for them."""
         groups = [None] * len(video_id) if source_group is None else source_group
@@ -118,6 +124,7 @@ class VideoIndex:
             tuple(class_names),
             None if class_groups is None else tuple(class_groups),
             official_videos,
+            ids_are_typed,
         )
 
     @functools.cached_property
@@ -142,7 +149,8 @@ class VideoIndex:
         relative = columns["path"][row].as_py()
         if relative is None:
             raise ValueError(f"row {row} ({columns['video_id'][row].as_py()}) has no file")
-        return Video(row, columns["video_id"][row].as_py(), self.root / relative, tuple(columns["labels"][row].as_py()))
+        name, labels = columns["video_id"][row].as_py(), tuple(columns["labels"][row].as_py())
+        return Video(row, name, self.root / relative, labels, Path(relative).name if self.ids_are_typed else "")
 
     def rows(self, split: Split) -> np.ndarray:
         """Rows of a split whose file is present, (N,) int64, ascending."""

@@ -108,11 +108,6 @@ class VideoBatches(Sampler[list[int]]):
             yield self.rows[first : first + self.videos_per_batch].tolist()
 
 
-def videos_per_batch(batch_size: int, clips_per_video: int) -> int:
-    """As many whole videos as make about `batch_size` clips, at least one."""
-    return max(1, batch_size // clips_per_video)
-
-
 class ResumableLoader(DataLoader[ClipBatch]):
     """A training loader that remembers how many batches of its epoch it handed out.
 

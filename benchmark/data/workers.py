@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import threading
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmark.errors import UserError
@@ -18,6 +19,8 @@ StartMethod = Literal["fork", "spawn", "forkserver"]
 
 _STEPS_OF_NICENESS = 10
 _LOOK_SECONDS = 1.0
+_SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps it
+_PREFETCHED = 2  # batches that each worker keeps ready, PyTorch's default
 
 
 def require_start_method(chosen: str | None) -> StartMethod | None:
@@ -32,6 +35,28 @@ def require_start_method(chosen: str | None) -> StartMethod | None:
         f"data.multiprocessing_context is {chosen}; allowed on this system are {', '.join(sorted(held))}, and null for "
         "Python's own choice"
     )
+
+
+def require_shared_memory(batch_bytes: int, workers: int) -> None:
+    """Refuse workers whose batches do not fit into the memory that processes share, where they would wait for ever.
+
+    Args:
+        batch_bytes: Of a batch.
+        workers: Number of workers, each of which keeps a few batches ready.
+
+    Raises:
+        UserError: If there is too little of it, as in a container with Docker's 64 MB.
+    """
+    if not workers or not _SHARED_MEMORY.is_dir():
+        return
+    held = os.statvfs(_SHARED_MEMORY)
+    free, needed = held.f_bavail * held.f_frsize, workers * _PREFETCHED * batch_bytes
+    if needed > free:
+        raise UserError(
+            f"{_SHARED_MEMORY} has {free / 1e6:.0f} MB left, and {workers} workers with batches of "
+            f"{batch_bytes / 1e6:.0f} MB need up to {needed / 1e6:.0f}. Give a container more (docker run --shm-size "
+            "2g), lower data.num_workers or data.batch_size, or load in the main process: --data.num_workers 0"
+        )
 
 
 def worker_options(workers: int, start_method: StartMethod | None, device: str) -> dict[str, Any]:

@@ -102,6 +102,13 @@ class ClassificationScores(nn.Module):
         values |= {**self.whole.compute(), "videos": self.count.compute()}
         return {name: value.float() for name, value in values.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `compute` may give; a score in parts by its own name."""
+        groups = [f"map/{group}" for group in self.whole.groups]
+        added = [score.name for score in self.whole.functions]
+        return (*self.clips, *self.videos, MAP.name, *added, *groups, "videos")
+
     def reset(self) -> None:
         """Forget all clips and videos."""
         for metric in (*self._metrics(self.clips), *self._metrics(self.videos), self.whole, self.count):

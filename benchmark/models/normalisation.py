@@ -20,8 +20,8 @@ class LocalResponseNorm(nn.Module):
     b = a / (k + alpha * sum of a^2 over `size` neighbouring channels) ^ beta. `alpha` is not divided by `size`, unlike
     in `torch.nn.functional.local_response_norm`.
 
-    The sum over the window is a 1x1 convolution with a band matrix on the processor, whose library is good at nothing
-    else across channels, and a pooling over channels on a GPU, whose library spends most of a test on that convolution.
+    The sum over the window is a 1x1 convolution with a band matrix on the processor, where convolutions are fast and
+    pooling over channels is not, and a pooling over channels on a GPU, where that convolution takes most of a test.
     A compiler is given the bare formula, which it fuses with what comes before.
 
     Args:
@@ -56,7 +56,7 @@ class LocalResponseNorm(nn.Module):
         if torch.compiler.is_compiling():
             return self._formula(x)
         with torch.autocast(x.device.type, enabled=False):
-            is_by_band = x.device.type == "cpu" or is_counting()
+            is_by_band = x.device.type != "cuda" or is_counting()
             band = self.band.to(x.dtype) * self.alpha if is_by_band else None
             normalised: Tensor = _Normalised.apply(x, self, band)
         return normalised
@@ -73,7 +73,8 @@ class LocalResponseNorm(nn.Module):
 
     def _formula(self, x: Tensor) -> Tensor:
         reach, channels = self.size // 2, x.shape[1]
-        squares = F.pad(x.float().square(), (0, 0, 0, 0, reach, reach))
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        squares = F.pad(precise.square(), (0, 0, 0, 0, reach, reach))
         summed = functools.reduce(torch.add, (squares[:, d : d + channels] for d in range(self.size)))
         scale = self.k + self.alpha * summed
         return (x * (scale.rsqrt() if self.beta == 0.5 else scale.pow(-self.beta))).to(x.dtype)

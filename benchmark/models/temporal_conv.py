@@ -42,7 +42,7 @@ class TemporalConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C, H, W) to (B, T', C', H', W'), both channels-last within each frame."""
         windows = (x.shape[1] - self.extent) // self.temporal_stride + 1
-        is_by_blocks = x.device.type == "cuda" and self.stride[0] > 1 and not is_counting()
+        is_by_blocks = x.device.type == "cuda" and self.stride[0] > 1 and not any(self.padding) and not is_counting()
         filtered = self.by_blocks(x) if is_by_blocks else super().forward(self._stack(x))
         return filtered.view(len(x), windows, *filtered.shape[1:])
 

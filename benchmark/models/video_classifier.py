@@ -115,10 +115,14 @@ class VideoClassifier(L.LightningModule):
         """Let PyTorch compile `forward` when it next sees a batch of one of these sizes.
 
         Args:
-            batches: Clips of the usual batches; others, as the last of an epoch, are not worth half a minute each.
+            batches: Clips of the usual batches; others, as the last of an epoch, are not worth the time.
         """
         self._compiled = torch.compile(self.forward, dynamic=False)
         self._compiled_for = frozenset(batches)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is not compiled: it would compute with this network's weights."""
+        return {**self.__dict__, "_compiled": None}
 
     @property
     def head_layers(self) -> nn.Sequential | None:
@@ -184,6 +188,15 @@ class VideoClassifier(L.LightningModule):
                 f"model.recipe.plateau_metric is {self.recipe.plateau_metric}; validation logs {', '.join(values)}"
             )
         return values[self.recipe.plateau_metric]
+
+    @property
+    def logged_values(self) -> tuple[str, ...] | None:
+        """What a fit logs by name; None before `setup`, and where an architecture logs values of its own."""
+        own = ("training_step", "validation_step", "on_validation_epoch_end")
+        if self.scores is None or any(getattr(type(self), name) is not getattr(VideoClassifier, name) for name in own):
+            return None
+        validated = [f"val/{name}" for name in self.scores.names]
+        return (*validated, "train/loss_step", "train/loss_epoch", "train/clip_hit1", "train/clip_hit5")
 
     def _log_scores(self) -> dict[str, Tensor]:
         if self.scores is None:

@@ -56,3 +56,25 @@ def test_a_fit_goes_on_behind_the_batches_of_its_epoch_whoever_asked_for_its_len
     resumed = fit(ckpt_path=str(path), weights_only=True).clips
     assert len(whole) > 6
     assert resumed == whole[3:]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_epoch_that_was_broken_off_is_gone_on_with(small_set: Path, tmp_path: Path) -> None:
+    def fit(folder: str, **more: Any) -> list[list[int]]:
+        torch.manual_seed(0)
+        seen = Seen(tmp_path / "unused.ckpt", -1)
+        clips = ClipsPerVideo(train=2, train_epoch=1, validation=1, test=1)
+        data = SyntheticActions(root=small_set, source_groups=3, batch_size=8, num_workers=0, clips_per_video=clips)
+        saving = run_checkpoints(tmp_path / folder, "val/clip_hit1", 60.0)
+        resumed = {name: more.pop(name) for name in ("ckpt_path", "weights_only") if name in more}
+        runner = trainer(tmp_path, seen, *saving, **{"max_epochs": 2, "enable_checkpointing": True, **more})
+        runner.fit(SingleFrame(16, width=0.05), datamodule=data, **resumed)
+        return seen.clips
+
+    whole = fit("whole")
+    stopped = fit("broken", max_steps=3)
+    resumed = fit("broken", ckpt_path=str(tmp_path / "broken/last.ckpt"), weights_only=True)
+    assert len(stopped) == 3
+    assert stopped + resumed == whole
+    ends = [torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("whole", "broken")]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])

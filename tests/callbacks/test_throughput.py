@@ -58,3 +58,18 @@ def test_marks_are_settled_in_a_long_epoch() -> None:
         monitored.step_done(2)
     assert len(monitored._marks) <= 64
     assert (monitored.waiting_seconds, monitored.compute_seconds) == (1000, 1000)
+
+
+def test_a_validation_in_mid_epoch_is_no_waiting() -> None:
+    clock = iter([0.0, 1.0, 3.0, 100.0, 101.0, 104.0])
+    throughput, none = Throughput(warmup_steps=0), cast(Any, None)
+    throughput.stopwatch._clock = lambda: next(clock)
+    module = cast(Any, SimpleNamespace(device=torch.device("cpu")))
+    trainer = cast(Any, SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=False))
+    throughput.on_train_start(trainer, module)
+    for _ in range(2):
+        throughput.on_train_batch_start(none, module, none, 0)
+        throughput.on_train_batch_end(none, module, None, cast(Any, [0]), 0)
+        if throughput.stopwatch.steps == 1:
+            throughput.on_validation_end(trainer, module)
+    assert (throughput.stopwatch.waiting_seconds, throughput.stopwatch.compute_seconds) == (2, 5)

@@ -311,7 +311,7 @@ def test_a_run_that_is_stopped_leaves_no_cache_in_memory(
     assert not held[0].exists()
 
 
-def test_batches_are_sent_without_waiting(videos: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_sent_to_the_device(videos: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def sent(batch: ClipBatch, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
@@ -320,4 +320,4 @@ def test_batches_are_sent_without_waiting(videos: VideoIndex, monkeypatch: pytes
 
     monkeypatch.setattr(ClipBatch, "to", sent)
     trainer(max_epochs=1, limit_train_batches=1).fit(Model(), datamodule=SmallVideos(videos))
-    assert asked == [("cpu", True)]
+    assert asked == [("cpu", False)]

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from benchmark.data.decode import open_video
-from benchmark.data.folder import VideoFolder, hashed_split, leaves_root, read_folder_index
+from benchmark.data.folder import VideoFolder, hashed_split, read_folder_index
+from benchmark.data.found import leaves_root
 from benchmark.data.index import VideoIndex
 from benchmark.errors import DatasetNotFoundError, UserError
 from tests.generators.videos import touch, write_video
@@ -90,7 +92,7 @@ def test_folders_named_after_splits_are_the_splits(
         "predict/4.mp4": ([], "predict"),
     }
     assert index.class_names == ("jump", "run", "walk")
-    assert "'other'" in caplog.text
+    assert "left out: other" in caplog.text
     assert "1 videos directly in" in caplog.text
 
 
@@ -164,8 +166,8 @@ def test_a_source_group_without_a_split_goes_to_one_side_whole(tmp_path: Path) -
         ("path,label\n,x\n", r"row 1 of .*path ''"),
         ("path,label\na.mp4,x\n./a.mp4,y\n", r"row 2 of .*repeats the path 'a\.mp4'.*\|"),
         ("path,label\na.mp4,\n", r"row 1 of .*no label"),
-        ("path,label\na.mp4\n", r"row 1 of .*no label"),
-        ("path,label,split\na.mp4,x,training\n", r"row 1 of .*'training'; allowed are train, validation"),
+        ("path,label\na.mp4\n", r"row 1 of .*has 1 cells where the header has 2"),
+        ("path,label,split\na.mp4,x,practice\n", r"row 1 of .*'practice'; allowed are train, validation"),
         ("path,label,split\na.mp4,x,train\nb.mp4,x,\n", r"row 2 of .*split ''"),
     ],
 )
@@ -223,3 +225,110 @@ def test_the_data_module_reads_the_folder_and_its_videos_can_be_decoded(tmp_path
         with open_video(data.index.video(row).path) as video:
             assert video.frames == frames
     assert str(data.index.identity) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("train", "other", "split"),
+    [("Train", "Test", "test"), ("training", "testing", "test"), ("train_256", "val_256", "validation")],
+)
+def test_splits_go_by_the_names_that_people_give_them(tmp_path: Path, train: str, other: str, split: str) -> None:
+    for folder in (train, other):
+        for label in ("clap", "jump"):
+            touch(tmp_path / folder / label / f"{folder}.mp4")
+    assert rows(read_folder_index(tmp_path)) == {
+        f"{folder}/{label}/{folder}.mp4": ([label], meant)
+        for folder, meant in ((train, "train"), (other, split))
+        for label in ("clap", "jump")
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["train/a", "Training/a"], r"2 folders for the split train: Training, train\."),
+        (["training/day 1", "running/day 1"], r"holds training, which is the name of a split .* beside running"),
+        (["train", "test"], r"holds the splits test, train and no class folders"),
+    ],
+)
+def test_folders_that_may_be_splits_or_classes_are_refused(tmp_path: Path, folders: list[str], message: str) -> None:
+    for folder in folders:
+        touch(tmp_path / folder / "a.mp4")
+    with pytest.raises(UserError, match=message):
+        read_folder_index(tmp_path)
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for name in ("a/1.mp4", "b/1.TS", "b/2.MTS", "b/3.gif", "c/notes.txt", "a/2.xyz", "a/3.xyz"):
+        touch(root / name)
+    (root / "empty").mkdir()
+    touch(elsewhere / "day 2.mp4")
+    (root / "a/linked").symlink_to(elsewhere)
+    (root / "a/around").symlink_to(root / "a")
+    (root / "b/gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    index = read_folder_index(root)
+    assert sorted(rows(index)) == ["a/1.mp4", "a/linked/day 2.mp4", "b/1.TS", "b/2.MTS", "b/3.gif", "b/gone.mp4"]
+    assert index.missing() == ["b/gone.mp4"]
+    said = caplog.text
+    assert "without a video become no classes: c, empty" in said
+    assert "2 files in" in said
+    assert "2 .xyz" in said
+
+
+def test_names_that_are_not_utf8_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path / "a/good.mp4")
+    (tmp_path / "a/good.mp4").rename(os.fsdecode(bytes(tmp_path / "a") + b"/caf\xe9.mp4"))
+    touch(tmp_path / "a/good.mp4")
+    assert sorted(rows(read_folder_index(tmp_path))) == ["a/good.mp4"]
+    assert r"1 videos" in caplog.text
+    assert r"caf\udce9.mp4" in caplog.text
+    (tmp_path / "a").rename(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
+    with pytest.raises(UserError, match=r"caf\\udce9' has a name that is not UTF-8"):
+        read_folder_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "message"),
+    [
+        ([["clap", None], ["jump"], ["jump"]], None, "row 1 of .* has the label None"),
+        ([float("nan")] * 3, None, "row 1 of .* has no label"),
+        ([1.0, 2.5, 3.0], None, "row 1 of .* has the label 1.0"),
+        ([True, False, True], None, "row 1 of .* has the label True"),
+    ],
+)
+def test_nothing_is_no_label(tmp_path: Path, labels: list[object], groups: list[object] | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_folder_index(tmp_path, annotations=table(tmp_path, labels=labels, source_group=groups))
+
+
+def test_a_group_of_nan_is_no_group(tmp_path: Path) -> None:
+    file = table(tmp_path, labels=["clap", "jump", "jump"], source_group=[float("nan"), None, 3.0])
+    assert read_folder_index(tmp_path, annotations=file).table["source_group"].to_pylist() == [None, None, "3.0"]
+
+
+def table(root: Path, **columns: list[object] | None) -> Path:
+    paths = ["a.mp4", "b.mp4", "c.mp4"]
+    for path in paths:
+        touch(root / path)
+    held = {name: values for name, values in columns.items() if values is not None}
+    parquet.write_table(pa.table({"path": paths, **held}), root / "table.parquet")
+    return root / "table.parquet"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,labels\na.mp4,clap, loud\n", r"row 1 of .* has 3 cells where the header has 2 \(a.mp4, clap,  loud\)"),
+        ("path,labels,split\na.mp4,clap\n", "row 1 of .* has 2 cells where the header has 3"),
+        ("path,labels,labels\na.mp4,clap,jump\n", "several columns named labels"),
+        ('path,labels\na.mp4,"clap"loud\n', "cannot be read as CSV"),
+    ],
+)
+def test_rows_that_do_not_fit_the_header_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_folder_index(tmp_path, annotations=annotate(tmp_path, text))
+
+
+def test_a_comma_within_quotes_belongs_to_the_label(tmp_path: Path) -> None:
+    file = annotate(tmp_path, 'path,labels,split\na.mp4,"clap, loud|jump",Training\n')
+    assert rows(read_folder_index(tmp_path, annotations=file)) == {"a.mp4": (["clap, loud", "jump"], "train")}

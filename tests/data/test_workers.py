@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmark.clip import ClipBatch
+from benchmark.data import workers
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import VideoIndex
 from benchmark.data.preprocess import Augmentation
-from benchmark.data.workers import begin_worker, worker_options
+from benchmark.data.workers import begin_worker, require_shared_memory, worker_options
 from benchmark.errors import UserError
 from tests.data.test_datamodule import FEW, SmallVideos, attached
 from tests.generators.indexes import small_index
@@ -164,6 +166,7 @@ STUCK = '''
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from benchmark.data.dataset import TrainingClips
 from benchmark.data.synthetic import SyntheticActions
@@ -226,3 +229,14 @@ def test_no_worker_outlives_a_fit_that_is_killed(small_set: Path, tmp_path: Path
                 os.kill(int(left.name.partition("-")[2]), 9)
         raise
     print(f"gone {time.monotonic() - begun:.1f} s after the fit")
+
+
+def test_workers_whose_batches_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=16_000, f_frsize=4096))  # Docker's 64 MB
+    require_shared_memory(30_000_000, 1)
+    require_shared_memory(10**12, 0)
+    with pytest.raises(UserError, match=r"has 66 MB left, and 2 workers with batches of 30 MB need up to 120\."):
+        require_shared_memory(30_000_000, 2)
+    monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path / "not there")
+    require_shared_memory(10**12, 2)

@@ -55,7 +55,8 @@ def probe(path: Path, device: torch.device) -> dict[str, Any]:
     optimizer = first_optimizer(network)
     if optimizer is None:
         raise ValueError(f"{path.stem} has no optimiser")
-    pad_small_inputs(network)
+    if device.type == "cpu":
+        pad_small_inputs(network)
     network.train()
     before = [parameter.detach().clone() for parameter in network.parameters()]
     losses = []

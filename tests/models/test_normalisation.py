@@ -117,7 +117,6 @@ def test_the_window_of_a_gpu_is_that_of_the_processor(channels: int, size: int) 
 @pytest.mark.parametrize("beta", [0.5, 0.75])
 def test_what_a_compiler_is_given_is_the_same_function(beta: float, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = LocalResponseNorm(9, beta=beta).double()
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)  # in double precision throughout
     x = raw_activations().double().requires_grad_()
     direction = torch.randn_like(x)
     plain = layer(x)

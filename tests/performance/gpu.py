@@ -94,11 +94,11 @@ class Worker:
     def measured(self, deadline: float) -> dict[str, float]:
         """What it finds in its turn, as far as it comes."""
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
         try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
             self.told.get(timeout=max(0.1, min(_TURN_SECONDS, deadline - time.monotonic())))
-        except queue.Empty:
+        except (queue.Empty, OSError):  # too slow, or ended since
             self.process.kill()
         found = [json.loads(line) for line in self.lines if line.startswith('{"network"')]
         print(f"{time.strftime('%X')} {found[-1] if found else ''.join(self.lines[-5:])}", flush=True)
@@ -152,7 +152,7 @@ def table(found: dict[str, dict[str, dict[str, float]]], peak: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--ways", nargs="+", default=[*OURS, *PLAIN])
+    parser.add_argument("--ways", nargs="+", choices=[*OURS, "ours_graphs", *PLAIN], default=[*OURS, *PLAIN])
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--folder", type=Path, default=Path("gpu"))
     parser.add_argument("--device", default="cuda")

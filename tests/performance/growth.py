@@ -40,8 +40,8 @@ from torch.utils.data import DataLoader
 from benchmark.clip import ClipBatch
 from benchmark.data.cache_file import CacheMode
 from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
-from benchmark.data.files import SUFFIXES
 from benchmark.data.folder import VideoFolder
+from benchmark.data.found import SUFFIXES
 from benchmark.data.index import Split
 from benchmark.data.loader import EpochBatches
 from benchmark.errors import UserError

@@ -1,0 +1,124 @@
+"""Videos in class folders, which may stand in folders named after the splits; what is left out is counted and named."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.data.found import SPLITS, SUFFIXES, FoundVideo, is_utf8, split_of
+from benchmark.data.index import Split
+from benchmark.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_NAMED = 5  # names that a message lists
+
+
+def scan_folder(root: Path) -> list[FoundVideo]:
+    """The videos of class folders, which may stand in folders named after the splits.
+
+    Links are followed. A video whose link leads nowhere is among them, as one that is missing.
+
+    Args:
+        root: `root/CLASS/.../video.mp4` or `root/SPLIT/CLASS/.../video.mp4`. It counts as split if a folder named
+            after a split, see `split_of`, holds folders itself. Videos under `root/predict` get no labels.
+
+    Returns:
+        The videos, sorted by split and class. A split without a folder stays empty.
+
+    Raises:
+        UserError: If two folders mean one split, or nobody can tell splits from classes.
+    """
+    folders = _subfolders(root)
+    splits = {entry: split for entry in folders if (split := split_of(entry.name)) and split != "predict"}
+    if not any(_subfolders(entry) for entry in splits):
+        if folders and len(splits) == len(folders) > 1:
+            raise UserError(
+                f"{root} holds the splits {_listed([e.name for e in splits])} and no class folders in them; expected "
+                "SPLIT/CLASS/video.mp4. Move the videos, or describe them with data.annotations."
+            )
+        return _scan_classes(root, root, None)
+    _require_clear(root, splits, folders)
+    found = [video for entry, split in sorted(splits.items()) for video in _scan_classes(root, entry, split)]
+    for entry in folders:
+        if split_of(entry.name) == "predict":
+            found += [_found(root, file, (), "predict") for file in videos_under(entry)]
+    return found
+
+
+def _require_clear(root: Path, splits: Mapping[Path, Split], folders: Sequence[Path]) -> None:
+    for split, count in Counter(splits.values()).items():
+        if count > 1:
+            names = _listed([entry.name for entry, held in splits.items() if held == split])
+            raise UserError(
+                f"{root} holds {count} folders for the split {split}: {names}. Keep one of them there, or describe the "
+                "files with data.annotations."
+            )
+    beside = [entry.name for entry in folders if split_of(entry.name) is None]
+    if beside and len(splits) == 1:
+        (split_folder,) = splits
+        raise UserError(
+            f"{root} holds {split_folder.name}, which is the name of a split ({_listed(sum(SPLITS.values(), ()))}), "
+            f"beside {_listed(beside)}, which are none. Rename the class, move the others, or describe the files with "
+            "data.annotations."
+        )
+    if beside:
+        log.warning("%s is split by folders; those beside them are left out: %s", root, _listed(beside))
+
+
+def videos_under(folder: Path) -> list[Path]:
+    """Videos of a folder and all below it, sorted, links followed; without hidden ones and names not in UTF-8."""
+    videos: list[Path] = []
+    unnamed: list[Path] = []
+    others: Counter[str] = Counter()
+    walked: set[str] = set()
+    for parent, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in walked:  # a link to a folder around it
+            below.clear()
+            continue
+        walked.add(real)
+        below[:] = [name for name in below if not name.startswith(".")]
+        for file in (Path(parent, name) for name in names if not name.startswith(".")):
+            if file.suffix.lower() not in SUFFIXES:
+                others[file.suffix.lower() or file.name] += 1
+            elif file.is_file() or file.is_symlink():
+                (videos if is_utf8(file) else unnamed).append(file)
+    if unnamed:
+        log.warning(
+            "%d videos in %s are left out, as their names are not UTF-8; rename them: %s",
+            len(unnamed), folder, _listed([ascii(str(file.relative_to(folder))) for file in sorted(unnamed)]),
+        )  # fmt: skip
+    if others:
+        counts = _listed([f"{count} {suffix}" for suffix, count in others.most_common()])
+        log.warning("%d files in %s do not end as videos do and are left out: %s", others.total(), folder, counts)
+    return sorted(videos)
+
+
+def _scan_classes(root: Path, parent: Path, split: Split | None) -> list[FoundVideo]:
+    loose = [entry.name for entry in parent.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES]
+    if loose:
+        log.warning("%d videos directly in %s are in no class folder and are left out", len(loose), parent)
+    found = {folder: videos_under(folder) for folder in _subfolders(parent)}
+    empty = [folder.name for folder, videos in found.items() if not videos]
+    if empty:
+        log.warning("folders of %s without a video become no classes: %s", parent, _listed(empty))
+    return [_found(root, file, (folder.name,), split) for folder, videos in found.items() for file in videos]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    for entry in entries:
+        if not is_utf8(entry):
+            raise UserError(f"the folder {str(entry)!a} has a name that is not UTF-8; rename it")
+    return entries
+
+
+def _found(root: Path, file: Path, labels: tuple[str, ...], split: Split | None) -> FoundVideo:
+    return FoundVideo(file.relative_to(root).as_posix(), labels, split)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,60 @@
+"""What a search for videos finds: files with their labels, and which names mean a split."""
+
+import dataclasses
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from benchmark.data.index import Split
+
+SUFFIXES = frozenset(
+    {
+        *(".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".3gp", ".ogv"),
+        *(".ts", ".mts", ".m2ts", ".vob", ".mxf", ".gif"),
+    }
+)
+"""How files that are taken for videos end, in small letters."""
+
+SPLITS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+    "predict": ("predict",),
+}
+"""Folder names and annotation values that mean a split, in any case; `predict` videos need no labels."""
+
+
+def split_of(name: str) -> Split | None:
+    """The split that a name means, also with a number behind it as in `train_256`; None if it means none."""
+    stem = re.sub(r"[-_. ]?\d+$", "", name.strip().casefold())
+    return next((split for split, names in SPLITS.items() if stem in names), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundVideo:
+    """One video of a folder or one row of an annotation file.
+
+    Args:
+        path: Relative to the root, with forward slashes; it is also the video's id.
+        labels: Class names; empty only where the split is "predict".
+        split: The split it was given, or None to choose one by hash.
+        source_group: What was cut from one source, or None.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    split: Split | None = None
+    source_group: str | None = None
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a name can be written down; names of files may be any bytes on Linux."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def leaves_root(path: str) -> bool:
+    """Whether a path could lead out of the folder it is relative to, by the rules of POSIX or of Windows."""
+    return any(kind.anchor or ".." in kind.parts for kind in (PurePosixPath(path), PureWindowsPath(path)))

@@ -1,0 +1,81 @@
+"""What a user can mend comes out as one message: exit code 2, no traceback."""
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from benchmark.cli import main
+from benchmark.models import Recipe, VideoClassifier
+from tests.generators.small_test import options
+
+RECIPE = Recipe()
+
+
+class Deep(VideoClassifier):
+    """An architecture that needs a number of its own."""
+
+    frame_offsets, input_side = (8,), 170
+
+    def __init__(self, num_classes: int, depth: int, *, recipe: Recipe = RECIPE) -> None:
+        super().__init__(num_classes, recipe)
+        if depth == 13:
+            raise ValueError("13 layers are bad luck")
+        self.layer = nn.Linear(3, num_classes)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--trainer.devices two", "the trainer cannot be made: `devices`"),
+        ("--trainer.devices -1", "the trainer cannot be made: `devices`"),
+        ("--trainer.val_check_interval 1000", "`val_check_interval` (1000) must be less than or equal"),
+        ("--trainer.check_val_every_n_epoch 0", "trainer.check_val_every_n_epoch is 0; it must be 1 or more"),
+        ("--trainer.accumulate_grad_batches 0", "trainer.accumulate_grad_batches is 0; it must be 1 or more"),
+        ("--trainer.compile maybe", "trainer.compile is maybe; it must be one of auto, never, always"),
+        ("--seed_everything -1", "-1 is not in bounds"),
+        ("--data.batch_size null", "SyntheticActions cannot be made with these options"),
+        ("--trainer.logger TensorBoardLogger --trainer.logger.save_dir .", "Try `pip install`ing either"),
+        ("--ckpt_path=", "--ckpt_path is empty"),
+        ("--checkpoint.monitor val/acc", "--checkpoint.monitor is val/acc; a fit logs val/clip_hit1, "),
+        ("--model SingleFrme", "'SingleFrme'; did you mean SingleFrame? There are "),
+        ("--data.batchsize 4", "SyntheticActions has no option batchsize; did you mean batch_size? It has "),
+        ("--data.test_views centre", "data.test_views is centre; it must be a list"),
+        ("--model tests.test_messages.Deep", "Deep needs a value for depth; give it by --model.depth"),
+        (
+            "--model tests.test_messages.Deep --model.init_args.depth 13",
+            "cannot be made with these options: 13 layers are bad luck (CLIPBENCH_TRACEBACK=1 shows where)",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_options_that_cannot_be_are_said(
+    words: str, message: str, small_set: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("CLIPBENCH_TRACEBACK", raising=False)
+    given = words.split()
+    kept = options(small_set, tmp_path / "run")
+    if "--model tests" in words:  # without the width of another network
+        place = kept.index("--model.width")
+        config = tmp_path / "own.yaml"
+        config.write_text("data: SyntheticActions\n", "utf-8")
+        del kept[place : place + 2]
+        kept[1] = str(config)
+    assert main(["fit", *kept, *given]) == 2
+    said = capfd.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_configuration_in_another_encoding_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "wide.yaml"
+    config.write_text("model: SingleFrame\n", "utf-16")
+    assert main(["fit", "--config", str(config)]) == 2
+    assert f"--config {config} is not text in UTF-8; save it as such" in capsys.readouterr().err
+
+
+def test_the_traceback_is_shown_to_who_asks(small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPBENCH_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="accumulate_grad_batches is 0"):
+        main(["fit", *options(small_set, tmp_path / "run"), "--trainer.accumulate_grad_batches", "0"])
