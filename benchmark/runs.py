@@ -4,11 +4,13 @@ import datetime
 import itertools
 import os
 import pickle
+import platform
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from benchmark.errors import UserError
 
@@ -26,8 +28,8 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
         parent: Where folders of runs lie.
 
     Raises:
-        UserError: If there is nothing to resume, the chosen folder is a file or holds a finished or broken-off run
-            already, cannot be written to, or processes started from outside were given none.
+        UserError: If there is nothing to resume, the chosen folder is a file, is in use by another process or holds a
+            finished or broken-off run already, cannot be written to, or processes started from outside were given none.
     """
     if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
@@ -56,8 +58,38 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
                 f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
             )
     _require_writable(folder)
+    if "LOCAL_RANK" not in os.environ and os.environ.get("SLURM_PROCID", "0") == "0":
+        _hold(folder)
     os.environ[_SHARED] = str(folder)
     return folder
+
+
+_held: dict[Path, FileLock] = {}
+
+
+def _hold(folder: Path) -> None:
+    """Keep others out of a run folder until `release`, or until this process ends, however it does."""
+    # A loader worker keeps its share of the lock for a moment longer than a run that was killed.
+    if folder.resolve() in _held:
+        return
+    lock, holder = FileLock(folder / ".lock", timeout=5), folder / ".holder"
+    try:
+        lock.acquire()
+    except Timeout:
+        who = holder.read_text("utf-8").strip() if holder.exists() else "another process"
+        raise UserError(
+            f"the run folder {folder} is in use by {who}; wait for it, or name another by --run_dir"
+        ) from None
+    except (OSError, NotImplementedError):  # a file system that knows no locks
+        return
+    _held[folder.resolve()] = lock
+    holder.write_text(f"process {os.getpid()} on {platform.node()}\n", "utf-8")
+
+
+def release() -> None:
+    """Let others use the run folders of this process."""
+    while _held:
+        _held.popitem()[1].release()
 
 
 def _made(parent: Path, name: str) -> Path:

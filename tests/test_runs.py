@@ -1,21 +1,29 @@
 """Run folders: which one `last` means."""
 
 import os
+import platform
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.runs import new_run_dir
+from benchmark.runs import new_run_dir, release
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("CLIPBENCH_RUN_DIR", raising=False)
     for name in ("LOCAL_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_ID"):
         monkeypatch.delenv(name, raising=False)
+    yield
+    release()
 
 
 def run(parent: Path, name: str, age: int) -> Path:
@@ -106,3 +114,19 @@ def test_a_file_in_the_place_of_all_runs_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     with pytest.raises(UserError, match="cannot be written to"):
         new_run_dir(None, "slow", resume=False, parent=tmp_path / "runs")
+
+
+def test_a_folder_in_use_is_refused_and_its_user_named(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    new_run_dir(folder, "slow", resume=False)
+    words = (
+        "from pathlib import Path; from benchmark.runs import new_run_dir; "
+        f"new_run_dir(Path({str(folder)!r}), 'slow', resume=False)"
+    )
+    try:
+        other = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, encoding="utf-8")
+        assert other.returncode != 0
+        assert f"the run folder {folder} is in use by process {os.getpid()} on {platform.node()}" in other.stderr
+    finally:
+        release()
+    assert subprocess.run([sys.executable, "-c", words], cwd=ROOT).returncode == 0

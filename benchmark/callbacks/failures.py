@@ -1,5 +1,8 @@
 """Counts the videos that could not be read; nothing is put in their place."""
 
+import csv
+from pathlib import Path
+
 import lightning as L
 import torch.distributed
 from lightning.pytorch.utilities import rank_zero_warn
@@ -7,9 +10,13 @@ from lightning.pytorch.utilities import rank_zero_warn
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 
+_COLUMNS = ("what", "epoch", "video", "reason")
+
 
 class FailedVideos(L.Callback):
-    """Warns at the end of each epoch, validation and test: how many videos, their names and the reasons.
+    """Warns at the end of each epoch, validation and test: how many videos, the first names and the reasons.
+
+    All of them stand in `failed_videos.csv` in the run folder, once a reason.
 
     Raises:
         UserError: At the end of an epoch of training in which no process could read a single clip.
@@ -80,14 +87,29 @@ class FailedVideos(L.Callback):
         self.reasons[what] = {}
         if not reasons:
             return
+        if trainer.is_global_zero:
+            self._write(Path(trainer.default_root_dir) / "failed_videos.csv", what, trainer.current_epoch + 1, reasons)
         named = [f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5]]
         if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
             raise UserError(
                 f"epoch {trainer.current_epoch + 1} had no clip to train on: {len(reasons)} videos could not be read "
                 f"and were {what} (first {named[0]}); mend or replace the files, or change data.root or data.decoder"
             )
-        more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        more = f"; and {len(reasons) - 5} more in failed_videos.csv" if len(reasons) > 5 else ""
         rank_zero_warn(
             f"epoch {trainer.current_epoch + 1}: {len(reasons)} videos could not be read and were {what} "
             f"({'; '.join(named)}{more})"
         )
+
+    def _write(self, path: Path, what: str, epoch: int, reasons: dict[str, str]) -> None:
+        """Add what is not there yet: what became of a video, the first epoch, its name and the reason."""
+        rows = [(what, str(epoch), video, reason) for video, reason in sorted(reasons.items())]
+        held: set[tuple[str, ...]] = set()
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as lines:
+                held = {(row[0], *row[2:]) for row in csv.reader(lines) if len(row) == len(_COLUMNS)}
+        with path.open("a", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines)
+            if not held:
+                writer.writerow(_COLUMNS)
+            writer.writerows(row for row in rows if (row[0], *row[2:]) not in held)
