@@ -5,6 +5,7 @@ import itertools
 import os
 import pickle
 import platform
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,13 @@ def _hold(folder: Path) -> None:
 
 
 def release() -> None:
-    """Let others use the run folders of this process."""
+    """Let others use the run folders of this process; one in which nothing was left goes."""
     while _held:
-        _held.popitem()[1].release()
+        folder, lock = _held.popitem()
+        own = {".lock", ".holder"}
+        if folder.is_dir() and {path.name for path in folder.rglob("*") if not path.is_dir()} <= own:
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def _made(parent: Path, name: str) -> Path:

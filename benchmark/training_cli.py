@@ -37,7 +37,7 @@ from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.results.ledger import file_hash
 from benchmark.results.regimes import REGIMES
-from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint, release
+from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
 from benchmark.shipped import with_files
 from benchmark.trainer import Trainer
 from benchmark.verb_options import add_options, require_own_options, with_literal_paths
@@ -241,8 +241,6 @@ def train(verb: str, words: Sequence[str]) -> None:
         hint = "; --ckpt_path last goes on" if verb == "fit" else ""
         print(f"clipbench: {verb} was stopped by SIGTERM before its end{hint}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM) from None
-    finally:
-        release()
 
 
 def _run(verb: str, words: Sequence[str]) -> None:

@@ -108,8 +108,8 @@ _PATHS = frozenset(
 def with_literal_paths(words: Sequence[str]) -> list[str]:
     """A command line whose file names are taken as they stand, where YAML would make something else of them.
 
-    `#1.mp4` is a comment there, `[1].mp4` the beginning of a list, and `null` nothing; it means nothing only where
-    there is no such file.
+    `#1.mp4` is a comment there, `[1].mp4` the beginning of a list, `&x` nothing with a name, and `null` nothing; each
+    means that only where there is no such file.
     """
     found: list[str] = []
     option = ""
@@ -126,8 +126,9 @@ def with_literal_paths(words: Sequence[str]) -> list[str]:
 
 
 def _as_path(value: str) -> str:
-    is_name = value.startswith("#") or (value not in {"", "."} and Path(value).exists())
-    return f"./{value}" if is_name and (value[0] in "#[" or value.casefold() in {"null", "~"}) else value
+    is_plain = not value or value[0].isalnum() or value[0] in "./"
+    is_name = value.startswith("#") or (value and Path(value).exists())
+    return f"./{value}" if is_name and (not is_plain or value.casefold() == "null") else value
 
 
 def _first(name: str) -> str:

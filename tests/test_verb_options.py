@@ -71,5 +71,8 @@ def test_names_of_files_are_taken_as_they_stand(tmp_path: Path, monkeypatch: pyt
     ]
     others = ["--predict.videos", "[a.mp4, b.mp4]", "--predict.output", "a: b.mp4", "--entry_name", "#1"]
     assert with_literal_paths(others) == others
+    for name in ("&x", "- x.mp4", "!x", "~", "-x.mp4"):
+        Path(name).touch()
+        assert with_literal_paths(["--predict.videos", name]) == ["--predict.videos", f"./{name}"]
     Path("null").unlink()
     assert with_literal_paths(["--run_dir", "null"]) == ["--run_dir", "null"]

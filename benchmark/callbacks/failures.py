@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 
+_USES = {"skipped in training": "to train on", "not validated": "to validate on", "not tested": "to test on"}
 _COLUMNS = ("what", "epoch", "video", "reason")
 
 
@@ -19,13 +20,13 @@ class FailedVideos(L.Callback):
     All of them stand in `failed_videos.csv` in the run folder, once a reason.
 
     Raises:
-        UserError: At the end of an epoch of training in which no process could read a single clip.
+        UserError: At the end of an epoch of training or of a validation in which no process could read a single clip.
     """
 
     def __init__(self) -> None:
         # Validation runs inside a training epoch, so each keeps its own.
         self.reasons: dict[str, dict[str, str]] = {"skipped in training": {}, "not validated": {}, "not tested": {}}
-        self.clips_trained = 0
+        self.clips_trained = self.clips_validated = 0
         # An epoch that a resumed fit goes on in may have had its clips before.
         self._is_whole_epoch = False
 
@@ -47,6 +48,7 @@ class FailedVideos(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Note the failures of a batch."""
+        self.clips_validated += len(batch)
         self._note("not validated", batch)
 
     def on_test_batch_start(
@@ -67,8 +69,9 @@ class FailedVideos(L.Callback):
         self._say("skipped in training", trainer, is_all=nothing)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say what validation skipped."""
-        self._say("not validated", trainer)
+        """Say what validation skipped, before weights are chosen by a validation of nothing."""
+        self._say("not validated", trainer, is_all=self.clips_validated == 0)
+        self.clips_validated = 0
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what could not be tested."""
@@ -92,7 +95,7 @@ class FailedVideos(L.Callback):
         named = [f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5]]
         if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
             raise UserError(
-                f"epoch {trainer.current_epoch + 1} had no clip to train on: {len(reasons)} videos could not be read "
+                f"epoch {trainer.current_epoch + 1} had no clip {_USES[what]}: {len(reasons)} videos could not be read "
                 f"and were {what} (first {named[0]}); mend or replace the files, or change data.root or data.decoder"
             )
         more = f"; and {len(reasons) - 5} more in failed_videos.csv" if len(reasons) > 5 else ""

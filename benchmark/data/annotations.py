@@ -1,6 +1,7 @@
 """A table that says which labels each video has, read strictly: what is not clear is refused with its row."""
 
 import csv
+import difflib
 import math
 from pathlib import Path, PurePosixPath
 
@@ -79,6 +80,16 @@ def read_annotations(annotations: Path) -> list[FoundVideo]:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise UserError(f"{annotations} has several columns named {', '.join(twice)}; rename all but one.")
+    known = {name for names in _COLUMNS.values() for name in names}
+    for column in columns:
+        meant = difflib.get_close_matches(column.strip().casefold(), known, 1, 0.8)
+        if meant and column not in known:
+            raise UserError(
+                f"{annotations} has a column named {column!r}; rename it to {meant[0]}, or to something else."
+            )
+    for names in _COLUMNS.values():
+        if set(names) <= set(columns) and len(names) > 1:
+            raise UserError(f"{annotations} has the columns {' and '.join(names)}, which mean the same; drop one.")
     named = {role: next((name for name in names if name in columns), None) for role, names in _COLUMNS.items()}
     path_column, labels_column = named["path"], named["labels"]
     if path_column is None or labels_column is None:
@@ -101,5 +112,5 @@ def read_annotations(annotations: Path) -> list[FoundVideo]:
         if not labels and split != "predict":
             raise UserError(f"{where} has no label; only videos of the split predict may lack one.")
         group = row[named["group"]] if named["group"] is not None else None
-        found[path] = FoundVideo(path, labels, split, None if _is_empty(group) else str(group))
+        found[path] = FoundVideo(path, labels, split, None if _is_empty(group) else str(group).strip() or None)
     return list(found.values())

@@ -109,6 +109,9 @@ def _scan_classes(root: Path, parent: Path, split: Split | None) -> list[FoundVi
 
 def _subfolders(folder: Path) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    gone = [entry.name for entry in folder.iterdir() if entry.is_symlink() and not entry.exists() and not entry.suffix]
+    if gone:
+        log.warning("links in %s lead nowhere and are left out: %s", folder, _listed(sorted(gone)))
     for entry in entries:
         if not is_utf8(entry):
             raise UserError(f"the folder {str(entry)!a} has a name that is not UTF-8; rename it")

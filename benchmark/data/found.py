@@ -24,8 +24,8 @@ SPLITS: dict[Split, tuple[str, ...]] = {
 
 
 def split_of(name: str) -> Split | None:
-    """The split that a name means, also with a number behind it as in `train_256`; None if it means none."""
-    stem = re.sub(r"[-_. ]?\d+$", "", name.strip().casefold())
+    """The split that a name means, also as in `train_256`, `test set` or `val_videos`; None if it means none."""
+    stem = re.sub(r"[-_. ]?(\d+|set|data|split|videos)$", "", name.strip().casefold())
     return next((split for split, names in SPLITS.items() if stem in names), None)
 
 

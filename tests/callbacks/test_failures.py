@@ -7,6 +7,7 @@ import pytest
 
 from benchmark.callbacks.failures import FailedVideos
 from benchmark.clip import Failure
+from benchmark.errors import UserError
 
 
 def epoch(number: int, folder: Path) -> Any:
@@ -29,3 +30,17 @@ def test_every_video_that_failed_is_listed_once_a_reason(tmp_path: Path) -> None
     assert len(rows) == 945
     assert rows[0] == ["skipped in training", "1", 'v "000", x', "no frames"]
     assert rows[-1] == ["skipped in training", "2", 'v "000", x', "the file does not exist"]
+
+
+@pytest.mark.parametrize("clips", [0, 2])
+def test_a_validation_of_nothing_ends_the_run(clips: int, tmp_path: Path) -> None:
+    noted, module, trainer = FailedVideos(), cast(Any, None), epoch(0, tmp_path)
+    for count in (0, clips):
+        batch = type("Batch", (), {"failures": [Failure(0, "v", "no frames")], "__len__": lambda _, n=count: n})()
+        noted.on_validation_batch_start(trainer, module, cast(Any, batch), 0)
+    if clips:
+        with pytest.warns(UserWarning, match="1 videos could not be read and were not validated"):
+            noted.on_validation_epoch_end(trainer, module)
+    else:
+        with pytest.raises(UserError, match="epoch 1 had no clip to validate on: 1 videos could not be read"):
+            noted.on_validation_epoch_end(trainer, module)

@@ -229,7 +229,12 @@ def test_the_data_module_reads_the_folder_and_its_videos_can_be_decoded(tmp_path
 
 @pytest.mark.parametrize(
     ("train", "other", "split"),
-    [("Train", "Test", "test"), ("training", "testing", "test"), ("train_256", "val_256", "validation")],
+    [
+        ("Train", "Test", "test"),
+        ("training", "testing", "test"),
+        ("train_256", "val_256", "validation"),
+        ("train_set", "test set", "test"),
+    ],
 )
 def test_splits_go_by_the_names_that_people_give_them(tmp_path: Path, train: str, other: str, split: str) -> None:
     for folder in (train, other):
@@ -321,6 +326,9 @@ def table(root: Path, **columns: list[object] | None) -> Path:
         ("path,labels\na.mp4,clap, loud\n", r"row 1 of .* has 3 cells where the header has 2 \(a.mp4, clap,  loud\)"),
         ("path,labels,split\na.mp4,clap\n", "row 1 of .* has 2 cells where the header has 3"),
         ("path,labels,labels\na.mp4,clap,jump\n", "several columns named labels"),
+        ("path,labels,Split\na.mp4,clap,test\n", "has a column named 'Split'; rename it to split"),
+        ("path,labels,splits\na.mp4,clap,test\n", "has a column named 'splits'; rename it to split"),
+        ("path,label,labels\na.mp4,clap,jump\n", "has the columns labels and label, which mean the same"),
         ('path,labels\na.mp4,"clap"loud\n', "cannot be read as CSV"),
     ],
 )
