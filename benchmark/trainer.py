@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -92,10 +93,18 @@ class WholeCheckpoints(TorchCheckpointIO):
             return
         unfinished = Path(f"{path}.new")
         unfinished.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with unfinished.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # the second is what torch makes of a full disk
+            free = shutil.disk_usage(unfinished.parent).free / 1e6
+            unfinished.unlink(missing_ok=True)
+            raise UserError(
+                f"the checkpoint {path} cannot be written, with {free:.0f} MB free there: {error}; make room and go on "
+                "with --ckpt_path last, or name another --run_dir"
+            ) from error
         unfinished.replace(path)
 
 

@@ -100,7 +100,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
         raise OSError("no space left on device")
 
     monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match="no space"):
         writer.save_checkpoint({"step": 3}, last)
     assert torch.load(last, weights_only=True) == {"step": 2}
 
@@ -170,3 +170,20 @@ def test_the_progress_bar_looks_twice_a_second_and_at_each_end(monkeypatch: pyte
 def test_a_choice_of_compiling_is_one_of_three() -> None:
     with pytest.raises(UserError, match=r"trainer.compile is 'maybe'; allowed are auto, never, always"):
         Trainer(accelerator="cpu", compile=cast(Any, "maybe"))
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_one_before_and_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+
+    def full(_: object, file: Any) -> None:
+        file.write(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 2020544 vs 2020432")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"last\.ckpt cannot be written, with \d+ MB free there: .* make room"):
+        WholeCheckpoints().save_checkpoint({"epoch": 2}, path)
+    assert [left.name for left in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(path, weights_only=True) == {"epoch": 1}

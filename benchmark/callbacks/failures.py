@@ -70,7 +70,8 @@ class FailedVideos(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what validation skipped, before weights are chosen by a validation of nothing."""
-        self._say("not validated", trainer, is_all=self.clips_validated == 0)
+        trains_nothing = self._is_whole_epoch and self.clips_trained == 0  # which the end of the epoch says
+        self._say("not validated", trainer, is_all=self.clips_validated == 0 and not trains_nothing)
         self.clips_validated = 0
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -80,13 +80,23 @@ class PredictionTable(L.Callback):
             data.class_names,
             self.top,
         )
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        if self.output.suffix == ".csv":
-            csv.write_csv(table, self.output)
-        else:
-            parquet.write_table(table, self.output)
+        self._write(table)
         failed = table["failed"].length() - table["failed"].null_count
         print(f"wrote {self.output}: {len(table)} videos, {failed} of them could not be read", flush=True)
+
+    def _write(self, table: pa.Table) -> None:
+        """Write the whole file, or none."""
+        unfinished = self.output.with_name(f"{self.output.name}.new")
+        try:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            if self.output.suffix == ".csv":
+                csv.write_csv(table, unfinished)
+            else:
+                parquet.write_table(table, unfinished)
+            unfinished.replace(self.output)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise UserError(f"--predict.output {self.output} cannot be written: {error}; make room") from error
 
 
 def prediction_table(
