@@ -33,7 +33,6 @@ _TYPES = {
 }
 _UNION = "Does not validate against any of the Union subtypes"
 _OF_WANDB = {"UsageError", "AuthenticationError", "CommError"}
-_MISCONFIGURED = {"MisconfigurationException"}
 
 
 def for_the_user(error: BaseException | None, words: Sequence[str] = ()) -> str | None:
@@ -58,8 +57,9 @@ def for_the_user(error: BaseException | None, words: Sequence[str] = ()) -> str 
         if type(one).__module__.startswith("wandb.") and type(one).__name__ in _OF_WANDB:
             return f"W&B says: {_one_line(one)} Or keep its logs here: --trainer.logger.offline true"
     # Lightning writes such messages for users, and raises them itself.
-    if isinstance(outermost, ValueError | TypeError | RuntimeError) or type(outermost).__name__ in _MISCONFIGURED:
-        return str(outermost).strip() if _raised_in(outermost, "lightning") else None
+    is_lightnings = isinstance(outermost, ValueError | TypeError | RuntimeError) and _raised_in(outermost, "lightning")
+    if is_lightnings or type(outermost).__name__ == "MisconfigurationException":
+        return str(outermost).strip()
     return None
 
 

@@ -1,7 +1,6 @@
 """Run folders: where a run's logs, checkpoints and configuration lie, and how a later run finds them."""
 
 import datetime
-import itertools
 import os
 import pickle
 import platform
@@ -58,7 +57,7 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
             raise UserError(
                 f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
             )
-    _require_writable(folder)
+    require_writable(folder, "--run_dir")
     if "LOCAL_RANK" not in os.environ and os.environ.get("SLURM_PROCID", "0") == "0":
         _hold(folder)
     os.environ[_SHARED] = str(folder)
@@ -66,13 +65,14 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
 
 
 _held: dict[Path, FileLock] = {}
+_made_here: set[Path] = set()
 
 
 def _hold(folder: Path) -> None:
     """Keep others out of a run folder until `release`, or until this process ends, however it does."""
-    # A loader worker keeps its share of the lock for a moment longer than a run that was killed.
     if folder.resolve() in _held:
         return
+    # A loader worker keeps its share of the lock for a moment longer than a run that was killed.
     lock, holder = FileLock(folder / ".lock", timeout=5), folder / ".holder"
     try:
         lock.acquire()
@@ -88,37 +88,46 @@ def _hold(folder: Path) -> None:
 
 
 def release() -> None:
-    """Let others use the run folders of this process; one in which nothing was left goes."""
+    """Let others use the run folders of this process; one that it made and left nothing in goes."""
     while _held:
         folder, lock = _held.popitem()
-        own = {".lock", ".holder"}
-        if folder.is_dir() and {path.name for path in folder.rglob("*") if not path.is_dir()} <= own:
+        if folder in _made_here and all(p.is_dir() or p.name in {".lock", ".holder"} for p in folder.rglob("*")):
             shutil.rmtree(folder, ignore_errors=True)
         lock.release()
+    _made_here.clear()
 
 
 def _made(parent: Path, name: str) -> Path:
     """A new folder that no other run has, also one that begins in the same moment."""
-    for number in itertools.count():
+    number = 0
+    while True:
         folder = parent / f"{name}{f'-{number}' if number else ''}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
+            number += 1
             continue
         except OSError:  # which is said where the folder is written to
-            pass
+            return folder
+        _made_here.add(folder.resolve())
         return folder
-    raise AssertionError("there are enough numbers")
 
 
-def _require_writable(folder: Path) -> None:
+def require_writable(folder: Path, option: str) -> None:
+    """Make a folder and try to write to it, before any work is done.
+
+    Raises:
+        UserError: If that cannot be, with the option that names another.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            _made_here.add(folder.resolve())
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(
-            f"the run folder {folder} cannot be written to: {error.strerror}; name another one by --run_dir"
+            f"the folder {folder} cannot be written to: {error.strerror}; name another one by {option}"
         ) from error
 
 

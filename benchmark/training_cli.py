@@ -37,7 +37,7 @@ from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.results.ledger import file_hash
 from benchmark.results.regimes import REGIMES
-from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint
+from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint, require_writable
 from benchmark.shipped import with_files
 from benchmark.trainer import Trainer
 from benchmark.verb_options import add_options, require_own_options, with_literal_paths
@@ -78,9 +78,9 @@ class BenchmarkCLI(LightningCLI):
         config = self.config[self.subcommand]
         resume = config.get("ckpt_path") if config.get("ckpt_path") in {"last", "best"} else None
         name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
-        self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path") == "":
             raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
+        self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path"):
             config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
             self.checkpoint = read_checkpoint(config.ckpt_path)
@@ -136,9 +136,9 @@ class BenchmarkCLI(LightningCLI):
             self.trainer_defaults["callbacks"] += self._scoring()
         if self.subcommand == "predict":
             predict = self._get(self.config, "predict")
-            self.trainer_defaults["callbacks"].append(
-                PredictionTable(predict.output or self.run_dir / "predictions.csv", predict.top)
-            )
+            output = predict.output or self.run_dir / "predictions.csv"
+            require_writable(output.parent, "--predict.output")
+            self.trainer_defaults["callbacks"].append(PredictionTable(output, predict.top))
         trainer = super().instantiate_trainer(**kwargs)
         if not isinstance(trainer, Trainer):
             raise TypeError(f"expected {Trainer}, got {type(trainer)}")

@@ -37,7 +37,7 @@ class Deep(VideoClassifier):
         ("--data.batch_size null", "SyntheticActions cannot be made with these options"),
         ("--trainer.logger TensorBoardLogger --trainer.logger.save_dir .", "Try `pip install`ing either"),
         ("--ckpt_path=", "--ckpt_path is empty"),
-        ("--checkpoint.monitor val/acc", "--checkpoint.monitor is val/acc; a fit logs val/clip_hit1, "),
+        ("--checkpoint.monitor val/acc", "--checkpoint.monitor is val/acc; a validation logs val/clip_hit1, "),
         ("--model SingleFrme", "'SingleFrme'; did you mean SingleFrame? There are "),
         ("--data.batchsize 4", "SyntheticActions has no option batchsize; did you mean batch_size? It has "),
         ("--data.test_views centre", "data.test_views is centre; it must be a list"),
@@ -79,3 +79,16 @@ def test_the_traceback_is_shown_to_who_asks(small_set: Path, tmp_path: Path, mon
     monkeypatch.setenv("CLIPBENCH_TRACEBACK", "1")
     with pytest.raises(ValueError, match="accumulate_grad_batches is 0"):
         main(["fit", *options(small_set, tmp_path / "run"), "--trainer.accumulate_grad_batches", "0"])
+
+
+def test_predictions_that_cannot_be_written_are_refused_before_the_work(
+    small_set: Path, checkpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = [*options(small_set, tmp_path / "run"), "--ckpt_path", checkpoint]
+    assert main(["predict", *words, "--predict.output", str(tmp_path / "file/x.csv")]) == 2
+    said = capfd.readouterr()
+    assert f"the folder {tmp_path}/file cannot be written to: " in said.err
+    assert "name another one by --predict.output" in said.err
+    assert "videos (" not in said.out
+    assert not (tmp_path / "run").exists()

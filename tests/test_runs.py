@@ -106,7 +106,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(UserError, match=r"run folder runs/.* cannot be written to: Read-only file system"):
+    with pytest.raises(UserError, match=r"folder runs/.* cannot be written to: Read-only file system; name another"):
         new_run_dir(None if chosen is None else Path(chosen), "slow", resume=False)
 
 
@@ -130,3 +130,16 @@ def test_a_folder_in_use_is_refused_and_its_user_named(tmp_path: Path) -> None:
     finally:
         release()
     assert subprocess.run([sys.executable, "-c", words], cwd=ROOT).returncode == 0
+
+
+def test_only_a_folder_that_this_process_made_and_left_empty_goes(tmp_path: Path) -> None:
+    own, theirs, used = tmp_path / "own", tmp_path / "theirs", tmp_path / "used"
+    (theirs / "plans").mkdir(parents=True)
+    for folder in (own, theirs, used):
+        new_run_dir(folder, "slow", resume=False)
+    (used / "config.yaml").touch()
+    (own / "csv").mkdir()
+    release()
+    assert not own.exists()
+    assert (theirs / "plans").is_dir()
+    assert (used / "config.yaml").exists()

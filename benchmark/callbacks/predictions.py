@@ -1,6 +1,5 @@
 """Writes what a model thinks of each video as a table."""
 
-import tempfile
 from pathlib import Path
 
 import lightning as L
@@ -25,7 +24,7 @@ class PredictionTable(L.Callback):
         top: Classes a video.
 
     Raises:
-        UserError: If the file is of another kind or cannot be written, or `top` is below 1.
+        UserError: If the file is of another kind or a folder, or `top` is below 1.
     """
 
     def __init__(self, output: Path, top: int = 5) -> None:
@@ -33,14 +32,6 @@ class PredictionTable(L.Callback):
             raise UserError(f"--predict.output is {output}; it must end in .csv or .parquet")
         if top < 1:
             raise UserError(f"--predict.top is {top}; it must be 1 or more")
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=output.parent):
-                pass
-        except OSError as error:
-            raise UserError(
-                f"--predict.output is {output}, and {output.parent} cannot be written to: {error.strerror}"
-            ) from error
         if output.is_dir():
             raise UserError(f"--predict.output is {output}, which is a folder; name a file in it")
         self.output, self.top = output, top
@@ -88,7 +79,6 @@ class PredictionTable(L.Callback):
         """Write the whole file, or none."""
         unfinished = self.output.with_name(f"{self.output.name}.new")
         try:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
             if self.output.suffix == ".csv":
                 csv.write_csv(table, unfinished)
             else:

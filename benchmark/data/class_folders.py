@@ -31,6 +31,7 @@ def scan_folder(root: Path) -> list[FoundVideo]:
         UserError: If two folders mean one split, or nobody can tell splits from classes.
     """
     folders = _subfolders(root)
+    _name_lost_links(root)
     splits = {entry: split for entry in folders if (split := split_of(entry.name)) and split != "predict"}
     if not any(_subfolders(entry) for entry in splits):
         if folders and len(splits) == len(folders) > 1:
@@ -40,6 +41,8 @@ def scan_folder(root: Path) -> list[FoundVideo]:
             )
         return _scan_classes(root, root, None)
     _require_clear(root, splits, folders)
+    for entry in splits:
+        _name_lost_links(entry)
     found = [video for entry, split in sorted(splits.items()) for video in _scan_classes(root, entry, split)]
     for entry in folders:
         if split_of(entry.name) == "predict":
@@ -109,13 +112,18 @@ def _scan_classes(root: Path, parent: Path, split: Split | None) -> list[FoundVi
 
 def _subfolders(folder: Path) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    gone = [entry.name for entry in folder.iterdir() if entry.is_symlink() and not entry.exists() and not entry.suffix]
-    if gone:
-        log.warning("links in %s lead nowhere and are left out: %s", folder, _listed(sorted(gone)))
     for entry in entries:
         if not is_utf8(entry):
             raise UserError(f"the folder {str(entry)!a} has a name that is not UTF-8; rename it")
     return entries
+
+
+def _name_lost_links(folder: Path) -> None:
+    """Say which links to folders lead nowhere; those to videos count as missing videos."""
+    links = (entry for entry in folder.iterdir() if entry.is_symlink() and not entry.exists())
+    gone = sorted(link.name for link in links if link.suffix.lower() not in SUFFIXES)
+    if gone:
+        log.warning("links in %s lead nowhere and are left out: %s", folder, _listed(gone))
 
 
 def _found(root: Path, file: Path, labels: tuple[str, ...], split: Split | None) -> FoundVideo:

@@ -122,7 +122,7 @@ class VideoClassifier(L.LightningModule):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not compiled: it would compute with this network's weights."""
-        return {**self.__dict__, "_compiled": None}
+        return {**super().__getstate__(), "_compiled": None}
 
     @property
     def head_layers(self) -> nn.Sequential | None:
@@ -190,13 +190,12 @@ class VideoClassifier(L.LightningModule):
         return values[self.recipe.plateau_metric]
 
     @property
-    def logged_values(self) -> tuple[str, ...] | None:
-        """What a fit logs by name; None before `setup`, and where an architecture logs values of its own."""
+    def validated_values(self) -> tuple[str, ...] | None:
+        """What a validation logs, by name; None before `setup`, and where an architecture logs values of its own."""
         own = ("training_step", "validation_step", "on_validation_epoch_end")
         if self.scores is None or any(getattr(type(self), name) is not getattr(VideoClassifier, name) for name in own):
             return None
-        validated = [f"val/{name}" for name in self.scores.names]
-        return (*validated, "train/loss_step", "train/loss_epoch", "train/clip_hit1", "train/clip_hit5")
+        return tuple(f"val/{name}" for name in self.scores.names)
 
     def _log_scores(self) -> dict[str, Tensor]:
         if self.scores is None:
@@ -220,10 +219,10 @@ class VideoClassifier(L.LightningModule):
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        schedule = RecipeSchedule(optimizer, recipe, self.planned_steps)
+        schedule = RecipeSchedule(optimizer, recipe, self._planned_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def planned_steps(self) -> float:
+    def _planned_steps(self) -> float:
         """Optimiser steps of the whole run, infinite where nobody can know them."""
         try:
             return math.inf if self._trainer is None else float(self.trainer.estimated_stepping_batches)

@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -132,4 +133,7 @@ def test_only_batches_of_a_usual_size_are_compiled(monkeypatch: pytest.MonkeyPat
         for count in (2, 3, 0):
             torch.testing.assert_close(network.logits(clips[:count]), expected[:count], rtol=1e-4, atol=1e-5)
     assert seen == [2]
+    copied = copy.deepcopy(network)  # it would compute with the weights of the first
+    assert copied._compiled is None
+    assert network._compiled is not None
     assert set(network.state_dict()) == set(SingleFrame(7, width=0.05).state_dict())

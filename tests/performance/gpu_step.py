@@ -158,11 +158,11 @@ class Bench:
         """One batch; gives its loss, or what a test makes of it."""
         network, optimizer = network or self.network, optimizer or self.optimizer
         frames, side = FRAMES[self.name.removesuffix("_multires")], side_of(self.name)
-        batch = torch.randint(0, 256, (clips, frames, side, side, 3), dtype=torch.uint8, device=self.device)
-        if clips in self.batches:
-            batch = self.batches[clips][0]
-        labels = torch.arange(clips, device=self.device) % CLASSES
-        self.batches[clips] = batch, labels
+        if clips not in self.batches:
+            shape = (clips, frames, side, side, 3)
+            batch = torch.randint(0, 256, shape, dtype=torch.uint8, device=self.device)
+            self.batches[clips] = batch, torch.arange(clips, device=self.device) % CLASSES
+        batch, labels = self.batches[clips]
 
         def forward() -> Tensor:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bf16):
