@@ -99,6 +99,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"clipbench: {message}", file=sys.stderr)
         return 2
     finally:
-        runs = sys.modules.get("benchmark.runs")  # which imports torch, and without which no run was begun
+        runs = sys.modules.get("benchmark.runs.folder")  # which imports torch, and without which no run was begun
         if runs is not None:
             runs.release()

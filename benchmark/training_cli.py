@@ -14,32 +14,32 @@ from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from benchmark.callbacks.casts import CastOnce
-from benchmark.callbacks.checkpoints import run_checkpoints
-from benchmark.callbacks.compiling import CompiledNetwork
-from benchmark.callbacks.conditions import TrainingConditions
-from benchmark.callbacks.failures import FailedVideos
-from benchmark.callbacks.features import FeatureStore
-from benchmark.callbacks.finite import FiniteLoss
-from benchmark.callbacks.ledger import LedgerWriter
-from benchmark.callbacks.predictions import PredictionTable
-from benchmark.callbacks.provenance import ContaminationGuard, SeenVideos
-from benchmark.callbacks.record import RecordWriter
-from benchmark.callbacks.report import EpochLines
-from benchmark.callbacks.throughput import Throughput
-from benchmark.callbacks.transfer import Transfer, transfer_callbacks, transfer_facts
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
-from benchmark.facts import code_facts
-from benchmark.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.results.ledger import file_hash
-from benchmark.results.regimes import REGIMES
-from benchmark.runs import find_checkpoint, new_run_dir, read_checkpoint, require_writable
+from benchmark.runs.casts import CastOnce
+from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs.compiling import CompiledNetwork
+from benchmark.runs.conditions import TrainingConditions
+from benchmark.runs.epoch_lines import EpochLines
+from benchmark.runs.facts import code_facts
+from benchmark.runs.failures import FailedVideos
+from benchmark.runs.finite import FiniteLoss
+from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
+from benchmark.runs.ledger import LedgerWriter
+from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
+from benchmark.runs.predictions import PredictionTable
+from benchmark.runs.provenance import ContaminationGuard, SeenVideos
+from benchmark.runs.record import RecordWriter
+from benchmark.runs.throughput import Throughput
+from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
-from benchmark.trainer import Trainer
+from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
+from benchmark.transfer.feature_store import FeatureStore
+from benchmark.transfer.regimes import REGIMES
 from benchmark.verb_options import add_options, require_own_options, with_literal_paths
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")

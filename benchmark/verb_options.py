@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from benchmark.callbacks.transfer import Transfer
 from benchmark.errors import UserError
+from benchmark.transfer.carrying import Transfer
 
 # Options that not every verb has, by the first part of their names.
 _VERBS: dict[str, tuple[str, ...]] = {

@@ -9,7 +9,9 @@ import torch
 from benchmark.cli import main
 from benchmark.data.synthetic import read_synthetic_index
 from benchmark.extras import EXTRAS
+from benchmark.transfer import cell
 from tests.generators.small_test import BROKEN, options
+from tests.generators.transfer_grids import InProcess
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -59,3 +61,11 @@ def pretrained(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str
     run = tmp_path_factory.mktemp("pretrained") / "run"
     assert main(["fit", *options(small_set, run, "--data.classes", "[Discs, Tiles, Stripes, Blobs]")]) == 0
     return str(run / "checkpoints/last.ckpt")
+
+
+@pytest.fixture
+def verbs(monkeypatch: pytest.MonkeyPatch) -> InProcess:
+    """Runs the verbs of a transfer grid's cells in this process."""
+    runner = InProcess()
+    monkeypatch.setattr(cell, "_verb", runner)
+    return runner

@@ -15,14 +15,14 @@ import yaml
 import benchmark.data
 import benchmark.models
 from benchmark.cli import main
-from benchmark.commands.transfer_grid import Experiment
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.models import Recipe
 from benchmark.models.frame_average import ImageArchitecture
 from benchmark.models.pytorchvideo_video import PytorchvideoArchitecture
 from benchmark.models.recurrent import Cell
 from benchmark.models.torchvision_video import TorchvisionArchitecture
-from benchmark.results.regimes import REGIMES
+from benchmark.transfer.grid import Experiment
+from benchmark.transfer.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))

@@ -14,9 +14,9 @@ from tests.generators.small_test import options
 
 # Each imports a library of an extra at its top, and is itself imported only where that is there.
 BEHIND_AN_EXTRA = {
-    "benchmark.callbacks.wandb_tables",
-    "benchmark.results.wandb_report",
-    "benchmark.results.transfer_plot",
+    "benchmark.runs.wandb_tables",
+    "benchmark.leaderboard.wandb_report",
+    "benchmark.transfer.plot",
     "benchmark.speed.chart",
 }
 MAIN = "from benchmark.cli import main\n"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.callbacks.ledger import read_parts
 from benchmark.cli import main
 from benchmark.cost import gflop_per_clip
 from benchmark.metrics.classification import ClassificationScores
@@ -19,6 +18,7 @@ from benchmark.models import FrameAverage
 from benchmark.results.ledger import Ledger, file_hash
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
+from benchmark.runs.ledger import read_parts
 from tests.generators.small_test import BROKEN, VIDEOS, options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -197,7 +197,7 @@ def test_a_kill_behind_the_last_video_loses_nothing(
     def die(*_: object, **__: object) -> None:
         raise died
 
-    place = "benchmark.callbacks.ledger.Ledger.write" if left == "parts" else "benchmark.results.record.Record.write"
+    place = "benchmark.runs.ledger.Ledger.write" if left == "parts" else "benchmark.results.record.Record.write"
     arguments = ["test", *options(small_set, run), "--ckpt_path", checkpoint]
     with monkeypatch.context() as patched:
         patched.setattr(place, die)

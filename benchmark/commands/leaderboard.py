@@ -11,8 +11,8 @@ from benchmark.commands.reproduction import reproduce_entry
 from benchmark.commands.text import printable
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
-from benchmark.results.board import Board
-from benchmark.results.entries import (
+from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.entries import (
     LARGEST_DIFFERENCE,
     REPRODUCED_VIDEOS,
     add_entry,
@@ -20,11 +20,11 @@ from benchmark.results.entries import (
     read_claims,
     write_reproduction,
 )
-from benchmark.results.page import PLOTS_FILE_NAME, plots_version
-from benchmark.results.ranking import boards_of, read_boards
+from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
+from benchmark.leaderboard.ranking import boards_of, read_boards
+from benchmark.leaderboard.tables import write_tables
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
-from benchmark.results.tables import write_tables
 
 ROOT = Path("leaderboards")
 

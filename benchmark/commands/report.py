@@ -9,8 +9,8 @@ import jsonargparse
 
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
-from benchmark.results.ranking import read_boards
-from benchmark.results.report_preview import preview
+from benchmark.leaderboard.ranking import read_boards
+from benchmark.leaderboard.report_preview import preview
 
 SPECIFICATION_NAME, PREVIEW_NAME = "report.json", "report.html"
 
@@ -42,7 +42,7 @@ def report(
     for library in ("wandb", "wandb_workspaces"):
         require_extra(library, "report")
     # Loading W&B's libraries takes a second or two, for which no other verb should wait.
-    from benchmark.results.wandb_report import (
+    from benchmark.leaderboard.wandb_report import (
         DESCRIPTION,
         TITLE,
         check_names,

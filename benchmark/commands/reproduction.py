@@ -14,7 +14,7 @@ import yaml
 
 import benchmark
 from benchmark.errors import UserError
-from benchmark.results.entries import Reproduction, ledger_path
+from benchmark.leaderboard.entries import Reproduction, ledger_path
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger, file_hash
 from benchmark.results.record import Record

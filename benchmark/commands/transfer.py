@@ -8,20 +8,20 @@ from pathlib import Path
 
 import jsonargparse
 
-from benchmark.callbacks.transfer import load_lower_groups, require_carried
 from benchmark.commands.text import aligned, printable
-from benchmark.commands.transfer_cell import run_cell
-from benchmark.commands.transfer_grid import FAILURE_NAME, Experiment
 from benchmark.conformance import Subject
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.extras import why_missing
+from benchmark.leaderboard.board_tables import TextTable
+from benchmark.leaderboard.entries import add_entry, read_claims
 from benchmark.plugins import require_named_classes
-from benchmark.results.board_tables import TextTable
-from benchmark.results.entries import add_entry, read_claims
-from benchmark.results.transfer_tables import TransferResults
-from benchmark.runs import read_checkpoint
+from benchmark.runs.folder import read_checkpoint
 from benchmark.shipped import configuration_file, shipped_folder
+from benchmark.transfer.carrying import load_lower_groups, require_carried
+from benchmark.transfer.cell import run_cell
+from benchmark.transfer.grid import FAILURE_NAME, Experiment
+from benchmark.transfer.tables import TransferResults
 
 LEADERBOARDS = Path("leaderboards")
 
@@ -143,7 +143,7 @@ def show(experiment: Experiment) -> None:
     if reason := why_missing("matplotlib"):
         print(f"\nno picture: matplotlib {reason}")
     else:
-        from benchmark.results.transfer_plot import write_plot
+        from benchmark.transfer.plot import write_plot
 
         write_plot(results, building / "transfer.svg")
     written = [path.replace(folder / path.name) for path in sorted(building.iterdir())]

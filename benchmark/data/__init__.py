@@ -1,6 +1,7 @@
 """Data modules; importing this package makes their class names short names on the command line."""
 
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.clips_per_video import ClipsPerVideo
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.folder import VideoFolder
 from benchmark.data.sports1m import Sports1M
 from benchmark.data.synthetic import SyntheticActions

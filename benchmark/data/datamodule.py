@@ -16,45 +16,16 @@ from torch.utils.data import DataLoader
 from benchmark.clip import ClipBatch, FeatureBatch
 from benchmark.data.cache import FrameCache, remove_files
 from benchmark.data.cache_file import CacheMode, cache_folder, open_cache
+from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
-from benchmark.data.features import DrawnClips, FeatureLoader, StoredFeatures, chunks
+from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, Protocol, View
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipsPerVideo:
-    """How many clips of each video are used.
-
-    Args:
-        train: Clips a video offers for training (section 4: 100 for Sports-1M, 50 for UCF-101).
-        train_epoch: Clips of each video that one epoch visits; later epochs visit the others.
-        validation: Clips a video for validation.
-        test: Clips a video for testing (section 4: 20).
-
-    Raises:
-        ValueError: If a count is below 1, or an epoch visits more clips than a video offers.
-    """
-
-    train: int = 50
-    train_epoch: int = 2
-    validation: int = 4
-    test: int = 20
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise UserError(f"clips_per_video.{field.name} is {getattr(self, field.name)}; it must be 1 or more")
-        if self.train_epoch > self.train:
-            raise UserError(
-                f"clips_per_video.train_epoch is {self.train_epoch}, but a video offers only {self.train} clips; "
-                "lower it or raise clips_per_video.train"
-            )
 
 
 class ModelNeeds(Interface):
@@ -65,6 +36,16 @@ class ModelNeeds(Interface):
 
     frame_offsets: tuple[int, ...]
     input_side: int
+
+
+class Loaders(Interface):
+    """What takes the place of a data module's loaders of frames in a fit."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Training batches."""
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Validation batches."""
 
 
 class VideoDataModule(L.LightningDataModule):
@@ -132,8 +113,8 @@ class VideoDataModule(L.LightningDataModule):
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of test videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
-        # What frozen layers made of the clips, where training begins behind them.
-        self.stored: StoredFeatures | None = None
+        # Where set, a fit trains and validates on these.
+        self.fit_loaders: Loaders | None = None
         self._test_protocol = Protocol(
             sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
         )
@@ -204,10 +185,10 @@ class VideoDataModule(L.LightningDataModule):
         return f"{self.index.summary()}; {len(broken)} broken{names}"
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
-        """Random clips, augmented, in an order of each epoch's own; or their features, where those are stored."""
+        """Random clips, augmented, in an order of each epoch's own."""
+        if self.fit_loaders is not None:
+            return self.fit_loaders.train_dataloader()
         needs = self._needs()
-        if self.stored is not None:
-            return FeatureLoader(self.stored, self.training_batches(self.stored.draws), self.num_classes)
         return ResumableLoader(
             TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
             batch_sampler=self.training_batches(),
@@ -216,7 +197,7 @@ class VideoDataModule(L.LightningDataModule):
         )
 
     def drawn_clips(self, keys: np.ndarray) -> DataLoader[ClipBatch]:
-        """Training clips in chosen draws of their augmentation; each batch is one of `features.chunks(keys)`."""
+        """Training clips in chosen draws of their augmentation; each batch is one of `chunks(keys)`."""
         needs = self._needs()
         return DataLoader(
             DrawnClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
@@ -224,10 +205,6 @@ class VideoDataModule(L.LightningDataModule):
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
             **self._workers(self.batch_size, needs.input_side),
         )
-
-    def store(self, **parts: Any) -> None:
-        """Train and validate on stored features from now on; takes the fields of `StoredFeatures`."""
-        self.stored = StoredFeatures(**parts)
 
     def _reader(self) -> ClipReader:
         return ClipReader(self.test_protocol, self._needs().frame_offsets, self.decoder, self.frame_cache)
@@ -252,10 +229,10 @@ class VideoDataModule(L.LightningDataModule):
             )
         return batches
 
-    def val_dataloader(self) -> DataLoader[ClipBatch] | DataLoader[FeatureBatch]:
-        """All validation clips of each validation video, or their features; empty where nothing is held out."""
-        if self.stored is not None:
-            return DataLoader(self.stored.validation, batch_size=None)  # type: ignore[arg-type]
+    def val_dataloader(self) -> DataLoader[Any]:
+        """All validation clips of each validation video; empty where nothing is held out."""
+        if self.fit_loaders is not None:
+            return self.fit_loaders.val_dataloader()
         return self._video_loader("validation", self.validation_protocol, self.frame_cache)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.clips_per_video import ClipsPerVideo
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import SCHEMA, Identity, VideoIndex
 from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError

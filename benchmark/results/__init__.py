@@ -1,1 +1,1 @@
-"""Ledger, record, statistics and leaderboards: all numbers that count, from predictions alone; never imports torch."""
+"""One test's numbers, from its predictions alone: ledger, record, scores, statistics; never imports torch."""

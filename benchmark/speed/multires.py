@@ -32,9 +32,9 @@ from benchmark.clip import ClipBatch
 from benchmark.cost import operation_counter, parameter_count, wait_for
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.runs.trainer import Trainer
 from benchmark.speed.report import Gain, Machine, Resolution, Stage
 from benchmark.speed.training import WARMUP_STEPS, random_batch
-from benchmark.trainer import Trainer
 
 Work = Literal["testing", "training"]
 

@@ -9,9 +9,9 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from benchmark.errors import UserError
-from benchmark.runs import new_run_dir
+from benchmark.runs.folder import new_run_dir
+from benchmark.runs.trainer import Trainer
 from benchmark.speed.training import WARMUP_STEPS, StepClock
-from benchmark.trainer import Trainer
 from benchmark.training_cli import BenchmarkCLI, shareable
 
 

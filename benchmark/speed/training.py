@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.callbacks.throughput import peak_memory_mb
 from benchmark.clip import ClipBatch
 from benchmark.cost import gflop_per_clip, operation_counter, wait_for
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.runs.throughput import peak_memory_mb
+from benchmark.runs.trainer import Trainer
 from benchmark.speed.machine import dtype_name
 from benchmark.speed.report import Stage, Training
-from benchmark.trainer import Trainer
 
 WARMUP_STEPS = 5  # the first steps of a process pay page faults, the choice of kernels and the first wait for workers
 

@@ -12,9 +12,9 @@ import pytest
 from benchmark.cli import main
 from benchmark.commands.reproduction import largest_difference, recorded_settings
 from benchmark.errors import UserError
-from benchmark.results.entries import check_entries
+from benchmark.leaderboard.entries import check_entries
+from benchmark.leaderboard.ranking import read_boards
 from benchmark.results.ledger import Ledger
-from benchmark.results.ranking import read_boards
 from benchmark.results.record import LedgerFile, Record
 from benchmark.results.summary import summarise
 from tests.generators.ledgers import make_ledger, write_run

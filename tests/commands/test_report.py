@@ -12,7 +12,7 @@ pytest.importorskip("wandb_workspaces", reason="needs the extra wandb")
 from benchmark.commands import COMMANDS
 from benchmark.commands.report import main
 from benchmark.errors import UserError
-from benchmark.results.entries import add_entry
+from benchmark.leaderboard.entries import add_entry
 from tests.generators.ledgers import make_ledger, write_run
 from tests.generators.wandb_stub import (  # noqa: F401  (forget_login is a fixture)
     WandbStub,

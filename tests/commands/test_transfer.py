@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from benchmark.cli import main
-from benchmark.results.entries import check_entries
+from benchmark.leaderboard.entries import check_entries
 from benchmark.results.ledger import Ledger, file_hash
 from benchmark.results.record import Record
-from tests.callbacks.test_transfer import Plugin
 from tests.generators.transfer_grids import InProcess, write_config
+from tests.transfer.test_carrying import Plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -197,7 +197,7 @@ def test_a_regime_that_does_not_suit_the_network_is_refused_before_anything_is_t
     assert main([*call, *model]) == 2
     assert "model.weights is published.pth, and transfer.regime scratch" in capsys.readouterr().err
     write_config(tmp_path, small_set, regimes={"top3": {"keep_probabilities": [0.9]}})
-    model = ["--model", "tests.callbacks.test_transfer.Shallow", "--pretrained", str(config)]
+    model = ["--model", "tests.transfer.test_carrying.Shallow", "--pretrained", str(config)]
     assert main([*call, *model]) == 2
     assert "Shallow has 3 layer groups" in capsys.readouterr().err
     assert verbs.ran == []
@@ -216,7 +216,7 @@ def test_the_papers_numbers_are_found_from_anywhere_in_a_checkout(
 def test_an_architecture_from_outside_the_package_takes_part(
     small_set: Path, tmp_path: Path, verbs: InProcess, regime: str
 ) -> None:
-    model = ["--model", "tests.callbacks.test_transfer.Plugin"]
+    model = ["--model", "tests.transfer.test_carrying.Plugin"]
     scratch = write_config(
         tmp_path, small_set, regimes={"scratch": {"keep_probabilities": [0.9], "max_epochs": 1}}, folds=[1]
     )

@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from benchmark.clip import ClipBatch
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.clips_per_video import ClipsPerVideo
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.decode import open_video
 from benchmark.data.index import Identity, VideoIndex
 from benchmark.data.sampling import clip_start

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmark.results.board import Board, Row, Tier
+from benchmark.leaderboard.board import Board, Row, Tier
 from benchmark.results.record import Provenance, Value
 
 GROUPS = ("appearance", "motion", "detail", "context")

@@ -1,7 +1,7 @@
 """Sample boards: one of measured rows with groups and failures, one of claims, and names that mean harm."""
 
+from benchmark.leaderboard.board import Board, Row
 from benchmark.protocol import Protocol
-from benchmark.results.board import Board, Row
 from benchmark.results.record import Value
 
 HARMFUL = (

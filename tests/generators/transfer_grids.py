@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from benchmark.cli import main
-from benchmark.commands.transfer_cell import CellFailure
-from benchmark.commands.transfer_grid import Cell
+from benchmark.transfer.cell import CellFailure
+from benchmark.transfer.grid import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
 MOTION = ["Expand", "Contract", "Rise", "Sink"]

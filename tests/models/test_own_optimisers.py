@@ -10,9 +10,9 @@ import torch
 from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, ReduceLROnPlateau
 
-from benchmark.callbacks.checkpoints import EndOfEpoch, run_checkpoints
 from benchmark.models import VideoClassifier
 from benchmark.models.recipe import Recipe
+from benchmark.runs.checkpoints import EndOfEpoch, run_checkpoints
 from tests.generators import broken_models
 from tests.models.plain import clip_batch, random_clips
 from tests.models.training import Batches, K, Watch, trainer, training_batch

@@ -39,15 +39,16 @@ from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch
 from benchmark.data.cache_file import CacheMode
-from benchmark.data.datamodule import ClipsPerVideo, VideoDataModule
+from benchmark.data.clips_per_video import ClipsPerVideo
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.folder import VideoFolder
 from benchmark.data.found import SUFFIXES
 from benchmark.data.index import Split
 from benchmark.data.loader import EpochBatches
 from benchmark.errors import UserError
-from benchmark.facts import hardware_facts, library_versions
 from benchmark.models import EarlyFusion
 from benchmark.process import tune_process
+from benchmark.runs.facts import hardware_facts, library_versions
 from tests.performance.growth_series import SETTLED, Series, draw
 
 PASSES, EPOCH_CLIPS, SMALL_SET = 3, 2, 24

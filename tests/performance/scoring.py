@@ -25,7 +25,7 @@ from benchmark.data.sampling import clip_start, frame_numbers
 from benchmark.models import SingleFrame
 from benchmark.process import tune_process
 from benchmark.protocol import Protocol
-from benchmark.trainer import fastest_precision
+from benchmark.runs.trainer import fastest_precision
 
 PROTOCOL = Protocol()
 PASSES = 5

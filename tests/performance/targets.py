@@ -22,9 +22,9 @@ from benchmark.commands.speed_tables import comparison_tables
 from benchmark.commands.text import aligned
 from benchmark.data import VideoFolder
 from benchmark.process import tune_process
+from benchmark.runs.trainer import fastest_precision
 from benchmark.speed.comparison import compare
 from benchmark.speed.peers import OURS, choose_peers
-from benchmark.trainer import fastest_precision
 from tests.performance import cached_clips, training_steps
 from tests.performance.command_line import split_options
 from tests.performance.training_steps import BATCH, NETWORKS, Rates

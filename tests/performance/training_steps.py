@@ -27,10 +27,10 @@ from benchmark import models
 from benchmark.commands.text import aligned
 from benchmark.cost import operation_counter
 from benchmark.process import tune_process
+from benchmark.runs.trainer import fastest_precision
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
 from benchmark.speed.multires import Work, bytes_per_parameter, roofline_seconds
 from benchmark.speed.report import Gain, Resolution, Stage
-from benchmark.trainer import fastest_precision
 from tests.models.plain import SIDE, PlainNetwork, random_clips
 
 CLASSES, BATCH, WARMUP = 487, 32, 4

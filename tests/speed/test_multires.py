@@ -3,9 +3,9 @@ import torch
 
 from benchmark.cost import gflop_by_shapes
 from benchmark.models import SingleFrame, SlowFusion
+from benchmark.runs.trainer import Trainer
 from benchmark.speed.multires import bytes_per_parameter, has_both, measure_gains, roofline_seconds
 from benchmark.speed.report import Machine
-from benchmark.trainer import Trainer
 from tests.generators.broken_models import Sound
 
 

@@ -1,1 +1,0 @@
-"""What joins a run to its surroundings: throughput, failed videos, checkpoints, tables, lines on the screen."""

@@ -1,0 +1,156 @@
+"""A board as plain tables of text, and their Markdown for W&B, in which text from others stays text."""
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from benchmark.leaderboard.board import Board, Row
+from benchmark.metrics.descriptors import score_of
+from benchmark.results.record import Value
+
+UNKNOWN = "-"
+
+_GROUP_PREFIX = "map/"
+
+
+@dataclasses.dataclass(frozen=True)
+class TextTable:
+    """Cells of a table.
+
+    Args:
+        header: Names of the columns; the first one is left-aligned.
+        rows: Each as long as the header.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """As Markdown, whatever signs the cells hold."""
+        lines = [self.header, (":--", *["--:"] * (len(self.header) - 1)), *self.rows]
+        cells = [line if number == 1 else [escape(cell) for cell in line] for number, line in enumerate(lines)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+# Dots that may belong to an address and not to a number or a sentence, and whatever is neither word nor punctuation.
+_HARMFUL = re.compile(r"(?<!\d)\.(?!\s|\Z)|(?<=\d)\.(?!\d)|:(?!\s|\Z)|\+(?!\d)|@(?!\d+(?:\s|\Z))|[^\w .,:;()/%'@+-]|_")
+
+
+def escape(text: str) -> str:
+    """Text that Markdown, or HTML within Markdown, shows as it is: all but harmless signs as character references.
+
+    W&B renders Markdown with HTML, formulas and links made of bare addresses, which backslashes do not prevent.
+    """
+    plain = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text)
+    return _HARMFUL.sub(lambda match: f"&#{ord(match[0])};", plain)
+
+
+def board_table(board: Board) -> TextTable:
+    """Every row with what is known of it; a column of which nothing is known is left out."""
+    columns: dict[str, Sequence[str]] = {
+        "entry": [row.name for row in board.rows],
+        "rank": [UNKNOWN if row.rank is None else str(row.rank) for row in board.rows],
+        "tier": [row.tier for row in board.rows],
+        "video Hit@1 in % (95% interval)": [_interval(row.metrics.get("video_hit1")) for row in board.rows],
+        "decoded videos alone in %": [_interval((row.decoded_only or {}).get("video_hit1")) for row in board.rows],
+        **{
+            f"{score_of(name).title}{' in %' if score_of(name).unit == 'percent' else ''}": [
+                _shown(name, row.metrics.get(name)) for row in board.rows
+            ]
+            for name in ("video_hit5", "clip_hit1", "clip_hit5", "map", *added_names([board]))
+        },
+        "clips/s": [_number(row.clips_per_second, ",.0f") for row in board.rows],
+        "GFLOP a clip": [_number(row.gflop_per_clip, ",.2f") for row in board.rows],
+        "parameters": [_number(row.parameters, ",") for row in board.rows],
+        "videos": [_coverage(row) for row in board.rows],
+        "weights": [row.provenance or UNKNOWN for row in board.rows],
+    }
+    known = {name: cells for name, cells in columns.items() if any(cell != UNKNOWN for cell in cells)}
+    return TextTable(tuple(known), tuple(zip(*known.values(), strict=True)))
+
+
+_ALWAYS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")
+
+
+def added_names(boards: Sequence[Board]) -> list[str]:
+    """Names of scores, other than those that every record has, of which a row has a value."""
+    held = {
+        name
+        for board in boards
+        for row in board.rows
+        for name, value in row.metrics.items()
+        if value.value is not None and not name.startswith(_GROUP_PREFIX)
+    }
+    return sorted(held - {*_ALWAYS})
+
+
+def known_names(boards: Sequence[Board]) -> list[str]:
+    """Names of all scores of the rows: those that every record has, then others, then average precision by group."""
+    return [*_ALWAYS, *added_names(boards), *sorted({_GROUP_PREFIX + n for board in boards for n in groups(board)})]
+
+
+def groups(board: Board) -> list[str]:
+    """Names of the groups of classes of which a row has the average precision."""
+    found = {name for row in board.rows for name in row.metrics if name.startswith(_GROUP_PREFIX)}
+    return [name.removeprefix(_GROUP_PREFIX) for name in sorted(found)]
+
+
+def group_value(row: Row, group: str) -> float | None:
+    """Mean average precision of a group, 0 to 1, or None."""
+    value = row.metrics.get(_GROUP_PREFIX + group)
+    return None if value is None else value.value
+
+
+def group_table(board: Board) -> TextTable | None:
+    """Mean average precision of each group, or None without groups."""
+    names = groups(board)
+    rows = tuple(
+        (row.name, *(area(row.metrics.get(_GROUP_PREFIX + name)) for name in names))
+        for row in board.rows
+        if any(group_value(row, name) is not None for name in names)
+    )
+    return TextTable(("entry", *names), rows) if rows else None
+
+
+def claims(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each claimed row: who, where, and the numbers."""
+    sentences = []
+    for row in rows:
+        held = {key: value for key, value in row.metrics.items() if value.value is not None}
+        numbers = [
+            f"{score_of(name).title} {score_of(name).text(held[name].value or 0.0)}" for name in _ALWAYS if name in held
+        ]
+        if row.tier == "claimed":
+            sentences.append(f"{row.name} ({row.source}): {', '.join(numbers) or 'no numbers'}")
+    return sentences
+
+
+def area(value: Value | None) -> str:
+    """Average precision with three places."""
+    return UNKNOWN if value is None or value.value is None else f"{value.value:.3f}"
+
+
+def _shown(name: str, value: Value | None) -> str:
+    return _percent(value) if score_of(name).unit == "percent" else area(value)
+
+
+def _percent(value: Value | None) -> str:
+    return UNKNOWN if value is None or value.value is None else f"{100 * value.value:.1f}"
+
+
+def _interval(value: Value | None) -> str:
+    if value is None or value.low is None or value.high is None:
+        return _percent(value)
+    return f"{_percent(value)} ({100 * value.low:.1f} to {100 * value.high:.1f})"
+
+
+def _number(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)
+
+
+def _coverage(row: Row) -> str:
+    if row.videos is None:
+        return UNKNOWN
+    held = "" if row.held_share is None else f" ({row.held_share:.0%} of the official)"
+    return f"{row.videos:,}{held}" + (f", {row.failed_videos:,} failed" if row.failed_videos else "")

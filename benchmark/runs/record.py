@@ -1,0 +1,147 @@
+"""Turns a finished ledger into the record, and shows and logs its numbers."""
+
+import datetime
+import math
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed
+from pydantic import ValidationError
+
+from benchmark.runs.ledger import LedgerWriter
+from benchmark.runs.provenance import ContaminationGuard
+from benchmark.errors import UserError
+from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
+from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
+from benchmark.results.record import (
+    FILE_NAME,
+    Checkpoint,
+    LedgerFile,
+    ProtocolFields,
+    Record,
+    Throughput,
+    dataset_of,
+)
+from benchmark.results.summary import summarise
+
+
+class RecordWriter(L.Callback):
+    """Leaves `ledger.parquet` and `record.json` when a test ends, and logs the record's numbers as `test/...`.
+
+    Args:
+        name: Of the entry, for people.
+        writer: Has the ledger.
+        guard: Knows what the checkpoint has seen.
+        config: The whole configuration, as plain values.
+    """
+
+    def __init__(self, name: str, writer: LedgerWriter, guard: ContaminationGuard, config: dict[str, Any]) -> None:
+        self.name, self.writer, self.guard, self.config = name, writer, guard, config
+        self.record: Record | None = None
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Everything but the numbers, checked before hours of scoring instead of after them.
+
+        In `setup` the module already says that it is on a GPU while its weights are not there yet.
+        """
+        info, seed = self.writer.info, self.config.get("seed_everything")
+        try:
+            self._draft = Record(
+                name=self.name,
+                created=datetime.datetime.now(datetime.UTC),
+                dataset=dataset_of(info),
+                protocol=ProtocolFields.model_validate(info.protocol, from_attributes=True),
+                protocol_hash=info.protocol.hash,
+                metrics={},
+                decoded_only=None,
+                videos=0,
+                failed_videos={},
+                model=model_facts(pl_module, self.config),
+                checkpoint=Checkpoint(sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance),
+                code=code_facts(),
+                hardware=hardware_facts(trainer.world_size, pl_module.device),
+                precision=str(trainer.precision),
+                seed=None if isinstance(seed, bool) else seed,
+                libraries=library_versions(),
+                throughput=Throughput(clips_per_second=None, compute_clips_per_second=None),
+                config=self.config,
+                ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"a record cannot hold this test: {where}: {first['msg']}") from None
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Work out the numbers once, from the whole ledger, and give them to every process."""
+        throughput = self._throughput(trainer, pl_module.device)
+        values: dict[str, float] = {}
+        problem: Exception | None = None
+        if trainer.is_global_zero:
+            try:
+                values = self._write(trainer, throughput)
+            except Exception as error:  # the other processes wait for this one
+                problem = error
+        if trainer.world_size > 1:
+            outcome: list[Any] = [values, None if problem is None else str(problem)]
+            torch.distributed.broadcast_object_list(outcome)
+            values = outcome[0]
+            if problem is None and outcome[1] is not None:
+                problem = RuntimeError(outcome[1])
+        if problem is not None:
+            raise problem
+        for name, value in values.items():
+            pl_module.log(f"test/{name}", value, sync_dist=True)  # equal everywhere, so their mean is the same
+
+    def _write(self, trainer: L.Trainer, throughput: Throughput) -> dict[str, float]:
+        """Leave ledger and record; returns the numbers by name."""
+        sha256 = self.writer.write(trainer)
+        ledger = self.writer.ledger
+        if ledger is None:
+            raise RuntimeError("the ledger was just written")
+        metrics, decoded = summarise(ledger)
+        self.record = self._draft.model_copy(
+            update={
+                "created": datetime.datetime.now(datetime.UTC),
+                "metrics": metrics,
+                "decoded_only": decoded,
+                "videos": len(ledger),
+                "failed_videos": ledger.failures(),
+                "throughput": throughput,
+                "ledger": LedgerFile(file=LEDGER_NAME, sha256=sha256),
+            }
+        )
+        self.record.write(self.writer.folder / FILE_NAME)
+        self.writer.remove_parts()
+        values = {name: value.value if value.value is not None else math.nan for name, value in metrics.items()}
+        return {**values, "videos": float(len(ledger))}
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say where the files are, what failed and how much of the official set was there."""
+        if self.record is None:
+            return
+        record, folder = self.record, self.writer.folder
+        hit = record.metrics["video_hit1"]
+        known = hit.low is not None and hit.high is not None
+        print(
+            f"video Hit@1 {_percent(hit.value)}"
+            + (f" (95% interval {_percent(hit.low)} to {_percent(hit.high)})" if known else "")
+            + f" on {record.videos:,} videos; {len(record.failed_videos)} failed and count as wrong; weights are "
+            f"{record.checkpoint.provenance}\nwrote {folder / LEDGER_NAME} and {folder / FILE_NAME}",
+            flush=True,
+        )
+
+    def _throughput(self, trainer: L.Trainer, device: torch.device) -> Throughput:
+        own = self.writer.stopwatch
+        values = (own.clips_per_second, own.compute_clips_per_second) if own.steps else (math.nan, math.nan)
+        total = trainer.strategy.reduce(torch.tensor(values, device=device), reduce_op="sum")
+        whole, compute = torch.as_tensor(total).tolist()
+        return Throughput(
+            clips_per_second=whole if math.isfinite(whole) else None,
+            compute_clips_per_second=compute if math.isfinite(compute) else None,
+        )
+
+
+def _percent(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1%}"

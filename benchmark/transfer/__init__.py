@@ -1,0 +1,1 @@
+"""Training a network further on other classes: regimes, stored features, the grid, its cells and tables."""

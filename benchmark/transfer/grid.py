@@ -1,0 +1,326 @@
+"""The grid of a transfer experiment: its configuration, its cells, and where each stands, in files alone."""
+
+import dataclasses
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import UserError
+from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
+from benchmark.results.ledger import Ledger
+from benchmark.results.record import FILE_NAME as RECORD_NAME
+from benchmark.results.record import Record
+from benchmark.shipped import with_files
+from benchmark.transfer.regimes import Regime
+from benchmark.transfer.tables import NOT_RUN, CellResult
+
+CHOICE_NAME, FAILURE_NAME, LOG_NAME = "choice.json", "failed.txt", "log.txt"
+
+_CLAIM = "grid.json"
+_FIT_PARTS = {"seed_everything", "model", "data", "trainer", "checkpoint"}
+
+_OF_THE_CELL = {
+    "--data.fold": "grid.folds",
+    "--data.seed": "grid.seeds",
+    "--trainer.max_epochs": "max_epochs of the regimes in grid.regimes",
+    "--model.recipe.learning_rate": "learning_rate of the regimes in grid.regimes",
+}
+"""Options of `fit` that differ from cell to cell, and where the grid says them."""
+
+_IMMATERIAL = (
+    *("data.root", "data.lists", "data.cache", "data.cache_gb", "data.cache_dir", "grid.cache_gb"),
+    *("data.num_workers", "data.multiprocessing_context"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger"),
+    "trainer.enable_progress_bar",
+)
+"""What a grid may go on with otherwise: where things lie and what it runs on."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegimeSettings(_Part):
+    """How one regime is trained.
+
+    Args:
+        keep_probabilities: Chances of keeping a unit to choose from, on the validation videos of each cell.
+        max_epochs: Instead of the one under `trainer`.
+        learning_rate: Instead of the one under `model`.
+    """
+
+    keep_probabilities: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
+    max_epochs: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+
+
+def _draws(count: int) -> int:
+    if count != 0 and count < 4:
+        raise ValueError("it must be 4 or more, so that stored features do not freeze the augmentation, or 0 for none")
+    return count
+
+
+class Grid(_Part):
+    """Regimes x folds x seeds.
+
+    Args:
+        regimes: Each with its settings.
+        folds: Folds to train and test on.
+        seeds: Seeds of training.
+        feature_draws: Crops and flips of each clip in which frozen layers see it, 4 or more; 0 stores no features.
+        cache_gb: Most that stored features may take, in 10^9 bytes.
+    """
+
+    regimes: dict[Regime, RegimeSettings] = Field(min_length=1)
+    folds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    feature_draws: Annotated[int, AfterValidator(_draws)] = 4
+    cache_gb: float = Field(default=8.0, gt=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of the grid.
+
+    Args:
+        number: From 1, in the order of the grid.
+        regime: Which layers are trained.
+        fold: Official fold.
+        seed: Of training.
+        folder: Its run folder.
+    """
+
+    number: int
+    regime: Regime
+    fold: int
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """For people and as a folder."""
+        return f"{self.regime}-fold{self.fold}-seed{self.seed}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its record is there."""
+        return (self.folder / RECORD_NAME).is_file()
+
+    def state(self) -> str:
+        """`finished`, `failed`, `unfinished` or `not run`, from its files."""
+        if self.is_finished:
+            return "finished"
+        if (self.folder / FAILURE_NAME).is_file():
+            return "failed"
+        return "unfinished" if (self.folder / LOG_NAME).is_file() else NOT_RUN
+
+    def result(self) -> CellResult:
+        """What came of it; a record that cannot be read is a hole like any other."""
+        record, ledger, state, keep = None, None, self.state(), None
+        if self.is_finished:
+            try:
+                record, ledger = Record.read(self.folder), Ledger.read(self.folder / LEDGER_NAME)
+                if record.dataset.fold != self.fold:
+                    raise UserError(f"its record is of fold {record.dataset.fold}")
+                keep = float(json.loads((self.folder / CHOICE_NAME).read_text("utf-8"))["keep_probability"])
+            except (UserError, OSError, ValueError, KeyError) as error:
+                record, ledger, state = None, None, f"unreadable: {error}"
+        return CellResult(self.regime, self.fold, self.seed, state, record, ledger, keep)
+
+
+class Experiment:
+    """A configuration file, read: the grid, and what every fit of it shares.
+
+    Args:
+        path: The file: `grid`, and otherwise the keys of a fit's configuration.
+        folder: Where the grid's files lie.
+        pretrained: Checkpoint that all regimes but `scratch` begin with.
+        words: Options of the command line for every fit.
+
+    Raises:
+        UserError: If the file is not there or says something that is not allowed, or an option is the cells' own.
+    """
+
+    def __init__(self, path: Path, folder: Path, pretrained: Path | None, words: Sequence[str]) -> None:
+        self.path, self.folder, self.pretrained, self.words = path, folder, pretrained, list(words)
+        for option, value in option_values(words):
+            if option in _OF_THE_CELL:
+                raise UserError(f"{option} {value} is the cells' own; change {_OF_THE_CELL[option]} in {path}")
+        try:
+            held = yaml.safe_load(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from error
+        if not isinstance(held, dict) or not isinstance(held.get("grid"), dict):
+            raise UserError(f"--config {path} has no part `grid`; transfer/embedded, for example, has one")
+        if unknown := sorted(set(held) - _FIT_PARTS - {"grid"}):
+            raise UserError(
+                f"--config {path} has {', '.join(map(str, unknown))}; allowed are grid, {', '.join(sorted(_FIT_PARTS))}"
+            )
+        try:
+            self.grid = Grid.model_validate(held["grid"])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in ("grid", *first["loc"]))
+            raise UserError(
+                f"--config {path}: {where} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+            ) from None
+        self.fit = {name: part for name, part in held.items() if name != "grid"}
+        for part in ("model", "data"):
+            block = self.fit.get(part)
+            if not (isinstance(block, dict) and isinstance(block.get("class_path"), str)):
+                raise UserError(f"--config {path} has no {part} with a class_path")
+        self.cells = [
+            Cell(number, regime, fold, seed, folder / "cells" / f"{regime}-fold{fold}-seed{seed}")
+            for number, (regime, fold, seed) in enumerate(
+                (
+                    (regime, fold, seed)
+                    for regime in self.grid.regimes
+                    for fold in self.grid.folds
+                    for seed in self.grid.seeds
+                ),
+                start=1,
+            )
+        ]
+
+    def require_weights(self) -> None:
+        """Refuse to begin without the weights that regimes begin with.
+
+        Raises:
+            UserError: If they are not named.
+        """
+        needing = [regime for regime in self.grid.regimes if regime != "scratch"]
+        if needing and self.pretrained is None:
+            raise UserError(f"the regimes {', '.join(needing)} begin with trained weights; name them as --pretrained")
+
+    def claim(self, *, only_compare: bool = False) -> None:
+        """Note what this folder is about; another grid must not go on in it once something was trained.
+
+        Args:
+            only_compare: Write nothing, and let pretrained weights that are not named be those of the folder.
+
+        Raises:
+            UserError: If the folder is of another grid, with what differs, or pretrained weights are missing.
+        """
+        if not only_compare:
+            self.require_weights()
+        mine = {
+            "grid": self.grid.model_dump(mode="json"),
+            "fit": json.loads(json.dumps(self.fit, default=str)),
+            "options": self.words,
+            "pretrained": None if self.pretrained is None else _sha256(self.pretrained),
+        }
+        file = self.folder / _CLAIM
+        if file.is_file():
+            try:
+                held = dict(json.loads(file.read_text("utf-8")))
+                old, new = _material(held), _material(mine)
+            except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+                raise UserError(f"{file} is damaged; name another folder as --run_dir, or remove the file") from error
+            if only_compare and self.pretrained is None:
+                new["pretrained"] = old["pretrained"]
+            differ = [
+                f"{name} was {old.get(name)} and is {new.get(name)} now"
+                for name in dict.fromkeys([*old, *new])
+                if old.get(name) != new.get(name)
+            ]
+            if differ and self.has_begun():
+                raise UserError(
+                    f"--run_dir {self.folder} holds a grid that differs: {'; '.join(differ)}. Name another folder, or "
+                    "give what was given before"
+                )
+            if not differ:
+                return
+        if only_compare:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(f".{uuid.uuid4().hex}.new")
+        unfinished.write_text(json.dumps(mine, indent=1), "utf-8")
+        unfinished.replace(file)
+
+    def has_begun(self) -> bool:
+        """Whether a cell in the folder is finished, was begun and did not fail, or has trained weights."""
+        return any(
+            not (cell / FAILURE_NAME).is_file()
+            or (cell / RECORD_NAME).is_file()
+            or any(cell.glob("keep-*/checkpoints/*.ckpt"))
+            for cell in (self.folder / "cells").glob("*")
+        )
+
+    def part_words(self, part: str) -> list[str]:
+        """The model or data of every fit as words of a command line: the file's, then those given."""
+        words, is_of_part = [f"--{part}", json.dumps(self.fit[part], default=str)], False
+        for word in self.words:
+            if word.startswith("--"):
+                is_of_part = word.partition("=")[0].split(".")[0] == f"--{part}"
+            words += [word] if is_of_part else []
+        return with_files(words)
+
+    def fit_words(self, cell: Cell) -> list[str]:
+        """Options of every fit of a cell; its own stand last, so that no file named before them speaks for it."""
+        settings = self.grid.regimes[cell.regime]
+        own = dict(zip(_OF_THE_CELL, (cell.fold, cell.seed, settings.max_epochs, settings.learning_rate), strict=True))
+        return [*self.words, *(word for name, v in own.items() if v is not None for word in (name, str(v)))]
+
+    def fit_config(self, cell: Cell, keep: float) -> dict[str, Any]:
+        """The configuration of one fit of a cell, less what `fit_words` says."""
+        config: dict[str, Any] = json.loads(json.dumps(self.fit, default=str))  # a deep copy
+        config["seed_everything"] = cell.seed
+        config["transfer"] = {
+            "regime": cell.regime,
+            "pretrained": None if cell.regime == "scratch" else str(self.pretrained),
+            "keep_probability": keep,
+            "feature_draws": self.grid.feature_draws,
+            "cache": str(cell.folder / "features"),
+            "cache_gb": self.grid.cache_gb,
+        }
+        return config
+
+
+def option_values(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Options of a command line with their values; `--a=b` is `--a b`, and `init_args`, which may be left out, is."""
+    found: list[tuple[str, str]] = []
+    for word in words:
+        if word.startswith("--"):
+            option, _, value = word.partition("=")
+            found.append((option.replace(".init_args.", "."), value))
+        elif found:
+            option, value = found[-1]
+            found[-1] = (option, f"{value} {word}".strip())
+    return found
+
+
+def _material(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """What a grid must have in common with another to go on in its folder, by name."""
+    named = {**_leaves("grid.", claim["grid"]), **_leaves("", claim["fit"])}
+    given = [f"{option} {v}" for option, v in option_values(claim["options"]) if not _is_immaterial(option[2:])]
+    held = {name: value for name, value in named.items() if not _is_immaterial(name)}
+    return {**held, "the command line": " ".join(given) or "without options", "pretrained": claim["pretrained"]}
+
+
+def _is_immaterial(name: str) -> bool:
+    return any(name == other or name.startswith(f"{other}.") for other in _IMMATERIAL)
+
+
+def _leaves(above: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that are no mappings, by their dotted names without `init_args`."""
+    found: dict[str, Any] = {}
+    for name, value in part.items():
+        if isinstance(value, dict):
+            found |= _leaves(above if name == "init_args" else f"{above}{name}.", value)
+        else:
+            found[f"{above}{name}"] = value
+    return found
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"--pretrained {path} cannot be read: {error.strerror}; give a checkpoint of a fit") from error

@@ -1,0 +1,125 @@
+"""Boards: who ranks with whom, against counts by hand."""
+
+import dataclasses
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.leaderboard.entries import Entry, Reproduction, add_entry, write_reproduction
+from benchmark.leaderboard.ranking import rank_entries, read_boards, tier_of
+from benchmark.protocol import Protocol
+from benchmark.results.ledger import Ledger
+from benchmark.results.record import Provenance
+from tests.generators.ledgers import ledger_of_clips, make_ledger, make_record, write_run
+
+VIDEOS, CLASSES = 120, 4
+
+
+def ledger(right: float, seed: int, videos_per_source: int = 2) -> Ledger:
+    """A model that is right on a share of the videos, whole source groups at a time."""
+    labels = np.eye(CLASSES, dtype=bool)[np.arange(VIDEOS) % CLASSES]
+    sources = np.arange(VIDEOS) // videos_per_source
+    is_right = np.random.default_rng(seed).permutation(sources.max() + 1)[sources] < right * (sources.max() + 1)
+    best = np.where(is_right, np.arange(VIDEOS) % CLASSES, (np.arange(VIDEOS) + 1) % CLASSES)
+    clips = np.full((VIDEOS, 2, CLASSES), 0.1, np.float32)
+    clips[np.arange(VIDEOS), :, best] = 0.7
+    return ledger_of_clips(clips, labels, source_groups=[f"s{source:03d}" for source in sources])
+
+
+def entry(name: str, of: Ledger | None, provenance: Provenance = "clean") -> Entry:
+    return Entry(name, make_record(of or ledger(0.5, 0), name=name, provenance=provenance), of, None)
+
+
+def test_a_rank_counts_the_significantly_better() -> None:
+    entries = [entry("half", ledger(0.5, 1)), entry("best", ledger(0.95, 2)), entry("poor", ledger(0.1, 3))]
+    assert rank_entries(entries) == [2, 1, 3]
+
+
+def test_equals_share_a_rank() -> None:
+    assert rank_entries([entry("a", ledger(0.5, 1)), entry("b", ledger(0.52, 2))]) == [1, 1]
+
+
+def test_few_sources_make_a_difference_less_certain() -> None:
+    """The same shares of hits: of 60 sources the difference is beyond doubt, of 4 it is not."""
+    many = [entry("a", ledger(0.75, 1, 2)), entry("b", ledger(0.25, 1, 2))]
+    few = [entry("a", ledger(0.75, 1, 30)), entry("b", ledger(0.25, 1, 30))]
+    assert rank_entries(many) == [1, 2]
+    assert rank_entries(few) == [1, 1]
+
+
+def test_contaminated_entries_and_those_without_ledger_have_no_rank() -> None:
+    entries = [entry("seen", ledger(1.0, 1), "contaminated"), entry("absent", None), entry("half", ledger(0.5, 1))]
+    assert rank_entries(entries) == [None, None, 1]
+
+
+def test_an_entry_that_lacks_videos_has_no_rank() -> None:
+    """The videos that a model gets right, and none of the others: not having the hard ones does not pay."""
+    whole = ledger(0.6, 1)
+    right = whole.select(np.flatnonzero(whole.scores.argmax(1) == whole.labels.argmax(1)))
+    part = Ledger(dataclasses.replace(right.info, held_videos=len(right)), right.table)
+    assert rank_entries([entry("whole", whole), entry("easy", part)]) == [1, None]
+
+
+def test_only_equal_protocol_dataset_fold_and_subset_share_a_board(tmp_path: Path) -> None:
+    root = tmp_path / "leaderboards"
+    different = [
+        make_ledger(1),
+        make_ledger(1, model_seed=2),
+        make_ledger(3, fold=2),
+        make_ledger(4, dataset="Other"),
+        make_ledger(5, chosen=tuple(f"c{n}" for n in range(6))),
+        make_ledger(6, protocol=Protocol(clips_per_video=4, sampler_seed=1)),
+    ]
+    for number, made in enumerate(different):
+        write_run(tmp_path / str(number), made, name=f"Model {number}")
+        add_entry(tmp_path / str(number), root)
+    boards = read_boards(root)
+    together = sorted(sorted(row.name for row in board.rows) for board in boards)
+    assert together == [["Model 0", "Model 1"], ["Model 2"], ["Model 3"], ["Model 4"], ["Model 5"]]
+    assert sorted(board.title for board in boards) == [
+        "Made, fold 1", "Made, fold 1", "Made, fold 1, 6 chosen classes", "Made, fold 2", "Other, fold 1"
+    ]  # fmt: skip
+
+
+def test_the_papers_tables_are_claims() -> None:
+    root = Path(__file__).resolve().parents[2] / "leaderboards"
+    claims = {board.rows[0].source: board for board in read_boards(root) if board.protocol_hash is None}
+    first = {row.name: row.metrics for row in claims["Karpathy et al. 2014, Table 1"].rows}
+    assert first["slow fusion"]["video_hit1"].value == pytest.approx(0.609)
+    assert len(claims) == 3
+    assert {row.tier for board in claims.values() for row in board.rows} == {"claimed"}
+    assert {row.rank for board in claims.values() for row in board.rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("change", "tier"),
+    [
+        ({}, "reproduced"),
+        ({"videos": 119}, "recomputed"),
+        ({"largest_difference": 0.02}, "recomputed"),
+        ({"ledger_sha256": "2" * 64}, "recomputed"),
+        ({"checkpoint_sha256": "2" * 64}, "recomputed"),
+    ],
+)
+def test_the_tier_follows_from_what_was_scored_again(tmp_path: Path, change: dict[str, object], tier: str) -> None:
+    made = ledger(0.5, 0)
+    record = make_record(made)
+    outcome = Reproduction.model_validate(
+        {
+            "ledger_sha256": record.ledger.sha256,
+            "checkpoint_sha256": record.checkpoint.sha256,
+            "videos": VIDEOS,
+            "seed": 1,
+            "largest_difference": 0.001,
+            "allowed_difference": 0.01,
+            "created": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+            "code": "0.1.0",
+            **change,
+        }
+    )
+    assert tier_of(Entry("a", record, made, outcome)) == tier
+    assert tier_of(Entry("a", record, made, None)) == "recomputed"
+    assert tier_of(Entry("a", record, None, None)) == "claimed"
+    assert write_reproduction(tmp_path, outcome).name == "reproduction.json"

@@ -1,0 +1,80 @@
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.data.clips_per_video import ClipsPerVideo
+from benchmark.data.synthetic import SyntheticActions
+from benchmark.models import SingleFrame
+from tests.models.training import trainer
+
+
+class AsksEarly(SingleFrame):
+    """Its schedule wants to know how long the run is, as most do."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.001)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=0.01, total_steps=int(self.trainer.estimated_stepping_batches)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Seen(L.Callback):
+    """Which clips each step trained on; a checkpoint is written after one of the steps."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path, self.step, self.clips = path, step, list[list[int]]()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, _: Any, batch: Any, __: int) -> None:
+        self.clips.append((1000 * batch.rows + batch.clips).tolist())
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("network", [SingleFrame, AsksEarly])
+def test_a_fit_goes_on_behind_the_batches_of_its_epoch_whoever_asked_for_its_length(
+    network: type[SingleFrame], small_set: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "middle.ckpt"
+
+    def fit(**more: Any) -> Seen:
+        torch.manual_seed(0)
+        seen = Seen(path, 3)
+        clips = ClipsPerVideo(train=2, train_epoch=1, validation=1, test=1)
+        data = SyntheticActions(root=small_set, source_groups=3, batch_size=8, num_workers=0, clips_per_video=clips)
+        ours = run_checkpoints(tmp_path / "checkpoints", "val/clip_hit1", 60.0)
+        runner = trainer(tmp_path, seen, *ours, max_epochs=2, enable_checkpointing=True)
+        runner.fit(network(16, width=0.05), datamodule=data, **more)
+        return seen
+
+    whole = fit().clips
+    resumed = fit(ckpt_path=str(path), weights_only=True).clips
+    assert len(whole) > 6
+    assert resumed == whole[3:]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_epoch_that_was_broken_off_is_gone_on_with(small_set: Path, tmp_path: Path) -> None:
+    def fit(folder: str, **more: Any) -> list[list[int]]:
+        torch.manual_seed(0)
+        seen = Seen(tmp_path / "unused.ckpt", -1)
+        clips = ClipsPerVideo(train=2, train_epoch=1, validation=1, test=1)
+        data = SyntheticActions(root=small_set, source_groups=3, batch_size=8, num_workers=0, clips_per_video=clips)
+        saving = run_checkpoints(tmp_path / folder, "val/clip_hit1", 60.0)
+        resumed = {name: more.pop(name) for name in ("ckpt_path", "weights_only") if name in more}
+        runner = trainer(tmp_path, seen, *saving, **{"max_epochs": 2, "enable_checkpointing": True, **more})
+        runner.fit(SingleFrame(16, width=0.05), datamodule=data, **resumed)
+        return seen.clips
+
+    whole = fit("whole")
+    stopped = fit("broken", max_steps=3)
+    resumed = fit("broken", ckpt_path=str(tmp_path / "broken/last.ckpt"), weights_only=True)
+    assert len(stopped) == 3
+    assert stopped + resumed == whole
+    ends = [torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("whole", "broken")]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])

@@ -1,0 +1,46 @@
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from benchmark.runs.failures import FailedVideos
+from benchmark.clip import Failure
+from benchmark.errors import UserError
+
+
+def epoch(number: int, folder: Path) -> Any:
+    return SimpleNamespace(world_size=1, is_global_zero=True, default_root_dir=str(folder), current_epoch=number)
+
+
+def test_every_video_that_failed_is_listed_once_a_reason(tmp_path: Path) -> None:
+    noted, module = FailedVideos(), cast(Any, None)
+    for number in range(2):
+        for video in range(944):
+            reason = "no frames" if video or not number else "the file does not exist"
+            batch = cast(Any, SimpleNamespace(failures=[Failure(video, f'v "{video:03}", x', reason)]))
+            batch = type("Batch", (), {"failures": batch.failures, "__len__": lambda _: 1})()
+            noted.on_train_batch_start(epoch(number, tmp_path), module, batch, video)
+        with pytest.warns(UserWarning, match=r"944 videos could not be read .*; and 939 more in failed_videos\.csv"):
+            noted.on_train_epoch_end(epoch(number, tmp_path), module)
+    with (tmp_path / "failed_videos.csv").open(newline="", encoding="utf-8") as lines:
+        header, *rows = csv.reader(lines)
+    assert header == ["what", "epoch", "video", "reason"]
+    assert len(rows) == 945
+    assert rows[0] == ["skipped in training", "1", 'v "000", x', "no frames"]
+    assert rows[-1] == ["skipped in training", "2", 'v "000", x', "the file does not exist"]
+
+
+@pytest.mark.parametrize("clips", [0, 2])
+def test_a_validation_of_nothing_ends_the_run(clips: int, tmp_path: Path) -> None:
+    noted, module, trainer = FailedVideos(), cast(Any, None), epoch(0, tmp_path)
+    for count in (0, clips):
+        batch = type("Batch", (), {"failures": [Failure(0, "v", "no frames")], "__len__": lambda _, n=count: n})()
+        noted.on_validation_batch_start(trainer, module, cast(Any, batch), 0)
+    if clips:
+        with pytest.warns(UserWarning, match="1 videos could not be read and were not validated"):
+            noted.on_validation_epoch_end(trainer, module)
+    else:
+        with pytest.raises(UserError, match="epoch 1 had no clip to validate on: 1 videos could not be read"):
+            noted.on_validation_epoch_end(trainer, module)

@@ -1,0 +1,145 @@
+"""Run folders: which one `last` means."""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.runs.folder import new_run_dir, release
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("CLIPBENCH_RUN_DIR", raising=False)
+    for name in ("LOCAL_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    release()
+
+
+def run(parent: Path, name: str, age: int) -> Path:
+    folder = parent / name
+    (folder / "checkpoints").mkdir(parents=True)
+    last = folder / "checkpoints/last.ckpt"
+    last.touch()
+    os.utime(last, (1e9 - age, 1e9 - age))
+    return folder
+
+
+def test_the_newest_run_of_that_very_name_goes_on(tmp_path: Path) -> None:
+    run(tmp_path, "slow-20260101-120000", 30)
+    newest = run(tmp_path, "slow-20260102-120000-1", 20)
+    run(tmp_path, "slow-2-20260103-120000", 10)  # another configuration
+    assert new_run_dir(None, "slow", resume=True, parent=tmp_path) == newest
+
+
+def test_without_a_run_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    run(tmp_path, "slow-2-20260103-120000", 10)
+    with pytest.raises(UserError, match="nothing to resume"):
+        new_run_dir(None, "slow", resume=True, parent=tmp_path)
+
+
+def test_a_new_run_has_a_new_folder_that_last_finds_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run_dir(None, "slow", resume=False, parent=tmp_path)
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints/last.ckpt").touch()
+    monkeypatch.delenv("CLIPBENCH_RUN_DIR")
+    other = new_run_dir(None, "slow", resume=False, parent=tmp_path)
+    assert other != folder
+    monkeypatch.delenv("CLIPBENCH_RUN_DIR")
+    assert new_run_dir(None, "slow", resume=True, parent=tmp_path) == folder
+
+
+@pytest.mark.parametrize(
+    "started",
+    [{"LOCAL_RANK": "0"}, {"SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}],
+    ids=["torchrun", "srun"],
+)
+def test_processes_started_from_outside_must_be_given_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: dict[str, str]
+) -> None:
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    for resume in (False, True):
+        with pytest.raises(UserError, match="must agree on one run folder; pass --run_dir"):
+            new_run_dir(None, "slow", resume=resume, parent=tmp_path)
+    assert new_run_dir(tmp_path / "run", "slow", resume=False, parent=tmp_path) == tmp_path / "run"
+
+
+def test_one_process_of_a_cluster_chooses_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert new_run_dir(None, "slow", resume=False, parent=tmp_path).parent == tmp_path
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for chosen in (tmp_path / "file", tmp_path / "file/run"):
+        with pytest.raises(UserError, match="/file is a file; name a folder"):
+            new_run_dir(chosen, "slow", resume=False)
+
+
+def test_runs_of_one_moment_have_folders_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: new_run_dir(None, "slow", resume=False, parent=tmp_path / "runs"), range(24)))
+    assert len(set(made)) == 24
+    assert all(folder.is_dir() for folder in made)
+
+
+@pytest.mark.parametrize("chosen", [None, "runs/mine"])
+def test_a_folder_that_cannot_be_written_to_is_refused(
+    chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"folder runs/.* cannot be written to: Read-only file system; name another"):
+        new_run_dir(None if chosen is None else Path(chosen), "slow", resume=False)
+
+
+def test_a_file_in_the_place_of_all_runs_is_said(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(UserError, match="cannot be written to"):
+        new_run_dir(None, "slow", resume=False, parent=tmp_path / "runs")
+
+
+def test_a_folder_in_use_is_refused_and_its_user_named(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    new_run_dir(folder, "slow", resume=False)
+    words = (
+        "from pathlib import Path; from benchmark.runs.folder import new_run_dir; "
+        f"new_run_dir(Path({str(folder)!r}), 'slow', resume=False)"
+    )
+    try:
+        other = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, encoding="utf-8")
+        assert other.returncode != 0
+        assert f"the run folder {folder} is in use by process {os.getpid()} on {platform.node()}" in other.stderr
+    finally:
+        release()
+    assert subprocess.run([sys.executable, "-c", words], cwd=ROOT).returncode == 0
+
+
+def test_only_a_folder_that_this_process_made_and_left_empty_goes(tmp_path: Path) -> None:
+    own, theirs, used = tmp_path / "own", tmp_path / "theirs", tmp_path / "used"
+    (theirs / "plans").mkdir(parents=True)
+    for folder in (own, theirs, used):
+        new_run_dir(folder, "slow", resume=False)
+    (used / "config.yaml").touch()
+    (own / "csv").mkdir()
+    release()
+    assert not own.exists()
+    assert (theirs / "plans").is_dir()
+    assert (used / "config.yaml").exists()

@@ -1,0 +1,77 @@
+"""Loggers of a configuration: where they write, and what becomes of W&B's without wandb."""
+
+import pytest
+from jsonargparse import Namespace
+
+from benchmark.runs import loggers
+from benchmark.errors import UserError
+from benchmark.runs.loggers import configured_loggers, leave_out_wandb, move_logs
+
+REASON = "is not installed; run: pip install 'clipbench[wandb]'"
+
+
+def space(**values: object) -> Namespace:
+    made: Namespace = Namespace(**values)  # type: ignore[no-untyped-call]
+    return made
+
+
+def logger(name: str, **options: object) -> Namespace:
+    return space(class_path=f"lightning.pytorch.loggers.{name}", init_args=space(**options))
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loggers, "why_missing", {"wandb": REASON}.get)
+
+
+@pytest.mark.parametrize("held", [None, True, False, []])
+def test_there_may_be_no_logger(held: object, absent: None) -> None:
+    trainer = space(logger=held)
+    assert configured_loggers(trainer) == []
+    assert leave_out_wandb(trainer) is None
+    assert trainer.logger == held
+
+
+def test_logs_without_a_folder_move() -> None:
+    trainer = space(
+        logger=[logger("CSVLogger", save_dir="."), logger("WandbLogger"), logger("CSVLogger", save_dir="x")]
+    )
+    move_logs(trainer, ".", "run")
+    assert [held.init_args.save_dir for held in trainer.logger] == ["run", "run", "x"]
+    single = space(logger=logger("CSVLogger", save_dir="."))
+    move_logs(single, ".", "run")
+    assert single.logger.init_args.save_dir == "run"
+
+
+def test_offline_logs_are_left_out(absent: None) -> None:
+    kept = logger("CSVLogger", save_dir=".")
+    trainer = space(logger=[kept, logger("WandbLogger", offline=True)])
+    assert leave_out_wandb(trainer) == f"no W&B logs: wandb {REASON}"
+    assert trainer.logger == [kept]
+    alone = space(logger=logger("WandbLogger", offline=True))
+    assert leave_out_wandb(alone) == f"no W&B logs: wandb {REASON}"
+    assert alone.logger is False
+
+
+def test_online_logs_are_not_left_out_in_silence(absent: None) -> None:
+    for online in (logger("WandbLogger", offline=False), logger("WandbLogger")):
+        with pytest.raises(
+            UserError, match=r"trainer\.logger sends logs to W&B, which needs wandb, which is not installed"
+        ):
+            leave_out_wandb(space(logger=[online]))
+
+
+def test_with_wandb_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loggers, "why_missing", lambda library: None)
+    trainer = space(logger=[logger("WandbLogger", offline=True)])
+    assert leave_out_wandb(trainer) is None
+    assert len(trainer.logger) == 1
+
+
+def test_logs_that_are_switched_off_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    for offline in (True, False):
+        kept = logger("CSVLogger", save_dir=".")
+        trainer = space(logger=[kept, logger("WandbLogger", offline=offline)])
+        assert leave_out_wandb(trainer) == "no W&B logs: wandb is switched off by WANDB_MODE"
+        assert trainer.logger == [kept]
