@@ -16,10 +16,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
-from benchmark.results.ledger import file_hash
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import run_checkpoints
 from benchmark.runs.compiling import CompiledNetwork

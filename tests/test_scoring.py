@@ -13,9 +13,10 @@ import torch
 
 from benchmark.cli import main
 from benchmark.cost import gflop_per_clip
+from benchmark.files import file_hash
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.models import FrameAverage
-from benchmark.results.ledger import Ledger, file_hash
+from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
 from benchmark.runs.ledger import read_parts
@@ -184,7 +185,7 @@ def test_a_finished_or_another_test_is_not_written_over(
     parts.mkdir(parents=True)
     (parts / "test.json").write_text(json.dumps({"checkpoint": "another"}), "utf-8")
     assert main(["test", *options(small_set, tmp_path / "run"), "--ckpt_path", checkpoint]) == 2
-    assert "a test that differs in checkpoint" in capsys.readouterr().err
+    assert "the beginning of another test: checkpoint was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("left", ["parts", "parts and ledger"])

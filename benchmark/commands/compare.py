@@ -9,10 +9,11 @@ import numpy as np
 from benchmark.commands.rescore import progress_bar
 from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, printable
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.comparison import Comparison, common_videos, decoded_by_both
 from benchmark.results.comparison import compare as compare_ledgers
-from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
+from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, differences
 

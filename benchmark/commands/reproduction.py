@@ -14,9 +14,10 @@ import yaml
 
 import benchmark
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.leaderboard.entries import Reproduction, ledger_path
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
-from benchmark.results.ledger import Ledger, file_hash
+from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 
 

@@ -14,10 +14,11 @@ from rich.progress import track
 
 from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, printable
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
 from benchmark.metrics.descriptors import HIT_KS, score_of
 from benchmark.results.confirmation import Confirmation, confirm
-from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
+from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, Value, dataset_of
 from benchmark.results.scores import confusions

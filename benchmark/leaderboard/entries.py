@@ -16,9 +16,11 @@ from typing import Any
 from pydantic import AwareDatetime, Field, ValidationError
 
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.results.confirmation import confirm
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
-from benchmark.results.ledger import Ledger, file_hash
+from benchmark.results.ledger import Ledger
+from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import LedgerFile, Part, Plain, Record, Sha256, Value
 from benchmark.results.summary import summarise
@@ -200,9 +202,7 @@ def _read_reproduction(folder: Path) -> Reproduction | None:
     try:
         return Reproduction.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{REPRODUCTION_NAME} is none: {where}: {first['msg']}") from None
+        raise UserError(f"{REPRODUCTION_NAME} is none: {first_problem(error)}") from None
 
 
 def read_claims(root: Path) -> list[Claims]:

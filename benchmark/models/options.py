@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from benchmark.changes import changes
+
 
 def plain(value: Any) -> Any:
     """The value in dictionaries, lists, texts, numbers, booleans and None alone; what is none of these by its text."""
@@ -35,11 +37,8 @@ def stored_shape(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def differing(held: Mapping[str, Any], mine: Mapping[str, Any]) -> list[str]:
     """What a checkpoint says of a network and what the configured one is, where both know it and do not agree."""
-    return [
-        f"{name} is {held[name]} in the checkpoint and {mine[name]} in the configuration"
-        for name in sorted(held.keys() & mine.keys())
-        if held[name] != mine[name]
-    ]
+    wording = "{name} is {begun} in the checkpoint and {now} in the configuration"
+    return changes(dict(sorted(held.items())), mine, only_common=True, wording=wording)
 
 
 def differing_shapes(held: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> list[str]:

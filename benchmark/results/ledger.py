@@ -5,7 +5,6 @@ One row a video: what is true of it, what the model said, or why it could not be
 
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,9 @@ from pyarrow import parquet
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import UserError
+from benchmark.files import file_hash, whole
 from benchmark.protocol import Protocol
+from benchmark.results.problems import first_problem
 
 FILE_NAME = "ledger.parquet"
 
@@ -96,9 +97,7 @@ class LedgerInfo:
         try:
             info = TypeAdapter(cls).validate_json(text, strict=True)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ValueError(f"its metadata are wrong: {where}: {first['msg']}") from None
+            raise ValueError(f"its metadata are wrong: {first_problem(error)}") from None
         if json.loads(text).get("format") != _FORMAT:
             raise ValueError("it is of another format version")
         return info
@@ -183,11 +182,9 @@ class Ledger:
 
     def write(self, path: Path) -> str:
         """Write the file whole or not at all; returns the SHA-256 of its bytes."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
         table = self.table.replace_schema_metadata({_METADATA: self.info.to_json()})
-        parquet.write_table(table, unfinished, row_group_size=_ROWS_AT_ONCE, compression="zstd")
-        unfinished.replace(path)
+        with whole(path) as unfinished:
+            parquet.write_table(table, unfinished, row_group_size=_ROWS_AT_ONCE, compression="zstd")
         return file_hash(path)
 
     @classmethod
@@ -240,12 +237,6 @@ class Ledger:
                 ) from error
             table.validate(full=True)  # text that is no UTF-8 among the rest
             return cls(info, table.cast(SCHEMA))
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _contradictions(ledger: Ledger) -> Iterator[str]:

@@ -18,9 +18,12 @@ from pydantic import (
     model_validator,
 )
 
+from benchmark.changes import changes
 from benchmark.errors import UserError
+from benchmark.files import write_whole
 from benchmark.protocol import Protocol, View
 from benchmark.results.ledger import Ledger, LedgerInfo
+from benchmark.results.problems import first_problem
 
 FILE_NAME = "record.json"
 
@@ -214,10 +217,7 @@ class Record(Part):
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n", "utf-8")
-        unfinished.replace(path)
+        write_whole(path, json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Record":
@@ -233,11 +233,7 @@ class Record(Part):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            # What is quoted comes from the file; it must not reach a terminal as it is.
-            reason = f"{where}: {first['msg']}".encode("unicode_escape").decode()[:300]
-            raise UserError(f"{path} is no record: {reason}") from None
+            raise UserError(f"{path} is no record: {first_problem(error)}") from None
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -256,11 +252,8 @@ def dataset_of(info: LedgerInfo) -> Dataset:
 
 def differences(first: Record | LedgerInfo, second: Record | LedgerInfo) -> list[str]:
     """Why two results cannot be ranked together, one clause a difference; empty if they can."""
-    return [
-        f"the {name} is {_words(one)} in the first and {_words(other)} in the second"
-        for (name, one), other in zip(_compared(first).items(), _compared(second).values(), strict=True)
-        if one != other
-    ]
+    wording = "the {name} is {begun} in the first and {now} in the second"
+    return changes(_compared(first), _compared(second), wording=wording)
 
 
 def _compared(result: Record | LedgerInfo) -> dict[str, Any]:
@@ -268,13 +261,8 @@ def _compared(result: Record | LedgerInfo) -> dict[str, Any]:
     dataset, fold, classes, _ = result.board
     protocol = result.protocol_value if isinstance(result, Record) else result.protocol
     fields = {f"protocol's {name}": getattr(protocol, name) for name in ProtocolFields.model_fields}
-    return {"dataset": dataset, "fold": fold, "class subset": classes, **fields}
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value)
-    return "none" if value is None else str(value)
+    named = {"dataset": dataset, "fold": fold, "class subset": classes, **fields}
+    return {name: "none" if value is None else value for name, value in named.items()}
 
 
 def check_against(record: Record, ledger: Ledger) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import lightning as L
 
+from benchmark.changes import changes
 from benchmark.errors import UserError
 from benchmark.models.options import plain
 
@@ -63,10 +64,9 @@ def differences(checkpoint: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     held = checkpoint.get(_KEY)
     if not isinstance(held, dict):
         return []
-    differs = [name for name in facts if name in held and held[name] != facts[name]]
-    if differs != [_VIDEOS]:  # another fold has other videos, which goes without saying
-        differs = [name for name in differs if name != _VIDEOS]
-    return [f"{name} was {held[name]} and is {facts[name]} now" for name in differs]
+    videos = changes({_VIDEOS: held.get(_VIDEOS)}, facts, only_common=True) if _VIDEOS in held else []
+    # Another fold has other videos, which goes without saying.
+    return changes({**held, _VIDEOS: facts.get(_VIDEOS)}, facts, only_common=True) or videos
 
 
 def _data_facts(data: Any) -> dict[str, Any]:

@@ -18,11 +18,13 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from benchmark.clip import ClipBatch
+from benchmark.changes import changes, leaves
 from benchmark.errors import UserError
+from benchmark.files import file_hash, write_whole
 from benchmark.metrics.hit import ranks
 from benchmark.metrics.throughput import ClipsPerSecond
 from benchmark.metrics.video_scores import video_scores
-from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger, LedgerInfo, file_hash
+from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger, LedgerInfo
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 
 _PARTS = "unfinished"
@@ -103,17 +105,13 @@ class LedgerWriter(L.Callback):
         except (FileNotFoundError, json.JSONDecodeError):  # the second after a loss of power
             held = None
         if held is not None:
-            differ = [name for name in key if held.get(name) != key[name]]
-            if differ:
+            if differ := changes(leaves(held), leaves(key)):
                 raise UserError(
-                    f"--run_dir {self.folder} holds the beginning of a test that differs in {' and '.join(differ)}; "
-                    f"name another folder, or delete {self._parts}"
+                    f"--run_dir {self.folder} holds the beginning of another test: {'; '.join(differ)}. "
+                    f"Name another folder, or delete {self._parts}"
                 )
         elif is_first:
-            self._parts.mkdir(parents=True, exist_ok=True)
-            unfinished = file.with_suffix(".new")
-            unfinished.write_text(json.dumps(key), "utf-8")
-            unfinished.replace(file)
+            write_whole(file, json.dumps(key))
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to wait for the first batch, with the weights that were looked at before."""

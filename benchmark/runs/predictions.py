@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
+from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
 
 Row = tuple[int, str | None, np.ndarray | None]
@@ -77,15 +78,13 @@ class PredictionTable(L.Callback):
 
     def _write(self, table: pa.Table) -> None:
         """Write the whole file, or none."""
-        unfinished = self.output.with_name(f"{self.output.name}.new")
         try:
-            if self.output.suffix == ".csv":
-                csv.write_csv(table, unfinished)
-            else:
-                parquet.write_table(table, unfinished)
-            unfinished.replace(self.output)
+            with whole(self.output) as unfinished:
+                if self.output.suffix == ".csv":
+                    csv.write_csv(table, unfinished)
+                else:
+                    parquet.write_table(table, unfinished)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
             raise UserError(f"--predict.output {self.output} cannot be written: {error}; make room") from error
 
 

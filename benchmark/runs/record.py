@@ -23,6 +23,7 @@ from benchmark.results.record import (
     Throughput,
     dataset_of,
 )
+from benchmark.results.problems import first_problem
 from benchmark.results.summary import summarise
 
 
@@ -69,9 +70,7 @@ class RecordWriter(L.Callback):
                 ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
             )
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"a record cannot hold this test: {where}: {first['msg']}") from None
+            raise UserError(f"a record cannot hold this test: {first_problem(error)}") from None
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Work out the numbers once, from the whole ledger, and give them to every process."""

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
+from benchmark.files import whole
 
 CompileName = Literal["auto", "never", "always"]
 
@@ -91,21 +92,17 @@ class WholeCheckpoints(TorchCheckpointIO):
         if storage_options is not None or "://" in str(path):  # not a file of this machine
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        unfinished = Path(f"{path}.new")
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with unfinished.open("wb") as file:
+            with whole(Path(path)) as unfinished, unfinished.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # the second is what torch makes of a full disk
-            free = shutil.disk_usage(unfinished.parent).free / 1e6
-            unfinished.unlink(missing_ok=True)
+            free = shutil.disk_usage(Path(path).parent).free / 1e6
             raise UserError(
                 f"the checkpoint {path} cannot be written, with {free:.0f} MB free there: {error}; make room and go on "
                 "with --ckpt_path last, or name another --run_dir"
             ) from error
-        unfinished.replace(path)
 
 
 class SparingProgressBar(RichProgressBar):

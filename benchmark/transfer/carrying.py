@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.dropout import _DropoutNd
 
+from benchmark.changes import changes
 from benchmark.errors import UserError
 from benchmark.models.options import differing, differing_shapes, stored_shape
 from benchmark.runs.provenance import ContaminationGuard, SeenVideos
@@ -213,15 +214,14 @@ def require_same(held: dict[str, Any] | None, mine: dict[str, Any] | None) -> No
     Raises:
         UserError: With what differs.
     """
-    if held == mine:
-        return
-    one, other = held or dict.fromkeys(_FACTS), mine or dict.fromkeys(_FACTS)
-    differs = [
-        f"transfer.{name.removesuffix('_sha256')} was {one[name]} and is {other[name]} now"
-        for name in _FACTS
-        if one[name] != other[name]
+    named = [
+        {f"transfer.{name.removesuffix('_sha256')}": (facts or {}).get(name) for name in _FACTS}
+        for facts in (held, mine)
     ]
-    raise UserError(f"this fit cannot go on from --ckpt_path: {'; '.join(differs)}. Give the options of its beginning")
+    if differs := changes(*named):
+        raise UserError(
+            f"this fit cannot go on from --ckpt_path: {'; '.join(differs)}. Give the options of its beginning"
+        )
 
 
 def require_carried(network: Any, groups: list[list[nn.Parameter]], regime: Regime) -> None:

@@ -20,6 +20,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from benchmark.errors import UserError
+from benchmark.files import UNFINISHED, write_whole
 from benchmark.process import UNTIL_EOF
 from benchmark.runs.folder import read_checkpoint
 from benchmark.transfer.grid import CHOICE_NAME, FAILURE_NAME, LOG_NAME, Cell, Experiment
@@ -91,7 +92,7 @@ def _choose(experiment: Experiment, cell: Cell, head: str, lock: int) -> float:
         "chosen_on": f"the validation videos of fold {cell.fold}",
         "validation": {f"{keep:g}": score for keep, score in scores.items()},
     }
-    _write(cell.folder / CHOICE_NAME, json.dumps(choice, indent=1))
+    write_whole(cell.folder / CHOICE_NAME, json.dumps(choice, indent=1))
     return best
 
 
@@ -102,10 +103,10 @@ def _fit(experiment: Experiment, cell: Cell, keep: float, head: str, lock: int) 
     if done.is_file():
         return float(json.loads(done.read_text("utf-8"))["score"])
     run.mkdir(parents=True, exist_ok=True)
-    for unfinished in (cell.folder / "features").glob("*.new"):  # of a fit that was killed
+    for unfinished in (cell.folder / "features").glob(f"*{UNFINISHED}"):  # of a fit that was killed
         shutil.rmtree(unfinished)
     config, last = run / "fit.yaml", run / "checkpoints/last.ckpt"
-    _write(config, yaml.safe_dump(experiment.fit_config(cell, keep), sort_keys=False))
+    write_whole(config, yaml.safe_dump(experiment.fit_config(cell, keep), sort_keys=False))
     resume = []
     if last.is_file():
         try:
@@ -119,7 +120,7 @@ def _fit(experiment: Experiment, cell: Cell, keep: float, head: str, lock: int) 
     _verb(["fit", "--config", str(config), "--run_dir", str(run), *experiment.fit_words(cell), *resume], cell, lock)
     score, monitor = _validation_score(run)
     seconds = time.monotonic() - begun
-    _write(done, json.dumps({"score": score, "monitor": monitor, "seconds": seconds}))
+    write_whole(done, json.dumps({"score": score, "monitor": monitor, "seconds": seconds}))
     print(f"{head}: {monitor} {score:.4f} with {keep:.0%} kept, {seconds:.0f} s", flush=True)
     return score
 
@@ -238,10 +239,3 @@ def _locked(path: Path) -> Iterator[int | None]:
         yield held
     finally:
         os.close(descriptor)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.new")
-    unfinished.write_text(text, "utf-8")
-    unfinished.replace(path)

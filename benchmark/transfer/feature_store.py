@@ -25,13 +25,11 @@ from torch import Tensor, nn
 
 from benchmark.clip import ClipBatch, Failure, FeatureBatch, cut_view
 from benchmark.errors import UserError
+from benchmark.files import UNFINISHED
 from benchmark.transfer.carrying import Transfer
 from benchmark.transfer.stored_features import FeatureLoaders, StoredFeatures
 
 _VALUES, _FACTS, _KEYS, _VALIDATION = "features.bin", "features.json", "keys.npy", "validation.pt"
-_UNFINISHED = ".new"
-"""Ends the name of a folder that no other fit reads."""
-
 _Store = tuple[Tensor, np.ndarray, dict[int, Failure], list[FeatureBatch]]
 
 
@@ -169,7 +167,7 @@ class FeatureStore(L.Callback):
 
         Where a video could not be read they stay beside it, for this fit alone: the next may be able to.
         """
-        unfinished = self.folder / f"{place.name}-{uuid.uuid4().hex[:8]}{_UNFINISHED}"
+        unfinished = self.folder / f"{place.name}-{uuid.uuid4().hex[:8]}{UNFINISHED}"
         unfinished.mkdir(parents=True)
         try:
             if not self._compute(trainer, network, first_layer, keys, facts, unfinished):
@@ -332,7 +330,7 @@ def _held(place: Path, facts: dict[str, Any]) -> _Store | None:
 
 
 def _is_unfinished(place: Path) -> bool:
-    return place.name.endswith(_UNFINISHED)
+    return place.name.endswith(UNFINISHED)
 
 
 def _mapped(path: Path, rows: int, columns: int, dtype: torch.dtype) -> Tensor:

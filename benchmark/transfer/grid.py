@@ -1,9 +1,7 @@
 """The grid of a transfer experiment: its configuration, its cells, and where each stands, in files alone."""
 
 import dataclasses
-import hashlib
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +9,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.changes import changes, leaves
 from benchmark.errors import UserError
+from benchmark.files import file_hash, write_whole
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
@@ -224,11 +224,7 @@ class Experiment:
                 raise UserError(f"{file} is damaged; name another folder as --run_dir, or remove the file") from error
             if only_compare and self.pretrained is None:
                 new["pretrained"] = old["pretrained"]
-            differ = [
-                f"{name} was {old.get(name)} and is {new.get(name)} now"
-                for name in dict.fromkeys([*old, *new])
-                if old.get(name) != new.get(name)
-            ]
+            differ = changes(old, new)
             if differ and self.has_begun():
                 raise UserError(
                     f"--run_dir {self.folder} holds a grid that differs: {'; '.join(differ)}. Name another folder, or "
@@ -238,10 +234,7 @@ class Experiment:
                 return
         if only_compare:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(f".{uuid.uuid4().hex}.new")
-        unfinished.write_text(json.dumps(mine, indent=1), "utf-8")
-        unfinished.replace(file)
+        write_whole(file, json.dumps(mine, indent=1), shared=True)
 
     def has_begun(self) -> bool:
         """Whether a cell in the folder is finished, was begun and did not fail, or has trained weights."""
@@ -297,7 +290,7 @@ def option_values(words: Sequence[str]) -> list[tuple[str, str]]:
 
 def _material(claim: Mapping[str, Any]) -> dict[str, Any]:
     """What a grid must have in common with another to go on in its folder, by name."""
-    named = {**_leaves("grid.", claim["grid"]), **_leaves("", claim["fit"])}
+    named = leaves({"grid": claim["grid"], **claim["fit"]})
     given = [f"{option} {v}" for option, v in option_values(claim["options"]) if not _is_immaterial(option[2:])]
     held = {name: value for name, value in named.items() if not _is_immaterial(name)}
     return {**held, "the command line": " ".join(given) or "without options", "pretrained": claim["pretrained"]}
@@ -307,20 +300,8 @@ def _is_immaterial(name: str) -> bool:
     return any(name == other or name.startswith(f"{other}.") for other in _IMMATERIAL)
 
 
-def _leaves(above: str, part: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that are no mappings, by their dotted names without `init_args`."""
-    found: dict[str, Any] = {}
-    for name, value in part.items():
-        if isinstance(value, dict):
-            found |= _leaves(above if name == "init_args" else f"{above}{name}.", value)
-        else:
-            found[f"{above}{name}"] = value
-    return found
-
-
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise UserError(f"--pretrained {path} cannot be read: {error.strerror}; give a checkpoint of a fit") from error

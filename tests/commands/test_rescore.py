@@ -8,9 +8,10 @@ import pytest
 
 from benchmark.cli import main as cli
 from benchmark.commands.rescore import class_areas, main, most_confused
+from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
 from benchmark.results.confirmation import confirm
-from benchmark.results.ledger import FILE_NAME, Ledger, file_hash
+from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Value
 from benchmark.results.scores import confusions, decoded_only, metrics

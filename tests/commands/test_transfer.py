@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from benchmark.cli import main
+from benchmark.files import file_hash
 from benchmark.leaderboard.entries import check_entries
-from benchmark.results.ledger import Ledger, file_hash
+from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from tests.generators.transfer_grids import InProcess, write_config
 from tests.transfer.test_carrying import Plugin

@@ -12,8 +12,9 @@ import pytest
 from pyarrow import parquet
 
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.protocol import Protocol
-from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger, file_hash
+from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger
 from tests.generators.ledgers import REASON, make_ledger
 
 METADATA = b"clipbench.ledger"

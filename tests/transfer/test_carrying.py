@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from benchmark.cli import main
 from benchmark.errors import UserError
+from benchmark.files import file_hash
 from benchmark.models import SingleFrame
 from benchmark.models.recipe import Recipe
 from benchmark.models.video_classifier import VideoClassifier
-from benchmark.results.ledger import file_hash
 from benchmark.results.record import Record
 from benchmark.transfer.carrying import (
     Transfer,

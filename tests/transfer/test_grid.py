@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmark.cli import main
-from benchmark.results.ledger import file_hash
+from benchmark.files import file_hash
 from benchmark.transfer.grid import Cell, Experiment
 from tests.generators.ledgers import make_ledger, write_run
 from tests.generators.transfer_grids import InProcess, write_config
