@@ -32,7 +32,7 @@ EXTRA_MARKS = {
 }
 TRANSFER = sorted((ROOT / "conf/transfer").glob("*.yaml"))
 DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def resolved(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
