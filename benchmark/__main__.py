@@ -3,6 +3,10 @@
 import sys
 
 if __name__ == "__main__":
-    from benchmark.cli import main
+    try:
+        from benchmark.cli import main
 
-    sys.exit(main())
+        code = main()
+    except KeyboardInterrupt:  # while it is imported
+        code = 130
+    sys.exit(code)

@@ -4,6 +4,7 @@ In a checkout they are folders beside the package, and in an installed wheel fol
 """
 
 import difflib
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -81,15 +82,20 @@ def configuration_file(word: str, option: str = "--config") -> str:
 
 
 def with_files(words: Sequence[str]) -> list[str]:
-    """A command line with the files of shipped configurations in place of their names behind --config and --data.
+    """A command line with the files of shipped configurations in place of their names after --config and --data.
+
+    Configurations go first, in their order: each is applied where it is written, over all options before it.
 
     Raises:
         UserError: If a name is unknown.
     """
-    found: list[str] = []
+    verb = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    first: list[str] = []
+    rest: list[str] = []
     option = ""
-    for word in words:
+    for word in words[len(verb) :]:
         head, sign, value = word.partition("=")
+        found = first if (option or head) in _CONFIG_OPTIONS else rest
         if option and not word.startswith("--"):
             found.append(configuration_file(word, option))
         elif sign and _takes_file(head):
@@ -97,7 +103,7 @@ def with_files(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
         option = word if _takes_file(word) else ""
-    return found
+    return [*verb, *first, *rest]
 
 
 def _takes_file(option: str) -> bool:
