@@ -15,7 +15,7 @@ from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import Value
+from benchmark.results.record import METHOD, Record, Value
 from benchmark.results.statistics import Paired, exchange_p_value
 
 LEVEL = 0.002
@@ -185,9 +185,9 @@ def _row(entry: Entry, rank: int | None) -> Row:
         name=record.name,
         tier=tier_of(entry),
         rank=rank,
-        metrics=record.metrics,
+        metrics=_shown(record, record.metrics),
         source=entry.entry_id,
-        decoded_only=record.decoded_only,
+        decoded_only=None if record.decoded_only is None else _shown(record, record.decoded_only),
         videos=record.videos,
         failed_videos=len(record.failed_videos),
         held_share=record.dataset.held_share,
@@ -199,6 +199,11 @@ def _row(entry: Entry, rank: int | None) -> Row:
         hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
         created=record.created.date().isoformat(),
     )
+
+
+def _shown(record: Record, values: dict[str, Value]) -> dict[str, Value]:
+    """Values without intervals that nobody has checked."""
+    return values if record.intervals == METHOD else {name: Value(value=held.value) for name, held in values.items()}
 
 
 def _claimed_board(claims: Claims) -> Board:

@@ -130,8 +130,8 @@ class Paired:
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
         """The true difference that would be told from none with the power, where sources vary as here, up to 1."""
-        normal = float(stats.norm.isf(level / 2))
-        return min(1.0, self.half_width(level) * (normal + float(stats.norm.ppf(power))) / normal)
+        half, normal = self.half_width(level), float(stats.norm.isf(level / 2))
+        return math.nan if math.isnan(half) else min(1.0, half * (normal + float(stats.norm.ppf(power))) / normal)
 
     def equivalence(self, margin: float) -> float:
         """P-value of a difference of `margin` or more either way (two one-sided tests).

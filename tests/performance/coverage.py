@@ -1,6 +1,6 @@
 """Simulated coverage of the intervals and error rates of the tests and ranks: what docs/statistics.md reports.
 
-python -m tests.performance.coverage [hits] [map] [pairs] [boards] [--repeats 2000]
+python -m tests.performance.coverage [hits] [map] [pairs] [boards] [ledgers] [--repeats 2000]
 
 Videos come in sources of 4 to 7. A video is right if a normal number exceeds a threshold; part of its variance is
 shared by the videos of a source ("correlation"), and part of that, for pairs and boards, by all models. Everything is
@@ -9,16 +9,19 @@ drawn from fixed seeds.
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from benchmark.leaderboard.ranking import LEVEL as RANK_LEVEL
-from benchmark.metrics.arrays import average_precision
+from benchmark.metrics.arrays import average_precision, ranks
 from benchmark.metrics.descriptors import Predictions
 from benchmark.results.influence import Influence, average_precision_without, blocks_of, of_parts_left_out, of_share
+from benchmark.results.ledger import Ledger
 from benchmark.results.statistics import LEVEL, Paired, exchange_p_value, interval
 
+LEADERBOARDS = Path(__file__).parents[2] / "leaderboards"
 SHARES = (0.5, 0.75, 0.95, 0.99, 1.0)
 GROUPS = (10, 21, 96)
 CORRELATIONS = (0.0, 0.5, 0.8)
@@ -46,9 +49,8 @@ def draw_hits(
 
     source, video = luck(int(clusters.max()) + 1)[:, clusters], luck(len(clusters))
     threshold = stats.norm.ppf(share)
-    return (np.sqrt(correlation) * source + np.sqrt(1 - correlation) * video < np.reshape(threshold, (-1, 1))).astype(
-        np.float64
-    )
+    drawn = np.sqrt(correlation) * source + np.sqrt(1 - correlation) * video
+    return np.asarray(drawn < np.reshape(threshold, (-1, 1)), np.float64)
 
 
 def bootstrap(hits: np.ndarray, clusters: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
@@ -126,12 +128,20 @@ def cover_map(repeats: int) -> Iterator[tuple[str, ...]]:
 
 def cover_pairs(repeats: int) -> Iterator[tuple[str, ...]]:
     """Null pairs told apart, intervals of a true difference, and how often test and interval disagree."""
-    yield "sources", "correlation", "Hit@1", "null told apart %", "covers 5 points %", "test and interval disagree"
+    yield (
+        "sources",
+        "correlation",
+        "Hit@1",
+        "null, bootstrap %",
+        "null told apart %",
+        "covers 5 points %",
+        "test and interval disagree",
+    )
     for groups in (21, 42, 96):
         for correlation in CORRELATIONS:
             for share in (0.5, 0.75, 0.9):
                 rng = np.random.default_rng(0)
-                told, covered, odd = 0, 0, 0
+                told, before, covered, odd = 0, 0, 0, 0
                 for _ in range(repeats):
                     clusters = draw_sources(groups, rng)
                     for difference in (0.0, 0.05):
@@ -144,7 +154,9 @@ def cover_pairs(repeats: int) -> Iterator[tuple[str, ...]]:
                             covered += low <= difference <= high
                         else:
                             told += found.p_value < LEVEL
-                cells = f"{100 * told / repeats:.1f}", f"{100 * covered / repeats:.1f}", str(odd)
+                            low, high = bootstrap(first - second, clusters, rng)
+                            before += low > 0 or high < 0
+                cells = (*(f"{100 * count / repeats:.1f}" for count in (before, told, covered)), str(odd))
                 yield str(groups), f"{correlation}", f"{share}", *cells
 
 
@@ -158,16 +170,41 @@ def err_boards(repeats: int) -> Iterator[tuple[str, ...]]:
             for _ in range(max(1, repeats // 10)):
                 clusters = draw_sources(groups, rng)
                 hits = draw_hits(share, clusters, 0.5, rng, 15, 0.5)
-                told = [
-                    other
-                    for other in range(15)
-                    for one in range(other)
-                    if exchange_p_value(hits[one] - hits[other], clusters) < RANK_LEVEL
-                ]
+                told = told_apart(hits, clusters)
                 for entries in wrong:
                     wrong[entries] += any(other < entries for other in told)
             for entries, count in wrong.items():
                 yield str(groups), f"{share}", str(entries), f"{100 * count / max(1, repeats // 10):.1f}"
+
+
+def err_ledgers(repeats: int) -> Iterator[tuple[str, ...]]:
+    """The same with the committed ledgers: each drawn source's results are dealt out to the entries at random."""
+    yield "board", "sources", "entries", "a false order %"
+    for board in ("ucf-101/fold1-6classes-21ac35", "ucf-101/fold3-3classes-cd5db4", "syntheticactions-v2/fold1"):
+        ledgers = [Ledger.read(path) for path in sorted((LEADERBOARDS / board).glob("*/ledger.parquet"))]
+        held = np.stack([ranks(ledger.scores, ledger.labels) == 1 for ledger in ledgers]).astype(np.float64)
+        members = [np.flatnonzero(ledgers[0].clusters() == source) for source in range(ledgers[0].clusters().max() + 1)]
+        rng = np.random.default_rng(0)
+        wrong = dict.fromkeys((2, 5, 10, 15), 0)
+        for _ in range(max(1, repeats // 10)):
+            drawn = [members[source] for source in rng.integers(0, len(members), len(members))]
+            clusters = np.repeat(np.arange(len(drawn)), [len(videos) for videos in drawn])
+            dealt = [rng.permutation(np.resize(rng.permutation(len(held)), 15)) for _ in drawn]
+            hits = np.concatenate([held[entries][:, videos] for entries, videos in zip(dealt, drawn, strict=True)], 1)
+            told = told_apart(hits, clusters)
+            for entries in wrong:
+                wrong[entries] += any(other < entries for other in told)
+        for entries, count in wrong.items():
+            yield board, str(len(members)), str(entries), f"{100 * count / max(1, repeats // 10):.1f}"
+
+
+def told_apart(hits: np.ndarray, clusters: np.ndarray) -> list[int]:
+    """The entries that are told apart from one before them, as ranks do it."""
+    return [
+        other
+        for other in range(len(hits))
+        if any(exchange_p_value(hits[one] - hits[other], clusters) < RANK_LEVEL for one in range(other))
+    ]
 
 
 PARTS: dict[str, Callable[[int], Iterator[tuple[str, ...]]]] = {
@@ -175,6 +212,7 @@ PARTS: dict[str, Callable[[int], Iterator[tuple[str, ...]]]] = {
     "map": cover_map,
     "pairs": cover_pairs,
     "boards": err_boards,
+    "ledgers": err_ledgers,
 }
 
 
