@@ -8,6 +8,7 @@ COMMANDS = {
     "prepare": "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic",
     "rescore": "all numbers of a ledger again, with intervals, classes, confusions and coverage",
     "compare": "two ledgers, paired: differences with intervals, tests, and the classes that differ most",
+    "power": "before a run: how many videos and sources it takes to tell a difference from chance",
     "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
     "leaderboard": "add, build, verify or reproduce entries of the leaderboards",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
@@ -19,7 +20,7 @@ COMMANDS = {
 }
 """What each verb is for, in one line."""
 
-READING_RESULTS = frozenset({"configs", "rescore", "compare", "protocol", "leaderboard"})
+READING_RESULTS = frozenset({"configs", "rescore", "compare", "power", "protocol", "leaderboard"})
 """Verbs that import neither torch nor Lightning, so that numbers can be checked where those are not installed."""
 
 

@@ -7,7 +7,7 @@ import jsonargparse
 import numpy as np
 
 from benchmark.commands.rescore import progress_bar
-from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, printable
+from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, printable, too_few
 from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.metrics.descriptors import score_of
@@ -16,6 +16,7 @@ from benchmark.results.comparison import compare as compare_ledgers
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, differences
+from benchmark.results.statistics import LEAST_SOURCES, LEVEL, Paired
 
 _SHOWN = 5
 
@@ -26,6 +27,7 @@ def compare(
     classes: int = _SHOWN,
     map_intervals: bool | None = None,
     across_protocols: bool = False,
+    equivalence: float | None = None,
 ) -> int:
     """Print how two models differ on the videos that both ledgers hold.
 
@@ -35,6 +37,7 @@ def compare(
         classes: Classes to show in each direction.
         map_intervals: Whether average precision gets intervals; None means where they take seconds.
         across_protocols: Compare even if protocol, dataset, fold or class subset differ.
+        equivalence: Points of video Hit@1 within which the two count as the same, to test whether they are.
 
     Returns:
         0.
@@ -44,6 +47,8 @@ def compare(
     """
     if classes < 0:
         raise UserError(f"--classes is {classes}; it must be 0 or more")
+    if equivalence is not None and not 0 < equivalence < 100:
+        raise UserError(f"--equivalence is {equivalence:g}; it must be points of Hit@1, more than 0 and less than 100")
     paths = [path / FILE_NAME if path.is_dir() else path for path in (first, second)]
     ledgers = [Ledger.read(path) for path in paths]
     reasons = differences(ledgers[0].info, ledgers[1].info)
@@ -71,7 +76,7 @@ def compare(
         part = compare_ledgers(*both, map_intervals=map_intervals, progress=progress_bar)
         print(f"\non the {part.videos:,} of them that both have decoded:")
         print(_metrics(part))
-    print(_tests(found))
+    print(_tests(found, equivalence))
     print(_classes(found, one.info.class_names, classes))
     return 0
 
@@ -97,6 +102,12 @@ def main(argv: Sequence[str]) -> int:
         type=bool,
         default=False,
         help="Compare even if protocol, dataset, fold or class subset differ.",
+    )
+    parser.add_argument(
+        "--equivalence",
+        type=float | None,
+        default=None,
+        help="Points of video Hit@1 within which the two count as the same; tests whether they do.",
     )
     return compare(**vars(parser.parse_args(list(argv))))
 
@@ -126,24 +137,43 @@ def _metrics(found: Comparison) -> str:
     ]
     units = "videos, as no two are known to share a source" if found.clusters == found.videos else "source groups"
     lines = [aligned(["", "first", "second", "first - second", "95% interval"], rows)]
-    lines.append(f"intervals: paired bootstrap over {found.clusters:,} {units}")
-    if "map" in found.metrics and np.isnan(found.metrics["map"].low):
+    if found.clusters < LEAST_SOURCES:
+        lines.append(too_few(found.clusters, units))
+    else:
+        lines.append(f"intervals: paired, over {found.clusters:,} {units}")
+    if "map" in found.metrics and found.metrics["map"].paired is None:
         lines.append(NO_INTERVALS)
     return "\n".join(lines)
 
 
-def _tests(found: Comparison) -> str:
-    verdict = (
-        "the two differ significantly at 5%"
-        if found.clustered_p < 0.05
-        else "no significant difference at 5%; that is no proof that there is none"
-    )
-    return (
+def _tests(found: Comparison, equivalence: float | None) -> str:
+    hit = found.metrics["video_hit1"]
+    verdict = "told apart at 5%" if found.clustered_p < LEVEL else "not told apart at 5%, which is not to be the same"
+    lines = [
         f"\nvideo Hit@1: only the first is right on {found.only_first:,} videos, "
-        f"only the second on {found.only_second:,}\n"
-        f"test over source groups: p = {found.clustered_p:.3g} ({verdict})\n"
+        f"only the second on {found.only_second:,}",
+        f"test over source groups: p = {found.clustered_p:.3g} ({verdict})",
         f"McNemar's exact test: p = {found.mcnemar_p:.3g}; it is at video level and treats videos as independent, "
-        "so it is too sure of itself where several come from one source"
+        "so it is too sure of itself where several come from one source",
+    ]
+    if hit.paired is not None and hit.paired.is_known:
+        lines.append(
+            f"detectable difference: {100 * hit.paired.detectable():.1f} points of video Hit@1 "
+            "(the true one that would be told apart in 80% of such tests)"
+        )
+        if equivalence is not None:
+            lines.append(_equivalence(hit.paired, equivalence))
+    elif equivalence is not None:
+        lines.append(f"no test of equivalence: it takes {LEAST_SOURCES} sources")
+    return "\n".join(lines)
+
+
+def _equivalence(paired: Paired, points: float) -> str:
+    p_value, (low, high) = paired.equivalence(points / 100), paired.interval(2 * LEVEL)
+    verdict = "the same within" if p_value < LEVEL else "not shown to be the same within"
+    return (
+        f"{verdict} {points:g} points of video Hit@1: p = {p_value:.3g} (two one-sided tests at 5%), "
+        f"90% interval {100 * low:+.1f} to {100 * high:+.1f} points"
     )
 
 

@@ -12,7 +12,7 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 
-from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, printable
+from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, printable, too_few
 from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
@@ -20,8 +20,9 @@ from benchmark.metrics.descriptors import HIT_KS, score_of
 from benchmark.results.confirmation import Confirmation, confirm
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import Record, Value, dataset_of
+from benchmark.results.record import METHOD, Record, Value, dataset_of
 from benchmark.results.scores import confusions
+from benchmark.results.statistics import LEAST_SOURCES
 from benchmark.results.summary import summarise
 
 _SHOWN = 5
@@ -36,6 +37,7 @@ def rescore(
     all_classes: bool = False,
     map_intervals: bool | None = None,
     output: Path | None = None,
+    update: bool = False,
 ) -> int:
     """Print the numbers of a ledger, and whether a record beside it says the same.
 
@@ -45,12 +47,13 @@ def rescore(
         all_classes: Whether to show all classes instead of the best and the worst.
         map_intervals: Whether average precision gets intervals; None means where they take seconds.
         output: JSON file to leave the numbers in.
+        update: Whether to make the intervals of the record beside the ledger again, if its values are confirmed.
 
     Returns:
         0, or 1 if the record beside the ledger says something else.
 
     Raises:
-        UserError: If there is no ledger, or it is damaged.
+        UserError: If there is no ledger, it is damaged, or `update` is set and there is no record of it.
     """
     path = ledger / FILE_NAME if ledger.is_dir() else ledger
     predictions = Ledger.read(path)
@@ -67,7 +70,13 @@ def rescore(
     if output is not None:
         _save(output, path, predictions, metrics, decoded, areas, confused, confirmation)
         print(f"\nwrote {output}")
-    return 1 if confirmation is not None and confirmation.denied else 0
+    if confirmation is not None and confirmation.denied:
+        return 1
+    if update:
+        if confirmation is None:
+            raise UserError(f"--update: there is no record of {path} beside it whose intervals could be made again")
+        _update(path.parent / RECORD_NAME, metrics, decoded)
+    return 0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -94,8 +103,14 @@ def main(argv: Sequence[str]) -> int:
         help="Whether average precision gets intervals; by default where they take seconds.",
     )
     parser.add_argument("--output", type=Path | None, default=None, help="JSON file to leave the numbers in.")
-    chosen = parser.parse_args(list(argv))
-    return rescore(chosen.ledger, chosen.k, chosen.classes == "all", chosen.map_intervals, chosen.output)
+    parser.add_argument(
+        "--update",
+        type=bool,
+        default=False,
+        help="Make the intervals of the record beside the ledger again, if its values are confirmed.",
+    )
+    chosen = parser.parse_args(list(argv)).as_dict()
+    return rescore(all_classes=chosen.pop("classes") == "all", **chosen)
 
 
 def progress_bar(blocks: Iterable[int]) -> Iterable[int]:
@@ -180,8 +195,9 @@ def _numbers(metrics: Numbers, decoded: Numbers | None, ledger: Ledger, hits: se
         table = aligned(["", "failed = wrong", "95% interval", "decoded only", "95% interval"], rows)
     clusters = len(np.unique(ledger.clusters()[ledger.labels.any(1)]))
     units = "videos, as source groups are not known" if clusters == len(ledger) else "source groups"
-    lines = ["", table, f"intervals: bootstrap over {clusters:,} {units}"]
-    if metrics["map"].value is not None and metrics["map"].low is None:
+    given = f"intervals: over {clusters:,} {units}"
+    lines = ["", table, given if clusters >= LEAST_SOURCES else too_few(clusters, units)]
+    if clusters >= LEAST_SOURCES and metrics["map"].value is not None and metrics["map"].low is None:
         lines.append(NO_INTERVALS)
     return "\n".join(lines)
 
@@ -226,6 +242,8 @@ def _confirm(path: Path, ledger: Ledger, metrics: Numbers, decoded: Numbers | No
             print(f"\n{file} is the record of another ledger, {printable(record.ledger.file)}")
             return None
         found = confirm(record, ledger, file_hash(path), metrics, decoded)
+        if record.intervals != METHOD:
+            print(f"\nits record has intervals of the older method {record.intervals}; --update true makes them again")
     if found.denied:
         print(f"\n{file} is NOT confirmed:")
         for denial in found.denied:
@@ -235,6 +253,19 @@ def _confirm(path: Path, ledger: Ledger, metrics: Numbers, decoded: Numbers | No
     if found.unchecked:
         print(f"not checked: {printable(', '.join(found.unchecked))}")
     return found
+
+
+def _update(file: Path, metrics: Numbers, decoded: Numbers | None) -> None:
+    """Give a confirmed record the intervals that were made now."""
+    record = Record.read(file)
+
+    def renewed(said: Numbers, found: Numbers) -> Numbers:
+        return {name: found.get(name, Value(value=value.value)) for name, value in said.items()}
+
+    part = None if record.decoded_only is None else renewed(record.decoded_only, decoded or {})
+    public = {"metrics": renewed(record.metrics, metrics), "decoded_only": part, "intervals": METHOD}
+    record.model_copy(update=public).write(file)
+    print(f"wrote {file} with intervals of the method {METHOD}")
 
 
 def _save(

@@ -5,10 +5,16 @@ from collections.abc import Sequence
 
 from benchmark.metrics.descriptors import MAP, score_of
 from benchmark.results.record import Value
+from benchmark.results.statistics import LEAST_SOURCES
 
 NO_INTERVALS = (
     "no intervals for scores that are no shares, as they would take minutes; ask for them with --map_intervals true"
 )
+
+
+def too_few(sources: int, units: str) -> str:
+    """Why there are no intervals."""
+    return f"no intervals: {sources} {units} are too few, it takes {LEAST_SOURCES}"
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,8 @@ class Row:
         entry_id: Unique on all boards; the entry's folder below the leaderboards' root.
         name: For people.
         tier: How far it can be trusted.
-        rank: 1 + the number of rows of its board that are significantly better; None where nothing can be tested.
+        rank: 1 if no row of its board is told apart as better, else 1 more than the last of those that are; None where
+            nothing can be tested.
         metrics: Scores by name, and `map/<group>`, whichever are known.
         decoded_only: The same without failed videos; None if none failed.
         source: Where a claim stands, or the folder of the record and ledger.
@@ -63,7 +64,10 @@ class Board:
         classes: Names of the chosen classes, or None for all of them.
         protocol_hash: Of the protocol; None for claims, whose protocol nobody can check.
         protocol: The protocol in words.
-        rows: Best first; claims behind the rest.
+        rows: Best first; claims after the rest.
+        detectable: Difference of video Hit@1, 0 to 1, that the test for ranks would detect in 80% of cases; None where
+            there is nothing to test.
+        pair_detectable: The same for a comparison of one pair alone.
     """
 
     dataset: str
@@ -72,6 +76,8 @@ class Board:
     protocol_hash: str | None
     protocol: str
     rows: tuple[Row, ...]
+    detectable: float | None = None
+    pair_detectable: float | None = None
 
     @property
     def title(self) -> str:

@@ -46,6 +46,30 @@ def escape(text: str) -> str:
     return _HARMFUL.sub(lambda match: f"&#{ord(match[0])};", plain)
 
 
+RANKS = (
+    "Rank 1: no entry of the board is told apart as better; any other rank is 1 more than the last rank among the "
+    "entries that are."
+)
+"""What a rank means."""
+
+RANKS_MORE = (
+    "Each pair is tested alone at 0.2% (paired by video, sources kept together), whatever else is on the board: copies "
+    "and weaker entries move no rank. Of boards of 10 equal entries, about 5% would show a false order. Entries of one "
+    "rank are not told apart, which does not make them equal."
+)
+"""How they are made."""
+
+
+def detectable(board: Board) -> str | None:
+    """The smallest differences that a board and a comparison of two of its entries could show; None if unknown."""
+    if board.detectable is None or board.pair_detectable is None:
+        return None
+    return (
+        f"Detectable difference in video Hit@1 (80% power, median pair): {100 * board.detectable:.1f} points for a "
+        f"rank, {100 * board.pair_detectable:.1f} for a comparison of two entries alone at 5%."
+    )
+
+
 def board_table(board: Board) -> TextTable:
     """Every row with what is known of it; a column of which nothing is known is left out."""
     columns: dict[str, Sequence[str]] = {

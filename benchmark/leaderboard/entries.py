@@ -22,7 +22,7 @@ from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import LedgerFile, Part, Plain, Record, Sha256, Value
+from benchmark.results.record import METHOD, LedgerFile, Part, Plain, Record, Sha256, Value
 from benchmark.results.summary import summarise
 
 REPRODUCTION_NAME = "reproduction.json"
@@ -138,10 +138,19 @@ def check_entries(root: Path, ledgers: Path | None = None) -> tuple[list[Entry],
         entries.append(entry)
         found = _check_entry(folder, entry, ledgers, seen)
         problems += [f"{name}: {line}" for line in found]
+        if entry.record.intervals != METHOD:
+            unchecked.append(f"{name}: {_older(entry.record, folder)}")
         if entry.ledger is None and not found:
             hint = f"fetch {entry.record.ledger.url} as {entry.record.ledger.sha256}.parquet and pass its folder"
             unchecked.append(f"{name}: the ledger is not at hand; {hint} as --ledgers")
     return entries, problems, unchecked
+
+
+def _older(record: Record, folder: Path) -> str:
+    return (
+        f"its intervals are of the older method {record.intervals}, which is not made any more; to renew them: "
+        f"python -m benchmark rescore {folder} --update true"
+    )
 
 
 def _entry_folders(root: Path) -> list[Path]:
@@ -238,13 +247,13 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
     ledger, size = Ledger.read(path), path.stat().st_size
     if problems := check_record(record, ledger, file_hash(path)):
         raise UserError(f"{run_dir} cannot be an entry: {'; '.join(problems)}")
+    if record.intervals != METHOD:
+        raise UserError(f"{run_dir} cannot be an entry yet: {_older(record, run_dir)}")
     target = root / entry_folder(record)
     if target.relative_to(root).parts[0] == CLAIMS:
         raise UserError(f"the dataset is called {record.dataset.name}; that folder is for claims. Rename the dataset")
-    content = content_hash(ledger)
-    for entry in check_entries(root)[0] if root.is_dir() else []:
-        if entry.ledger is not None and content_hash(entry.ledger) == content:
-            raise UserError(f"{run_dir} is an entry already: {entry.entry_id}")
+    if (twin := _twin(root, ledger)) is not None:
+        raise UserError(f"{run_dir} is an entry already: {twin}")
     is_large = size > LARGEST_LEDGER_BYTES
     if is_large and ledger_url is None:
         raise UserError(
@@ -269,6 +278,20 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
     return target
 
 
+def _twin(root: Path, ledger: Ledger) -> str | None:
+    """The entry with a ledger's scores, if there is one; entries are read, and none of their numbers worked out."""
+    content = content_hash(ledger)
+    for folder in _entry_folders(root):
+        try:
+            record = Record.read(folder)
+            path = ledger_path(folder, record) if record.videos == len(ledger) else None
+            if path is not None and content_hash(Ledger.read(path)) == content:
+                return folder.relative_to(root).as_posix()
+        except (UserError, OSError):
+            continue  # `verify` says what is wrong with it
+    return None
+
+
 def without_local_paths(value: Any) -> Any:
     """A configuration in which absolute paths, which are nobody else's business, are cut down to their last name."""
     if isinstance(value, dict):
@@ -288,8 +311,10 @@ def check_record(record: Record, ledger: Ledger, sha256: str) -> list[str]:
     """
     if not ledger.labels.any():
         return ["no video has a label, so there is nothing to rank"]
-    # Intervals come from fixed draws, so they repeat as well; whether mAP has them is up to the test.
-    with_map = any(name.startswith("map") and value.low is not None for name, value in record.metrics.items())
+    # Whether mAP has intervals is up to the test.
+    with_map = record.intervals == METHOD and any(
+        name.startswith("map") and value.low is not None for name, value in record.metrics.items()
+    )
     metrics, decoded = summarise(ledger, map_intervals=with_map)
     found = confirm(record, ledger, sha256, metrics, decoded)
     problems = [*found.denied, *(f"it has {name}, which the ledger does not give" for name in found.unchecked)]

@@ -21,7 +21,7 @@ import jinja2
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.board_tables import added_names
+from benchmark.leaderboard.board_tables import RANKS, RANKS_MORE, added_names, detectable
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.record import Value
 
@@ -83,6 +83,8 @@ def _html(boards: Sequence[Board]) -> str:
         style=_asset("page.css"),
         script=script,
         plots_file=PLOTS_FILE_NAME,
+        ranks=RANKS,
+        ranks_more=RANKS_MORE,
         data=embedded_json({"boards": [_board(board) for board in boards], "scores": _added(boards)}),
     )
 
@@ -120,6 +122,7 @@ def _board(board: Board) -> dict[str, Any]:
         "classes": board.classes,
         "protocol_hash": board.protocol_hash,
         "protocol": board.protocol,
+        "detectable": detectable(board),
         "rows": [_row(row) for row in board.rows],
     }
 

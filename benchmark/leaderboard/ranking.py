@@ -1,8 +1,9 @@
 """From entries and claims to boards: who ranks with whom, and where."""
 
+import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,15 @@ from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import Value
-from benchmark.results.statistics import holm, paired_p_value
+from benchmark.results.record import METHOD, Record, Value
+from benchmark.results.statistics import Paired, exchange_p_value
 
-LEVEL = 0.05
+LEVEL = 0.002
+"""Error rate of the test of each pair of a board, whatever else is on the board.
+
+A rate that shrank with the number of pairs, as Holm's, would let anyone move ranks by adding entries.
+"""
+
 HELD_SHARE = 0.99
 
 
@@ -53,12 +59,21 @@ def boards_of(entries: Sequence[Entry], claims: Sequence[Claims]) -> list[Board]
 
 def _board(entries: Sequence[Entry]) -> Board:
     record = entries[0].record
-    places = rank_entries(entries)
-    rows = [_row(entry, place) for entry, place in zip(entries, places, strict=True)]
+    standing = rank_entries(entries)
+    rows = [_row(entry, rank) for entry, rank in zip(entries, standing.ranks, strict=True)]
     rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -_hit1(row), row.entry_id))
     dataset = record.dataset
     protocol = record.protocol_value
-    return Board(dataset.name, dataset.fold, dataset.classes, protocol.hash, in_words(protocol), tuple(rows))
+    return Board(
+        dataset.name,
+        dataset.fold,
+        dataset.classes,
+        protocol.hash,
+        in_words(protocol),
+        tuple(rows),
+        standing.detectable,
+        standing.pair_detectable,
+    )
 
 
 def _hit1(row: Row) -> float:
@@ -74,12 +89,29 @@ def in_words(protocol: Protocol) -> str:
     )
 
 
-def rank_entries(entries: Sequence[Entry]) -> list[int | None]:
-    """1 + the number of entries significantly better in video Hit@1, at the 5% level over all pairs of a board.
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """What came of comparing all pairs of a board.
 
-    Pairs are compared on the videos that both have, source group by source group, and corrected after Holm. There is no
-    rank for an entry without its ledger, one that saw test videos, and one that lacks more than 1% of the videos that
-    another entry holds: not having the hard ones must not pay.
+    Args:
+        ranks: Of each entry, or None for an entry without one.
+        detectable: Difference of video Hit@1, 0 to 1, that the board's test would detect in 80% of cases between two
+            of its entries, for the median pair; None without a pair of at least 11 sources.
+        pair_detectable: The same for a test of one pair alone at 5%, as `compare` makes it.
+    """
+
+    ranks: tuple[int | None, ...]
+    detectable: float | None
+    pair_detectable: float | None
+
+
+def rank_entries(entries: Sequence[Entry]) -> Standing:
+    """Rank by video Hit@1: 1 if no entry is told apart as better, else 1 more than the last of those that are.
+
+    Pairs are compared on the videos that both have, sources kept together, each at the same level: copies of an entry,
+    and entries that are not better, change no other entry's rank. There is no rank for an entry without its ledger,
+    one that saw test videos, and one that lacks more than 1% of the videos that another entry holds: not having the
+    hard ones must not pay.
 
     Raises:
         UserError: If two entries contradict each other in labels or source groups.
@@ -92,28 +124,49 @@ def rank_entries(entries: Sequence[Entry]) -> list[int | None]:
         and entry.record.checkpoint.provenance != "contaminated"
         and entry.record.dataset.held_videos >= HELD_SHARE * most
     }
-    pairs = list(itertools.combinations(able, 2))
-    tests = [_compare(entries[one], able[one], entries[other], able[other]) for one, other in pairs]
-    adjusted = holm([p_value for p_value, _ in tests])
-    better: dict[int, int] = dict.fromkeys(able, 0)
-    for (one, other), p_value, (_, difference) in zip(pairs, adjusted, tests, strict=True):
+    tests = {
+        (one, other): _compare(entries[one], able[one], entries[other], able[other])
+        for one, other in itertools.combinations(able, 2)
+    }
+    better: dict[int, set[int]] = {number: set() for number in able}
+    for (one, other), (found, p_value) in tests.items():
         if p_value < LEVEL:
-            better[other if difference > 0 else one] += 1
-    return [1 + better[n] if n in better else None for n in range(len(entries))]
+            better[other if found.difference > 0 else one].add(one if found.difference > 0 else other)
+    places = longest_chains(better)
+    known = [found for found, _ in tests.values() if found.is_known]
+    return Standing(
+        tuple(places.get(number) for number in range(len(entries))),
+        float(np.median([found.detectable(LEVEL) for found in known])) if known else None,
+        float(np.median([found.detectable() for found in known])) if known else None,
+    )
 
 
-def _compare(first: Entry, one: Ledger, second: Entry, other: Ledger) -> tuple[float, float]:
-    """P-value and mean difference of video Hit@1 on the labelled videos of both."""
+def longest_chains(better: Mapping[int, set[int]]) -> dict[int, int]:
+    """1 + the length of the longest chain of better ones above each number.
+
+    Args:
+        better: The numbers that are better than each.
+    """
+    places = dict.fromkeys(better, 1)
+    for _ in better:  # a chain is no longer than there are numbers, and so is a circle followed
+        following = {n: 1 + max((places[above] for above in better[n]), default=0) for n in better}
+        if following == places:
+            break
+        places = following
+    return places
+
+
+def _compare(first: Entry, one: Ledger, second: Entry, other: Ledger) -> tuple[Paired, float]:
+    """The difference of video Hit@1 on the labelled videos of both, and the p-value that it is none."""
     try:
         one, other = common_videos(one, other)
     except UserError as error:
-        raise UserError(f"{first.entry_id} and {second.entry_id} cannot stand on one board: {error}") from None
+        raise UserError(f"{first.entry_id} and {second.entry_id} cannot be on one board: {error}") from None
     rows = np.flatnonzero(one.labels.any(1))
     labels = one.labels[rows]
     hits = [(ranks(ledger.scores[rows], labels) == 1).astype(np.float64) for ledger in (one, other)]
-    clusters = np.unique(one.clusters()[rows], return_inverse=True)[1]
-    differences = hits[0] - hits[1]
-    return paired_p_value(differences, clusters), float(differences.mean()) if len(rows) else 0.0
+    differences, clusters = hits[0] - hits[1], one.clusters()[rows]
+    return Paired.of_hits(differences, clusters), exchange_p_value(differences, clusters)
 
 
 def tier_of(entry: Entry) -> Tier:
@@ -132,9 +185,9 @@ def _row(entry: Entry, rank: int | None) -> Row:
         name=record.name,
         tier=tier_of(entry),
         rank=rank,
-        metrics=record.metrics,
+        metrics=_shown(record, record.metrics),
         source=entry.entry_id,
-        decoded_only=record.decoded_only,
+        decoded_only=None if record.decoded_only is None else _shown(record, record.decoded_only),
         videos=record.videos,
         failed_videos=len(record.failed_videos),
         held_share=record.dataset.held_share,
@@ -146,6 +199,11 @@ def _row(entry: Entry, rank: int | None) -> Row:
         hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
         created=record.created.date().isoformat(),
     )
+
+
+def _shown(record: Record, values: dict[str, Value]) -> dict[str, Value]:
+    """Values without intervals that nobody has checked."""
+    return values if record.intervals == METHOD else {name: Value(value=held.value) for name, held in values.items()}
 
 
 def _claimed_board(claims: Claims) -> Board:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.board_tables import board_table, escape, group_table, known_names
+from benchmark.leaderboard.board_tables import (
+    RANKS,
+    RANKS_MORE,
+    board_table,
+    detectable,
+    escape,
+    group_table,
+    known_names,
+)
 from benchmark.leaderboard.page import FILE_NAME, PLOTS_FILE_NAME, write_page
 from benchmark.results.record import Value
 
@@ -16,9 +24,9 @@ _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
     "precision", "hardware", "created", "source",
 )  # fmt: skip
-_TIERS = """\
-Only rows of one table, with equal protocol, dataset, fold and class subset, are ranked together; a rank is 1 + the
-number of rows significantly better (paired by video, source groups kept together, Holm-corrected, 5%).
+_TIERS = f"""\
+Only rows of one table, with equal protocol, dataset, fold and class subset, are ranked together. {RANKS}
+{RANKS_MORE} Intervals are made as docs/statistics.md says.
 
 - *claimed*: somebody says so.
 - *recomputed*: every number follows from the predictions in the ledger. This proves arithmetic, not where the
@@ -57,6 +65,8 @@ def markdown(boards: Sequence[Board]) -> str:
         hashed = f" (`{board.protocol_hash}`)" if board.protocol_hash else ""
         parts.append(f"Protocol: {escape(board.protocol)}{hashed}")
         parts.append(board_table(board).markdown())
+        if (smallest := detectable(board)) is not None:
+            parts.append(smallest)
         if (by_group := group_table(board)) is not None:
             parts += ["Mean average precision by group:", by_group.markdown()]
     return "\n\n".join(parts) + "\n"

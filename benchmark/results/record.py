@@ -30,6 +30,11 @@ FILE_NAME = "record.json"
 Provenance = Literal["clean", "contaminated", "unknown"]
 """Whether the checkpoint ever saw a test video or its source group: no; yes; nobody can tell."""
 
+Intervals = Literal["percentile-bootstrap", "effective-size"]
+"""How the intervals of a record were made: as before records said so, or as `results/statistics.py` makes them."""
+
+METHOD: Intervals = "effective-size"
+
 # What a reader of a table sees; nothing that a terminal, a page or Markdown would take for anything but text.
 _PLAIN = re.compile(
     r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff<>\"`|\\]{1,200}"
@@ -188,6 +193,7 @@ class Record(Part):
     protocol_hash: Plain
     metrics: dict[Plain, Value]
     decoded_only: dict[Plain, Value] | None
+    intervals: Intervals = "percentile-bootstrap"
     videos: Count
     failed_videos: dict[str, str]
     model: Model

@@ -1,122 +1,166 @@
 """Intervals and tests that respect where videos come from: clips of one source are not independent.
 
-Letters: V videos, K classes, S source groups (or videos, where sources are unknown), R replicates.
+docs/statistics.md says how they were chosen, with their simulated coverage and error rates. Letters: V videos, S
+sources.
 """
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import math
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import stats
 
-REPLICATES = 1000
+from benchmark.results.influence import Influence, of_share
 
-# Weights of all videos held at once, at 8 bytes each.
-_WEIGHTS_AT_ONCE = 8_000_000
+LEAST_SOURCES = 11
+"""With fewer sources no interval is given: what they have in common cannot be told from so few."""
 
-# Source groups on which two models differ, up to which every exchange of their results is tried.
+LEVEL = 0.05
+"""Error rate of one test, and of the 95% intervals."""
+
+# Sources on which two models differ, up to which every exchange of their results is tried.
 _EXCHANGED = 16
 
-
-def resampled_weights(clusters: np.ndarray, replicates: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each video is drawn when source groups are drawn with replacement.
-
-    Args:
-        clusters: (V,) int64 from 0, number of each video's source group.
-        replicates: R.
-        seed: Of the draws.
-
-    Yields:
-        Blocks of (some replicates, V) float64, R in all; none without videos. Their transpose is contiguous.
-    """
-    if not len(clusters):
-        return
-    groups = int(clusters.max()) + 1
-    block = max(1, _WEIGHTS_AT_ONCE // len(clusters))
-    draws = _draws(groups, replicates, seed)
-    for first in range(0, replicates, block):
-        count = min(block, replicates - first)
-        drawn = np.stack(list(itertools.islice(draws, count)), 1).astype(np.float64)
-        yield drawn[clusters].T
+POWER = 0.8
+"""Probability with which a detectable difference is detected."""
 
 
-def _draws(groups: int, replicates: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each source group is drawn, (S,) int64, for each replicate."""
-    rng = np.random.default_rng(seed)
-    for _ in range(replicates):
-        yield np.bincount(rng.integers(0, groups, groups), minlength=groups)
-
-
-def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle part of bootstrap samples, NaN ones left out; NaN if there are none."""
-    samples = samples[~np.isnan(samples)]
-    if not len(samples):
-        return np.nan, np.nan
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def share_samples(
-    hits: Mapping[str, np.ndarray],
-    trials: Mapping[str, np.ndarray],
-    clusters: np.ndarray,
-    *,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> dict[str, np.ndarray]:
-    """Bootstrap samples of shares, all from the same draws, so that differences between them are paired.
+def interval(value: float, influence: Influence, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's interval of a score from 0 to 1, for the number of independent videos that its sources are worth.
 
     Args:
-        hits: For each share (V,), hits of each video.
-        trials: For each share (V,), samples of each video.
-        clusters: (V,) int64 from 0.
-        replicates: R.
-        seed: Of the draws.
+        value: The score.
+        influence: Of its sources.
+        level: Share of intervals that may miss the truth.
 
     Returns:
-        (R,) for each share; (0,) without videos.
+        Its ends, between which the value always is; NaN with fewer than 11 sources, or without a value.
     """
-    if not hits or not len(clusters):
-        return {name: np.zeros(0) for name in hits}
-    # Only the sums of a source group matter, so that no weights of videos are needed.
-    sums = np.stack([np.bincount(clusters, part[name]) for part in (hits, trials) for name in hits], 1)
-    sums = sums[np.bincount(clusters) > 0]
-    totals = np.stack([drawn @ sums for drawn in _draws(len(sums), replicates, seed)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = totals[:, : len(hits)] / totals[:, len(hits) :]
-    return dict(zip(hits, shares.T, strict=True))
+    size, normal = effective_size(value, influence), stats.norm.isf(level / 2)
+    if math.isnan(size):
+        return np.nan, np.nan
+    square = normal**2 / size
+    middle = (value + square / 2) / (1 + square)
+    half = math.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
+    return float(max(0.0, min(value, middle - half))), float(min(1.0, max(value, middle + half)))
 
 
-class WeightedAveragePrecision:
-    """Average precision of one class under many weightings of the videos.
+def effective_size(value: float, influence: Influence) -> float:
+    """Number of independent videos of which a score would vary as much as it does.
+
+    A source counts as one video until the data say otherwise, and they say the more, the more they hold of what is
+    rare: right or wrong videos. So a score of 0 or 1 is that of as many videos as there are sources.
+
+    Returns:
+        NaN with fewer than 11 sources, or without a value.
+    """
+    sources = len(influence)
+    if sources < LEAST_SOURCES or math.isnan(value) or np.isnan(influence.values).any():
+        return math.nan
+    variance, rare = value * (1 - value), min(value, 1 - value)
+    ratio = float((influence.values**2).sum()) / (sources - 1) / variance if variance > 0 else 0.0
+    weight = min(sources, sources * rare / ratio) if ratio > 0 else 0.0
+    return sources * (weight + 1) / (weight * ratio + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """A difference of two scores on the same videos, and the one statistic of which its test and intervals are made.
+
+    The statistic of a supposed difference d is S (difference - d) / sqrt(spread + S (difference - d)^2), to be compared
+    with the normal distribution. Its square root is that of the sources' squared sums, where two sources more count on
+    which the models differ, once each way; that brings the test to the exact one of exchanging the models in each
+    source where they differ on few, and keeps the interval from closing where they never do.
 
     Args:
-        scores: (V,) floating point, NaN where the video failed.
-        truth: (V,) bool.
+        difference: The first less the second, -1 to 1.
+        spread: Sum of squares of what the sources add to it, with two sources more.
+        sources: S.
     """
 
-    def __init__(self, scores: np.ndarray, truth: np.ndarray) -> None:
-        column = np.where(np.isnan(scores), -np.inf, scores)
-        # Precision changes the area only at the scores of positives: videos between two of them count together.
-        thresholds = np.unique(column[truth])
-        step = np.searchsorted(thresholds, column, side="right") - 1
-        self._seen = _step_sums(step, step >= 0, len(thresholds))
-        self._found = _step_sums(step, truth, len(thresholds))
+    difference: float
+    spread: float
+    sources: int
 
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """Areas (R,) for weights (R, V), quickest if their transpose is contiguous; NaN where no positive has any."""
-        gained = self._found @ weights.T
-        found = gained[::-1].cumsum(0)[::-1]
-        seen = (self._seen @ weights.T)[::-1].cumsum(0)[::-1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = np.where(seen > 0, found / seen, 0)
-            return np.asarray((gained * precision).sum(0) / gained.sum(0))
+    @classmethod
+    def of(cls, difference: float, influence: Influence) -> "Paired":
+        """From what each source adds to the difference."""
+        sums = influence.values + difference * influence.weights
+        differing = int((np.abs(sums) > 1e-12).sum())
+        # Of a source on which two models would differ: the usual square, and where there is none that of one video.
+        typical = (float((sums**2).sum()) + 1 / influence.videos) / (differing + 1)
+        return cls(difference, float((influence.values**2).sum()) + 2 * typical, len(influence))
+
+    @classmethod
+    def of_hits(cls, differences: np.ndarray, clusters: np.ndarray) -> "Paired":
+        """From one model's hits less the other's, (V,), and the videos' sources, (V,) int64 from 0."""
+        if not len(differences):
+            return cls(math.nan, math.nan, 0)
+        return cls.of(float(np.mean(differences)), of_share(differences, np.ones(len(differences)), clusters))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are sources enough for an interval."""
+        return self.sources >= LEAST_SOURCES and not math.isnan(self.spread)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no difference; below 0.05 just where the 95% interval leaves out 0; 1 where none is known."""
+        return 1.0 if math.isnan(self.spread) else float(2 * stats.norm.sf(abs(self._statistic(0.0))))
+
+    def _statistic(self, supposed: float) -> float:
+        away = self.difference - supposed
+        return self.sources * away / math.sqrt(self.spread + self.sources * away**2)
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Of the interval; NaN with fewer than 11 sources, infinite where no difference can be told at the level."""
+        if not self.is_known:
+            return math.nan
+        square = float(stats.norm.isf(level / 2)) ** 2
+        room = self.sources * (self.sources - square)
+        return math.sqrt(square * self.spread / room) if room > 0 else math.inf
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """All differences that the test at the level does not refuse; NaN with fewer than 11 sources."""
+        half = self.half_width(level)
+        if math.isnan(half):
+            return np.nan, np.nan
+        return max(-1.0, self.difference - half), min(1.0, self.difference + half)
+
+    def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
+        """The true difference that would be told from none with the power, where sources vary as here, up to 1."""
+        half, normal = self.half_width(level), float(stats.norm.isf(level / 2))
+        return math.nan if math.isnan(half) else min(1.0, half * (normal + float(stats.norm.ppf(power))) / normal)
+
+    def equivalence(self, margin: float) -> float:
+        """P-value of a difference of `margin` or more either way (two one-sided tests).
+
+        It is below 0.05 just where the 90% interval is within the margin; 1 with fewer than 11 sources.
+        """
+        if not self.is_known:
+            return 1.0
+        return float(max(stats.norm.sf(self._statistic(-margin)), stats.norm.cdf(self._statistic(margin))))
 
 
-def _step_sums(step: np.ndarray, chosen: np.ndarray, steps: int) -> sparse.csr_array:
-    """Matrix (steps, V) that adds up the chosen videos of each step."""
-    videos = np.flatnonzero(chosen)
-    return sparse.csr_array((np.ones(len(videos)), (step[videos], videos)), shape=(steps, len(step)))
+def exchange_p_value(differences: np.ndarray, clusters: np.ndarray) -> float:
+    """Two-sided p-value of exchanging two models in each source, exact where they differ on few.
+
+    Were the models equally good, either could have got either's result on a source. Far below 5% it refuses more than
+    the statistic of `Paired`, to which it falls back where they differ on more than 16 sources.
+
+    Args:
+        differences: (V,) one model's hits less the other's.
+        clusters: (V,) int64 from 0.
+    """
+    sums = np.bincount(clusters, differences) if len(clusters) else np.zeros(0)
+    unequal = sums[sums != 0]
+    if len(unequal) > _EXCHANGED:
+        return Paired.of_hits(differences, clusters).p_value
+    totals = np.zeros(1)
+    for value in unequal:
+        totals = np.concatenate([totals + value, totals - value])
+    return float((np.abs(totals) >= abs(unequal.sum()) - 1e-9).mean())
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -126,31 +170,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     trials = only_first + only_second
     return float(stats.binomtest(only_first, trials, 0.5).pvalue) if trials else 1.0
-
-
-def paired_p_value(differences: np.ndarray, clusters: np.ndarray) -> float:
-    """Two-sided p-value that differences of videos are 0 on average, over the sums of their source groups.
-
-    A t-test, or where the models differ on few source groups, the exact test of exchanging the models in each.
-
-    Args:
-        differences: (V,) floating point, one model's hit minus the other's.
-        clusters: (V,) int64 from 0.
-
-    Returns:
-        0 to 1; 1 where the models differ on fewer than two source groups.
-    """
-    sums = np.bincount(clusters, differences) if len(clusters) else np.zeros(0)
-    unequal = sums[sums != 0]
-    if len(unequal) <= _EXCHANGED:
-        # If the models were equally good, either could have got either's result on a source group.
-        totals = np.zeros(1)
-        for value in unequal:
-            totals = np.concatenate([totals + value, totals - value])
-        return float((np.abs(totals) >= abs(unequal.sum()) - 1e-9).mean())
-    if (sums == sums[0]).all():
-        return float(2.0 ** (1 - len(sums)))
-    return float(stats.ttest_1samp(sums, 0.0).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -15,6 +15,7 @@ from benchmark.errors import UserError
 from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.record import (
+    METHOD,
     FILE_NAME,
     Checkpoint,
     LedgerFile,
@@ -105,6 +106,7 @@ class RecordWriter(L.Callback):
                 "created": datetime.datetime.now(datetime.UTC),
                 "metrics": metrics,
                 "decoded_only": decoded,
+                "intervals": METHOD,
                 "videos": len(ledger),
                 "failed_videos": ledger.failures(),
                 "throughput": throughput,

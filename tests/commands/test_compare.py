@@ -6,6 +6,7 @@ import pytest
 
 from benchmark.cli import main as cli
 from benchmark.commands.compare import main
+from benchmark.errors import UserError
 from benchmark.metrics.arrays import average_precision
 from benchmark.results.ledger import FILE_NAME
 from benchmark.results.scores import metrics
@@ -45,7 +46,30 @@ def test_a_ledger_against_itself(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([str(tmp_path), str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "no class differs" in printed
-    assert "no significant difference" in printed
+    assert "not told apart at 5%, which is not to be the same" in printed
+    assert "detectable difference: " in printed
+
+
+def test_equivalence_is_tested_where_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    BETTER.write(tmp_path / FILE_NAME)
+    for points, verdict in (
+        ("50", "\nthe same within 50 points"),
+        ("0.1", "\nnot shown to be the same within 0.1 points"),
+    ):
+        assert main([str(tmp_path), str(tmp_path), "--equivalence", points]) == 0
+        assert verdict in capsys.readouterr().out
+    with pytest.raises(UserError, match="--equivalence is -2"):
+        main([str(tmp_path), str(tmp_path), "--equivalence=-2"])
+
+
+def test_few_sources_are_said_to_be_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_ledger(videos=30, failed=0, unlabelled=0).write(tmp_path / FILE_NAME)
+    assert main([str(tmp_path), str(tmp_path), "--equivalence", "5"]) == 0
+    printed = capsys.readouterr().out
+    assert "no intervals: 10 source groups are too few, it takes 11" in printed
+    assert "no test of equivalence" in printed
+    assert "detectable" not in printed
+    assert " to +" not in printed
 
 
 def test_what_one_lacks_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

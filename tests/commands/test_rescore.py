@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.cli import main as cli
 from benchmark.commands.rescore import class_areas, main, most_confused
+from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
 from benchmark.results.confirmation import confirm
@@ -39,7 +40,7 @@ def test_numbers_are_printed_both_ways(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"{failed} videos failed\n  {failed} as it holds no frames: v00" in printed
     assert "held 90 of the official 120 test videos (75.0%)" in printed
     assert f"{90 - int(ledger.labels.any(1).sum())} videos have no label" in printed
-    assert "bootstrap over 30 source groups" in printed
+    assert "intervals: over 30 source groups" in printed
     assert "record.json" not in printed
 
 
@@ -48,7 +49,7 @@ def test_a_ledger_without_failures_has_one_column(tmp_path: Path, capsys: pytest
     assert main([str(tmp_path / FILE_NAME)]) == 0
     printed = capsys.readouterr().out
     assert "decoded only" not in printed
-    assert "bootstrap over 40 videos, as source groups are not known" in printed
+    assert "intervals: over 40 videos, as source groups are not known" in printed
     assert "0 videos failed" in printed
 
 
@@ -181,3 +182,27 @@ def test_no_ledger_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert error.startswith("clipbench: there is no ledger")
     assert error.count("\n") == 1
+
+
+def test_update_needs_a_record_that_is_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_ledger(videos=60).write(tmp_path / FILE_NAME)
+    with pytest.raises(UserError, match="there is no record of"):
+        main([str(tmp_path), "--update", "true"])
+    write_run(tmp_path, make_ledger(videos=60))
+    path = tmp_path / "record.json"
+    whole = json.loads(path.read_text("utf-8"))
+    old = {**whole, "metrics": {**whole["metrics"], "charm": {"value": 0.5, "low": 0.1, "high": 0.9}}}
+    del old["intervals"]
+    old["metrics"]["map"] = {**old["metrics"]["map"], "low": 0.0}
+    path.write_text(json.dumps(old), "utf-8")
+    assert main([str(tmp_path)]) == 0
+    assert "older method percentile-bootstrap" in capsys.readouterr().out
+    assert json.loads(path.read_text("utf-8")) == old
+    assert main([str(tmp_path), "--update", "true"]) == 0
+    made = json.loads(path.read_text("utf-8"))
+    assert made["metrics"].pop("charm") == {"value": 0.5, "low": None, "high": None}
+    assert made == whole
+    old["metrics"]["map"]["value"] = 0.0
+    path.write_text(json.dumps(old), "utf-8")
+    assert main([str(tmp_path), "--update", "true"]) == 1
+    assert json.loads(path.read_text("utf-8")) == old

@@ -11,6 +11,7 @@ from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import SCHEMA, Ledger, LedgerInfo
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import (
+    METHOD,
     Checkpoint,
     Code,
     Hardware,
@@ -185,6 +186,7 @@ def make_record(
         protocol_hash=ledger.info.protocol.hash,
         metrics=metrics,
         decoded_only=decoded,
+        intervals=METHOD,
         videos=len(ledger),
         failed_videos=ledger.failures(),
         model=Model(

@@ -5,16 +5,19 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmark.commands.rescore import main as rescore_main
 from benchmark.errors import UserError
 from benchmark.leaderboard.entries import add_entry, check_entries, entry_folder
 from benchmark.leaderboard.ranking import read_boards
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
+from benchmark.results.summary import summarise
 from tests.generators.ledgers import make_ledger, write_run
 
 
@@ -247,7 +250,7 @@ def test_a_board_of_contradicting_labels_is_not_built(root: Path, tmp_path: Path
     # Its ranks are those of the honest labels; every video has one label in both.
     write_run(tmp_path / "self", Ledger(honest.info, turned), name="Self-made")
     add_entry(tmp_path / "self", root)
-    with pytest.raises(UserError, match="cannot stand on one board"):
+    with pytest.raises(UserError, match="cannot be on one board"):
         read_boards(root)
 
 
@@ -291,3 +294,47 @@ def test_edited_numbers_reach_no_table(root: Path) -> None:
     edit(only_entry(root) / "record.json", lambda held: held["metrics"]["video_hit1"].update(value=1.0))  # type: ignore[index]
     with pytest.raises(UserError, match=r"its video_hit1 is 1\.0"):
         read_boards(root)
+
+
+def test_adding_an_entry_works_out_no_other_entrys_numbers(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(ledger: Ledger, **options: Any) -> Any:
+        calls.append(ledger.info.fold)
+        return summarise(ledger, **options)
+
+    monkeypatch.setattr("benchmark.leaderboard.entries.summarise", counted)
+    for fold in range(2, 6):
+        write_run(tmp_path / str(fold), make_ledger(fold, fold=fold))
+        add_entry(tmp_path / str(fold), root)
+    assert calls == [2, 3, 4, 5]
+    with pytest.raises(UserError, match="is an entry already"):
+        add_entry(tmp_path / "3", root)
+    assert calls == [2, 3, 4, 5, 3]
+
+
+def test_a_broken_entry_keeps_nobody_from_adding_another(root: Path, tmp_path: Path) -> None:
+    (only_entry(root) / "ledger.parquet").write_bytes(b"nothing")
+    write_run(tmp_path / "other", make_ledger(7))
+    assert add_entry(tmp_path / "other", root).is_dir()
+
+
+def test_intervals_of_the_older_method_are_said_to_be_unchecked(root: Path, tmp_path: Path) -> None:
+    def as_before(record: dict[str, Any]) -> None:
+        del record["intervals"]
+        record["metrics"]["video_hit1"]["low"] = 0.0
+
+    edit(only_entry(root) / "record.json", as_before)
+    problems, (unchecked,) = verify_entries(root)
+    assert problems == []
+    assert "older method percentile-bootstrap" in unchecked
+    assert "--update true" in unchecked
+    edit(tmp_path / "run" / "record.json", as_before)
+    with pytest.raises(UserError, match=r"cannot be an entry yet: .*older method"):
+        add_entry(tmp_path / "run", tmp_path / "elsewhere")
+    assert rescore_main([str(only_entry(root)), "--update", "true"]) == 0
+    assert verify_entries(root) == ([], [])
+    edit(only_entry(root) / "record.json", lambda record: record["metrics"]["video_hit1"].update(low=0.0))  # type: ignore[index]
+    assert "interval of video_hit1" in problem(root)

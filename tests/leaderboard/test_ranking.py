@@ -2,17 +2,21 @@
 
 import dataclasses
 import datetime
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmark.leaderboard.entries import Entry, Reproduction, add_entry, write_reproduction
-from benchmark.leaderboard.ranking import rank_entries, read_boards, tier_of
+from benchmark.leaderboard.ranking import LEVEL, boards_of, longest_chains, rank_entries, read_boards, tier_of
 from benchmark.protocol import Protocol
+from benchmark.results.comparison import common_videos, compare
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Provenance
+from benchmark.results.statistics import exchange_p_value
 from tests.generators.ledgers import ledger_of_clips, make_ledger, make_record, write_run
+from tests.performance.coverage import draw_hits, draw_sources
 
 VIDEOS, CLASSES = 120, 4
 
@@ -32,26 +36,73 @@ def entry(name: str, of: Ledger | None, provenance: Provenance = "clean") -> Ent
     return Entry(name, make_record(of or ledger(0.5, 0), name=name, provenance=provenance), of, None)
 
 
-def test_a_rank_counts_the_significantly_better() -> None:
+def ranks_of(*entries: Entry) -> list[int | None]:
+    return list(rank_entries(entries).ranks)
+
+
+def test_a_rank_is_one_more_than_the_last_of_those_that_are_better() -> None:
     entries = [entry("half", ledger(0.5, 1)), entry("best", ledger(0.95, 2)), entry("poor", ledger(0.1, 3))]
-    assert rank_entries(entries) == [2, 1, 3]
+    assert ranks_of(*entries) == [2, 1, 3]
 
 
 def test_equals_share_a_rank() -> None:
-    assert rank_entries([entry("a", ledger(0.5, 1)), entry("b", ledger(0.52, 2))]) == [1, 1]
+    assert ranks_of(entry("a", ledger(0.5, 1)), entry("b", ledger(0.52, 2))) == [1, 1]
+
+
+def test_what_others_enter_moves_no_rank() -> None:
+    """Copies of any entry, weak ones, and ones that have no rank."""
+    entries = [entry(str(n), ledger(share, n)) for n, share in enumerate((0.95, 0.6, 0.55, 0.2))]
+    expected = ranks_of(*entries)
+    assert expected == [1, 2, 2, 3]
+    for copied in range(4):
+        assert ranks_of(*entries, *[entries[copied]] * 12)[:4] == expected
+    weak = [entry(f"weak {n}", ledger(0.15, 10 + n)) for n in range(8)]
+    assert ranks_of(*entries, *weak)[:4] == expected
+    assert ranks_of(*entries, entry("seen", ledger(1.0, 9), "contaminated"))[:4] == expected
+
+
+def test_chains_by_hand() -> None:
+    assert longest_chains({0: set(), 1: {0}, 2: {0, 1}, 3: {0}, 4: {2, 3}}) == {0: 1, 1: 2, 2: 3, 3: 2, 4: 4}
+    circle = longest_chains({0: {1}, 1: {0}})  # two that lack different videos
+    assert set(circle) == {0, 1}
+    assert longest_chains({}) == {}
+
+
+def test_boards_of_equal_entries_seldom_show_an_order() -> None:
+    """Ten equal models on 60 boards: about 3 of them are expected to show an order, and 12 would be a fault."""
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(60):
+        clusters = draw_sources(42, rng)
+        hits = draw_hits(0.75, clusters, 0.5, rng, 10, 0.5)
+        pairs = itertools.combinations(range(10), 2)
+        wrong += any(exchange_p_value(hits[one] - hits[other], clusters) < LEVEL for one, other in pairs)
+    assert wrong < 12
+
+
+def test_a_board_says_what_it_could_detect() -> None:
+    many = [entry("a", ledger(0.75, 1, 2)), entry("b", ledger(0.7, 2, 2))]
+    standing = rank_entries(many)
+    first, second = common_videos(ledger(0.75, 1, 2), ledger(0.7, 2, 2))
+    paired = compare(first, second).metrics["video_hit1"].paired
+    assert paired is not None
+    assert standing.pair_detectable == pytest.approx(paired.detectable())
+    assert standing.detectable == pytest.approx(paired.detectable(LEVEL))
+    assert standing.detectable > standing.pair_detectable > 0  # type: ignore[operator]
+    assert rank_entries(many[:1]).detectable is None
+    few = [entry("a", ledger(0.75, 1, 30)), entry("b", ledger(0.25, 1, 30))]
+    assert rank_entries(few).detectable is None
 
 
 def test_few_sources_make_a_difference_less_certain() -> None:
     """The same shares of hits: of 60 sources the difference is beyond doubt, of 4 it is not."""
-    many = [entry("a", ledger(0.75, 1, 2)), entry("b", ledger(0.25, 1, 2))]
-    few = [entry("a", ledger(0.75, 1, 30)), entry("b", ledger(0.25, 1, 30))]
-    assert rank_entries(many) == [1, 2]
-    assert rank_entries(few) == [1, 1]
+    assert ranks_of(entry("a", ledger(0.75, 1, 2)), entry("b", ledger(0.25, 1, 2))) == [1, 2]
+    assert ranks_of(entry("a", ledger(0.75, 1, 30)), entry("b", ledger(0.25, 1, 30))) == [1, 1]
 
 
 def test_contaminated_entries_and_those_without_ledger_have_no_rank() -> None:
     entries = [entry("seen", ledger(1.0, 1), "contaminated"), entry("absent", None), entry("half", ledger(0.5, 1))]
-    assert rank_entries(entries) == [None, None, 1]
+    assert ranks_of(*entries) == [None, None, 1]
 
 
 def test_an_entry_that_lacks_videos_has_no_rank() -> None:
@@ -59,7 +110,15 @@ def test_an_entry_that_lacks_videos_has_no_rank() -> None:
     whole = ledger(0.6, 1)
     right = whole.select(np.flatnonzero(whole.scores.argmax(1) == whole.labels.argmax(1)))
     part = Ledger(dataclasses.replace(right.info, held_videos=len(right)), right.table)
-    assert rank_entries([entry("whole", whole), entry("easy", part)]) == [1, None]
+    assert ranks_of(entry("whole", whole), entry("easy", part)) == [1, None]
+
+
+def test_intervals_of_an_older_method_are_not_shown() -> None:
+    made = entry("old", ledger(0.5, 1))
+    old = dataclasses.replace(made, record=made.record.model_copy(update={"intervals": "percentile-bootstrap"}))
+    shown, hidden = (boards_of([one], [])[0].rows[0].metrics["video_hit1"] for one in (made, old))
+    assert shown.low is not None
+    assert (hidden.value, hidden.low) == (shown.value, None)
 
 
 def test_only_equal_protocol_dataset_fold_and_subset_share_a_board(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
-from benchmark.results.record import FILE_NAME, Record, Value, check_against, dataset_of, differences
+from benchmark.results.record import FILE_NAME, METHOD, Record, Value, check_against, dataset_of, differences
 from tests.generators.ledgers import make_ledger, make_record, write_run
 
 
@@ -133,9 +133,16 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     content = make_record(make_ledger()).model_dump(mode="json")
     for name in content:
-        if name != "record_version":
+        if name not in {"record_version", "intervals"}:
             lacking = {key: value for key, value in content.items() if key != name}
             assert f"{name}: Field required" in refusal(tmp_path / FILE_NAME, json.dumps(lacking))
+
+
+def test_a_record_that_does_not_say_how_its_intervals_were_made_has_older_ones() -> None:
+    content = make_record(make_ledger()).model_dump(mode="json")
+    assert Record.model_validate_json(json.dumps(content)).intervals == METHOD
+    del content["intervals"]
+    assert Record.model_validate_json(json.dumps(content)).intervals == "percentile-bootstrap"
 
 
 def test_a_value_that_cannot_be_had_is_null() -> None:

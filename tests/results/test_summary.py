@@ -2,15 +2,16 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from benchmark.metrics.arrays import ranks
-from benchmark.metrics.descriptors import hit
+from benchmark.metrics.descriptors import MAP, Predictions, hit
+from benchmark.results.influence import influences_of, is_quick, of_parts_left_out
 from benchmark.results.record import Value
 from benchmark.results.scores import decoded_only, metrics, predictions
-from benchmark.results.statistics import interval, resampled_weights
-from benchmark.results.summary import clusters_of, is_quick, map_samples, summarise
+from benchmark.results.statistics import interval
+from benchmark.results.summary import clusters_of, summarise
 from tests.generators.ledgers import make_ledger
-from tests.results.test_scores import loop_average_precision
 
 
 def test_values_are_the_metrics_and_lie_in_their_intervals() -> None:
@@ -43,51 +44,38 @@ def test_without_failures_there_is_one_set_of_numbers() -> None:
 def test_nothing_to_score(kind: dict[str, float]) -> None:
     whole, decoded = summarise(make_ledger(**kind))  # type: ignore[arg-type]
     if "failed" in kind:
-        assert whole["video_hit1"] == Value(value=0.0, low=0.0, high=0.0)
+        value = whole["video_hit1"]
+        assert (value.value, value.low) == (0.0, 0.0)
+        assert value.high is not None
+        assert 0.05 < value.high < 0.5
         assert decoded is not None
         whole = decoded
     assert set(whole.values()) == {Value(value=None)}
 
 
-def test_intervals_follow_the_draws() -> None:
+def test_intervals_are_those_of_the_sources_sums() -> None:
     ledger = make_ledger(videos=40, failed=0.2, unlabelled=0.2)
     found = summarise(ledger)[0]["video_hit1"]
-    rows = [row for row in ledger.table.to_pylist() if row["labels"]]
-    sources = sorted({row["source_group"] for row in rows})
-    correct = []
-    for row in rows:
-        best = max(range(6), key=lambda n, row=row: row["scores"][n]) if row["scores"] else None  # type: ignore[misc]
-        correct.append(best in row["labels"])
-    clusters = np.array([sources.index(row["source_group"]) for row in rows])
-    samples = [
-        sum(w * c for w, c in zip(weights, correct, strict=True)) / sum(weights)
-        for block in resampled_weights(clusters, 1000, 0)
-        for weights in block.tolist()
-    ]
-    assert (found.low, found.high) == pytest.approx(interval(np.array(samples)))
-
-
-def test_mean_average_precision_samples_equal_a_slow_loop() -> None:
-    ledger = make_ledger(videos=25, classes=40, several=0.5, failed=0.2, ties=True)
-    clusters = np.unique(ledger.clusters(), return_inverse=True)[1]
-    groups = ledger.info.groups()
-    found = map_samples(ledger.scores, ledger.labels, clusters, groups, replicates=12, seed=9)
-    below = np.nan_to_num(ledger.scores, nan=-1)
-    weights = np.concatenate(list(resampled_weights(clusters, 12, 9))).astype(int)
-    for replicate, row in enumerate(weights):
-        areas = np.array(
-            [
-                loop_average_precision(np.repeat(below[:, n], row).tolist(), np.repeat(truth, row).tolist())
-                for n, truth in enumerate(ledger.labels.T)
-            ]
-        )
-        assert found["map"][replicate] == pytest.approx(np.nanmean(areas))
-        for name, members in groups.items():
-            assert found[f"map/{name}"][replicate] == pytest.approx(np.nanmean(areas[members]))
+    sums: dict[str, list[int]] = {}
+    for row in ledger.table.to_pylist():
+        if row["labels"]:
+            best = max(range(6), key=lambda n, row=row: row["scores"][n]) if row["scores"] else None  # type: ignore[misc]
+            held = sums.setdefault(row["source_group"], [0, 0])
+            held[0] += best in row["labels"]
+            held[1] += 1
+    hits, sizes = np.array(list(sums.values()), float).T
+    share, number = hits.sum() / sizes.sum(), len(sums)
+    ratio = ((hits - share * sizes) ** 2).sum() / sizes.mean() ** 2 / (number - 1) / share / (1 - share)
+    weight = min(number, number * min(share, 1 - share) / ratio)
+    size = number * (weight + 1) / (weight * ratio + 1)
+    expected = binomtest(int(hits.sum()), int(sizes.sum())).proportion_ci(method="wilson")  # of independent videos
+    scaled = [(share + 1.959964**2 / 2 / n) / (1 + 1.959964**2 / n) for n in (size, sizes.sum())]
+    assert (found.low + found.high) / 2 == pytest.approx(scaled[0])  # type: ignore[operator]
+    assert (expected.low + expected.high) / 2 == pytest.approx(scaled[1])  # that the formula is Wilson's
 
 
 def test_intervals_of_average_precision_are_there_where_they_are_quick_or_asked_for() -> None:
-    ledger = make_ledger(videos=30)
+    ledger = make_ledger(videos=60)
     steps: list[int] = []
 
     def watched(blocks: Iterable[int]) -> Iterable[int]:
@@ -127,17 +115,42 @@ def test_hits_are_zero_for_what_failed_and_what_has_no_label_does_not_count() ->
     np.testing.assert_array_equal(hits, ledger.scored[labelled])
 
 
-def test_a_score_without_counts_gets_the_interval_of_its_resampled_videos() -> None:
-    ledger = make_ledger(videos=40, failed=0.2)
+def test_a_score_without_counts_gets_the_interval_of_the_jackknife() -> None:
+    ledger = make_ledger(videos=60, failed=0.2)
     known, clusters = predictions(ledger), clusters_of(ledger)
-    found = summarise(ledger)[0]["balanced_accuracy"]
-    samples = []
-    for weights in np.concatenate(list(resampled_weights(clusters, 1000, 0))).astype(int):
+    without = []
+    for source in range(clusters.max() + 1):
         recalls = []
         for n in range(known.labels.shape[1]):
-            true = [(row, w) for row, w in enumerate(weights) if known.labels[row, n] and w]
-            right = sum(w for row, w in true if ranks(known.scores[[row]], known.labels[[row]])[0] == 1)
-            if true:
-                recalls.append(right / sum(w for _, w in true))
-        samples.append(np.mean(recalls))
-    assert (found.low, found.high) == pytest.approx(interval(np.array(samples)))
+            true = [row for row in range(len(known)) if known.labels[row, n] and clusters[row] != source]
+            right = sum(ranks(known.scores[[row]], known.labels[[row]])[0] == 1 for row in true)
+            recalls.append(right / len(true))
+        without.append(np.mean(recalls))
+    found = summarise(ledger)[0]["balanced_accuracy"]
+    assert found.value is not None
+    expected = interval(found.value, of_parts_left_out(found.value, np.array(without), len(known)))
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_an_average_precision_is_in_its_interval_where_there_are_many_classes() -> None:
+    """Drawing sources with replacement puts copies of a video beside it, which lifts average precision."""
+    rng = np.random.default_rng(0)
+    true, clusters = np.repeat(np.arange(30), 35), np.arange(30 * 35) // 5
+    odds = np.exp(
+        0.8 * rng.normal(size=(210, 30))[clusters] + 0.6 * rng.normal(size=(1050, 30)) + 0.3 * np.eye(30)[true]
+    )
+    known = Predictions(odds / odds.sum(1, keepdims=True), np.eye(30, dtype=bool)[true], np.ones((1050, 1), np.int32))
+    value = MAP.values(known)["map"]
+    low, high = interval(value, influences_of([MAP], known, {"map": value}, clusters)["map"])
+    assert low < value < high
+    assert 0.3 < (value - low) / (high - low) < 0.7
+    twice = MAP.values(known.take(np.concatenate([np.arange(1050), np.arange(1050)])))["map"]
+    assert twice == pytest.approx(value)
+
+
+@pytest.mark.parametrize("sources", [10, 11])
+def test_few_sources_give_no_interval(sources: int) -> None:
+    ledger = make_ledger(videos=3 * sources, videos_per_source=3, unlabelled=0, failed=0)
+    assert clusters_of(ledger).max() + 1 == sources
+    for value in summarise(ledger)[0].values():
+        assert (value.low is None) == (sources == 10)
