@@ -220,7 +220,7 @@ class TransferResults:
             rows.append(
                 (
                     f"{REGIMES[one]} less {REGIMES[other]}",
-                    f"{100 * hit.difference:+.1f} ({100 * hit.low:+.1f} to {100 * hit.high:+.1f})",
+                    f"{100 * hit.difference:+.1f}{_interval(hit.low, hit.high)}",
                     f"{comparison.only_first:,}",
                     f"{comparison.only_second:,}",
                     f"{comparison.videos:,}",
@@ -314,3 +314,8 @@ def _percent(value: float | None) -> str:
 
 def _of(mean: Mean) -> str:
     return "" if not mean.folds or len(mean.folds) == mean.of else f" ({len(mean.folds)} of {mean.of} folds)"
+
+
+def _interval(low: float, high: float) -> str:
+    """Of a difference, in points; nothing where there are too few sources for one."""
+    return "" if np.isnan(low) or np.isnan(high) else f" ({100 * low:+.1f} to {100 * high:+.1f})"
