@@ -1,6 +1,5 @@
 """Errors that a user can cause, in the words of one message."""
 
-import dataclasses
 import difflib
 import inspect
 import itertools
@@ -9,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
@@ -33,7 +31,6 @@ _TYPES = {
     "str": "a text",
     "Sequence": "a list, as [first, second]",
 }
-_NEVER_TYPED = {"self", "args", "kwargs", "num_classes"}
 _UNION = "Does not validate against any of the Union subtypes"
 _OF_WANDB = {"UsageError", "AuthenticationError", "CommError"}
 
@@ -55,8 +52,6 @@ def for_the_user(error: BaseException | None, words: Sequence[str] = ()) -> str 
     if isinstance(outermost, ValueError) and str(outermost).startswith(_UNION):
         made = re.search(r"class_path='([^']+)'", str(outermost))
         name = made[1] if made else "a class"
-        if made and (problem := _null_where_none_is_allowed(str(outermost), name)):
-            return problem
         return f"{name} cannot be made with these options: {_one_line(root)} (CLIPBENCH_TRACEBACK=1 shows where)"
     for one in chain:
         if type(one).__module__.startswith("wandb.") and type(one).__name__ in _OF_WANDB:
@@ -94,10 +89,6 @@ def _of_arguments(text: str, words: Sequence[str]) -> str:
         return part
     if refused := re.search(r"class_path '([^']+)':\s+Option '([^']+)' is not accepted", text):
         return _unknown_option(refused[1], refused[2])
-    if refused := re.search(r"class_path '([^']+)':\s+unrecognized arguments: --([\w.]+)", text):
-        return _unknown_option(refused[1], refused[2])
-    if unknown := re.search(r"Parser key \"(optimizer|lr_scheduler)\".*Given value: (\w+)\s*$", text, re.DOTALL):
-        return _unknown_class(unknown[1], unknown[2])
     if lacking := re.search(r"class_path '([^']+)':\s+the following arguments are required: ([^\n]+)", text):
         part = text.partition('"')[2].partition('"')[0]
         options = ", ".join(f"--{part}.{name.strip()}" for name in lacking[2].split(","))
@@ -120,54 +111,18 @@ def _unknown_option(class_path: str, option: str) -> str:
     """An option that a class does not have, with those that it has."""
     module, _, name = class_path.rpartition(".")
     cls = getattr(sys.modules.get(module), name, None)
-    parameters = _parameters(cls)
-    above, _, _ = option.rpartition(".")
-    if above and dataclasses.is_dataclass(held := parameters[above].default if above in parameters else None):
-        known = [f"{above}.{field.name}" for field in dataclasses.fields(held)]
-    else:
-        known = sorted(parameters)
-    return f"{name} has no option {option}; {_meant(option, known)}"
-
-
-def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
-    """What a class takes by name, its parents' included."""
-    found = {
-        parameter.name: parameter
-        for parent in reversed(getattr(cls, "__mro__", ()))
-        for parameter in inspect.signature(parent.__init__).parameters.values()
-        if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-    }
-    return {name: parameter for name, parameter in found.items() if name not in _NEVER_TYPED}
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    alike = difflib.get_close_matches(name, known, 1)
-    return f"{f'did you mean {alike[0]}? It' if alike else 'it'} has {', '.join(known) or 'none'}"
-
-
-def _unknown_class(part: str, name: str) -> str:
-    """An optimiser or scheduler that PyTorch does not have, with those that it has."""
-    module = sys.modules[f"torch.optim{'.lr_scheduler' if part == 'lr_scheduler' else ''}"]
     known = sorted(
-        found
-        for found, held in vars(module).items()
-        if isinstance(held, type) and held.__module__.startswith("torch.optim") and not found.startswith("_")
+        {
+            parameter.name
+            for parent in getattr(cls, "__mro__", ())
+            for parameter in inspect.signature(parent.__init__).parameters.values()
+            if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+        }
+        - {"self", "args", "kwargs", "num_classes"}
     )
-    return (
-        f"{part} is {name}; PyTorch has none of that name: {_meant(name, known)}. One of your own file: my_file.{name}"
-    )
-
-
-def _null_where_none_is_allowed(text: str, class_path: str) -> str | None:
-    """Which option of a class is null that must not be."""
-    module, _, name = class_path.rpartition(".")
-    parameters = _parameters(getattr(sys.modules.get(module), name, None))
-    for option in re.findall(r"\b(\w+)=None\b", text):
-        kind = parameters[option].annotation if option in parameters else inspect.Parameter.empty
-        if kind in {int, float, str, bool, "int", "float", "str", "bool"}:
-            kind = kind if isinstance(kind, str) else kind.__name__
-            return f"{name}: {option} is null; it must be {_TYPES[kind]}"
-    return None
+    alike = difflib.get_close_matches(option, known, 1)
+    meant = f"did you mean {alike[0]}? It" if alike else "it"
+    return f"{name} has no option {option}; {meant} has {', '.join(known) or 'none'}"
 
 
 def _partial_config(words: Sequence[str]) -> str | None:

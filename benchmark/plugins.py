@@ -244,12 +244,11 @@ def load_class(class_path: str, base: type[Any]) -> Any:
         return known[name]
     module = import_module(module_name, class_path)
     found = getattr(module, name, None)
-    here = getattr(module, "__file__", None) or module_name
+    here = module.__file__ or module_name
     if found is None:
         names = [cls.__name__ for cls in subclasses(base) if cls.__module__ == module_name]
         raise UserError(f"{class_path}: {here} has no {name}; it has {', '.join(names) or f'no {base.__name__}'}")
-    is_made_by_function = inspect.isfunction(found) and inspect.signature(found).return_annotation is not None
-    if not is_made_by_function and not (isinstance(found, type) and issubclass(found, base)):
+    if not callable(found) or (isinstance(found, type) and not issubclass(found, base)):
         raise UserError(
             f"{class_path} is no {base.__name__}; derive it from {base.__module__}.{base.__name__}, in {here}"
         )

@@ -4,7 +4,6 @@ In a checkout they are folders beside the package, and in an installed wheel fol
 """
 
 import difflib
-import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -82,20 +81,15 @@ def configuration_file(word: str, option: str = "--config") -> str:
 
 
 def with_files(words: Sequence[str]) -> list[str]:
-    """A command line with the files of shipped configurations in place of their names after --config and --data.
-
-    Configurations go first, in their order: each is applied where it is written, over all options before it.
+    """A command line with the files of shipped configurations in place of their names behind --config and --data.
 
     Raises:
         UserError: If a name is unknown.
     """
-    verb = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    first: list[str] = []
-    rest: list[str] = []
+    found: list[str] = []
     option = ""
-    for word in words[len(verb) :]:
+    for word in words:
         head, sign, value = word.partition("=")
-        found = first if (option or head) in _CONFIG_OPTIONS else rest
         if option and not word.startswith("--"):
             found.append(configuration_file(word, option))
         elif sign and _takes_file(head):
@@ -103,7 +97,7 @@ def with_files(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
         option = word if _takes_file(word) else ""
-    return [*verb, *first, *rest]
+    return found
 
 
 def _takes_file(option: str) -> bool:

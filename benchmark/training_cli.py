@@ -35,7 +35,6 @@ from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, SeenVideos
 from benchmark.runs.record import RecordWriter
 from benchmark.runs.throughput import Throughput
-from benchmark.runs.trained import TrainsSomething
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
@@ -125,7 +124,6 @@ class BenchmarkCLI(LightningCLI):
             Throughput(),
             FailedVideos(),
             FiniteLoss(),
-            *([TrainsSomething()] if self.subcommand == "fit" else []),
             EpochLines(),
             CompiledNetwork(),
             CastOnce(),
@@ -252,14 +250,12 @@ def _run(verb: str, words: Sequence[str]) -> None:
         parser_kwargs={
             "prog": "clipbench",
             "exit_on_error": False,
-            "allow_abbrev": False,
             **{
                 name: {
                     "description": text,
                     "prog": f"clipbench {name}",
                     "usage": _USAGE.format(name),
                     "exit_on_error": False,
-                    "allow_abbrev": False,
                 }
                 for name, text in _DESCRIPTIONS.items()
             },

@@ -43,8 +43,8 @@ def test_a_wheel_s_folder_goes_before_a_checkout_s(tmp_path: Path, monkeypatch: 
 def test_names_become_files() -> None:
     words = ["fit", "--config", "multires", "--data=data/ucf101", "--data.root", "multires", "-c", "zoo/x3d_m"]
     assert with_files(words) == [
-        *("fit", "--config", str(ROOT / "conf/multires.yaml"), "-c", str(ROOT / "conf/zoo/x3d_m.yaml")),
-        *(f"--data={ROOT / 'conf/data/ucf101.yaml'}", "--data.root", "multires"),
+        *("fit", "--config", str(ROOT / "conf/multires.yaml"), f"--data={ROOT / 'conf/data/ucf101.yaml'}"),
+        *("--data.root", "multires", "-c", str(ROOT / "conf/zoo/x3d_m.yaml")),
     ]
 
 
@@ -126,11 +126,3 @@ def test_a_grid_takes_the_name_of_its_data(capsys: pytest.CaptureFixture[str]) -
     words = ["transfer", "--config", "transfer/embedded", "--pretrained", "x.ckpt", "--data", "data/folder"]
     assert main(words) == 2
     assert "data VideoFolder has no folds" in capsys.readouterr().err
-
-
-def test_configurations_go_before_the_options_that_change_them() -> None:
-    words = ["--model.width", "1.0", "--config", "multires", "--data=data/ucf101", "--config=slow_fusion", "-x", "1"]
-    named = with_files(words)
-    assert [Path(word.removeprefix("--config=")).stem for word in named[1:3]] == ["multires", "slow_fusion"]
-    assert named[3:5] == ["--model.width", "1.0"]
-    assert named[-2:] == ["-x", "1"]

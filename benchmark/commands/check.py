@@ -72,7 +72,6 @@ def _cost(network: VideoClassifier) -> str:
 def main(argv: Sequence[str]) -> int:
     """Run `check CLASS_PATH [--model.option value ...]` and return the exit code."""
     parser = argparse.ArgumentParser(
-        allow_abbrev=False,
         prog="clipbench check",
         description="Run an architecture through every check it must pass.",
         epilog="Any other option goes to the architecture, as in fit: --model.OPTION VALUE.",

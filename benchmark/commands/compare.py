@@ -84,9 +84,7 @@ def compare(
 def main(argv: Sequence[str]) -> int:
     """Run `compare A B [options]` and return the exit code."""
     parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="clipbench compare",
-        description="Compare two models on the videos that both have scored.",
+        prog="clipbench compare", description="Compare two models on the videos that both have scored."
     )
     parser.add_argument("first", type=Path, help=f"A {FILE_NAME}, or the folder of a test.")
     parser.add_argument("second", type=Path, help="Another one.")

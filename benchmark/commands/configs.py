@@ -50,12 +50,10 @@ def copy(name: str, to: Path | None = None) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run `configs` or `configs copy NAME [--to FILE]` and return the exit code."""
     parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="clipbench configs",
-        description="List the configurations that come with clipbench, or copy one.",
+        prog="clipbench configs", description="List the configurations that come with clipbench, or copy one."
     )
     choices = parser.add_subcommands(dest="verb", required=False)
-    options = jsonargparse.ArgumentParser(allow_abbrev=False, description=str(copy.__doc__).partition("\n")[0])
+    options = jsonargparse.ArgumentParser(description=str(copy.__doc__).partition("\n")[0])
     options.add_argument("name", type=str, help="Of the configuration, such as multires.")
     options.add_argument("--to", type=Path | None, default=None, help="File to write; NAME.yaml here by default.")
     choices.add_subcommand("copy", options, help=options.description)

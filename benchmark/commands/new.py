@@ -95,9 +95,7 @@ def _is_installed(distribution: str) -> bool:
 
 def main(argv: Sequence[str]) -> int:
     """Run `new NAME [--folder DIR]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False, prog="clipbench new", description="Write a package that adds an architecture."
-    )
+    parser = jsonargparse.ArgumentParser(prog="clipbench new", description="Write a package that adds an architecture.")
     parser.add_argument("name", type=str, help="Of the package, such as my_net; the class is then called MyNet.")
     parser.add_argument(
         "--folder", type=Path | None, default=None, help="Folder to make; one of that name here by default."

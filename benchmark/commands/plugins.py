@@ -119,9 +119,7 @@ def _facts(cls: type[Any], options: dict[str, Any], *, costs: bool) -> tuple[Vid
 
 def main(argv: Sequence[str]) -> int:
     """Run `plugins [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False, prog="clipbench plugins", description="List what can be named."
-    )
+    parser = jsonargparse.ArgumentParser(prog="clipbench plugins", description="List what can be named.")
     parser.add_function_arguments(plugins, as_group=False)
     chosen = parser.parse_args(list(argv))
     return plugins(**vars(chosen))

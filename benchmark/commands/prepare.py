@@ -127,12 +127,12 @@ def synthetic(root: Path | None = None) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run `prepare DATASET [options]` and return the exit code."""
     parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False, prog="clipbench prepare", description="Unpack, fetch, generate and check a dataset."
+        prog="clipbench prepare", description="Unpack, fetch, generate and check a dataset."
     )
     datasets: dict[str, Callable[..., int]] = {"ucf101": ucf101, "sports1m": sports1m, "synthetic": synthetic}
     choices = parser.add_subcommands(dest="dataset")
     for name, function in datasets.items():
-        options = jsonargparse.ArgumentParser(allow_abbrev=False, description=str(function.__doc__).partition("\n")[0])
+        options = jsonargparse.ArgumentParser(description=str(function.__doc__).partition("\n")[0])
         options.add_function_arguments(function, as_group=False, skip={"archives", "download"})
         if function is ucf101:
             options.add_argument(

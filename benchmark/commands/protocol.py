@@ -83,17 +83,13 @@ def _held(record: Record) -> list[str]:
 def main(argv: Sequence[str]) -> int:
     """Run `protocol show RECORD` or `protocol diff A B` and return the exit code."""
     parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="clipbench protocol",
-        description="Show a record's protocol, or say why two records cannot be compared.",
+        prog="clipbench protocol", description="Show a record's protocol, or say why two records cannot be compared."
     )
     verbs = parser.add_subcommands(dest="verb")
-    shown = jsonargparse.ArgumentParser(allow_abbrev=False, description="Print how the videos of a record were scored.")
+    shown = jsonargparse.ArgumentParser(description="Print how the videos of a record were scored.")
     shown.add_argument("record", type=Path, help="A record, or the folder of a test.")
     verbs.add_subcommand("show", shown, help=shown.description)
-    compared = jsonargparse.ArgumentParser(
-        allow_abbrev=False, description="Say whether two records can be compared, and if not, why."
-    )
+    compared = jsonargparse.ArgumentParser(description="Say whether two records can be compared, and if not, why.")
     compared.add_argument("first", type=Path, help="A record, or the folder of a test.")
     compared.add_argument("second", type=Path, help="Another one.")
     verbs.add_subcommand("diff", compared, help=compared.description)

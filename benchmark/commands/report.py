@@ -80,7 +80,7 @@ def report(
 def main(argv: Sequence[str]) -> int:
     """Run `report --entity E --project P [options]` and return the exit code."""
     parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False, prog="clipbench report", description="Make a W&B report from the leaderboards."
+        prog="clipbench report", description="Make a W&B report from the leaderboards."
     )
     parser.add_function_arguments(report, as_group=False, skip={"publish_it"})
     parser.add_argument("--publish", action="store_true", help="Save the report on W&B, with the login that wandb has.")

@@ -82,9 +82,7 @@ def rescore(
 def main(argv: Sequence[str]) -> int:
     """Run `rescore LEDGER [options]` and return the exit code."""
     parser = jsonargparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="clipbench rescore",
-        description="Work out every number of a ledger again, without a model or a video.",
+        prog="clipbench rescore", description="Work out every number of a ledger again, without a model or a video."
     )
     parser.add_argument("ledger", type=Path, help=f"A {FILE_NAME}, or the folder of a test.")
     parser.add_argument(

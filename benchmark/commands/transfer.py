@@ -44,11 +44,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        allow_abbrev=False,
         prog="clipbench transfer",
         description="Train in each regime, fold and seed, test each, and print the paper's Tables 3 and 4.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", required=True, help="The grid: a file, or a name such as transfer/embedded.")
     parser.add_argument("--pretrained", type=Path, help="Checkpoint of the same architecture, trained on any classes.")

@@ -43,20 +43,12 @@ def _labels(cell: object, where: str) -> tuple[str, ...]:
             raise UserError(f"{where} has the label {part!r}; a label is a text or a whole number.")
         # In a list each entry is one label; a cell joins several.
         names += [str(part)] if isinstance(cell, list) else str(part).split("|")
-    for name in names:
-        _require_text(name, where, "label")
     return tuple(dict.fromkeys(name for name in map(str.strip, names) if name))
 
 
 def _is_empty(cell: object) -> bool:
     """Whether a table says nothing there, in any of the ways that tables have."""
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
-
-
-def _require_text(cell: str, where: str, column: str) -> None:
-    """Refuse what programs write for an empty cell, which would become a class or one group of many videos."""
-    if cell.strip().casefold() in {"nan", "null", "n/a", "<na>"}:
-        raise UserError(f"{where} has the {column} {cell!r}, which stands for an empty cell; leave the cell empty.")
 
 
 def _safe_path(cell: object, where: str) -> str:
@@ -120,7 +112,5 @@ def read_annotations(annotations: Path) -> list[FoundVideo]:
         if not labels and split != "predict":
             raise UserError(f"{where} has no label; only videos of the split predict may lack one.")
         group = row[named["group"]] if named["group"] is not None else None
-        if isinstance(group, str):
-            _require_text(group, where, "group")
         found[path] = FoundVideo(path, labels, split, None if _is_empty(group) else str(group).strip() or None)
     return list(found.values())

@@ -32,7 +32,6 @@ def scan_folder(root: Path) -> list[FoundVideo]:
     """
     folders = _subfolders(root)
     _name_lost_links(root)
-    _require_splits_above(root, folders)
     splits = {entry: split for entry in folders if (split := split_of(entry.name)) and split != "predict"}
     if not any(_subfolders(entry) for entry in splits):
         if folders and len(splits) == len(folders) > 1:
@@ -49,17 +48,6 @@ def scan_folder(root: Path) -> list[FoundVideo]:
         if split_of(entry.name) == "predict":
             found += [_found(root, file, (), "predict") for file in videos_under(entry)]
     return found
-
-
-def _require_splits_above(root: Path, folders: Sequence[Path]) -> None:
-    """Refuse classes that hold their splits, whose training and test videos would become one."""
-    for folder in (folder for folder in folders if split_of(folder.name) is None):
-        inner = [entry.name for entry in _subfolders(folder) if split_of(entry.name)]
-        if len(inner) > 1:
-            raise UserError(
-                f"{root} holds CLASS/SPLIT/video.mp4 ({folder.name}/{inner[0]}, {folder.name}/{inner[1]}); expected "
-                "SPLIT/CLASS/video.mp4. Move the folders, or describe the files with data.annotations."
-            )
 
 
 def _require_clear(root: Path, splits: Mapping[Path, Split], folders: Sequence[Path]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.data.annotations import read_annotations
 from benchmark.data.class_folders import scan_folder
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.found import SUFFIXES, name_links, require_distinct
+from benchmark.data.found import SUFFIXES
 from benchmark.data.index import Identity, Split, VideoIndex
 from benchmark.errors import DatasetNotFoundError
 
@@ -64,8 +64,6 @@ def read_folder_index(
             else f"none of the {len(videos):,} files that {annotations} names is under {root}. Change data.root."
         )
     class_names = sorted({label for video in videos for label in video.labels})
-    require_distinct(class_names)
-    name_links(root, videos)
     numbers = {label: number for number, label in enumerate(class_names)}
     return VideoIndex.from_columns(
         Identity(name or root.resolve().name),

@@ -1,18 +1,10 @@
 """What a search for videos finds: files with their labels, and which names mean a split."""
 
 import dataclasses
-import itertools
-import logging
 import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from benchmark.data.index import Split
-from benchmark.errors import UserError
-
-log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     {
@@ -66,46 +58,3 @@ def is_utf8(path: Path) -> bool:
 def leaves_root(path: str) -> bool:
     """Whether a path could lead out of the folder it is relative to, by the rules of POSIX or of Windows."""
     return any(kind.anchor or ".." in kind.parts for kind in (PurePosixPath(path), PureWindowsPath(path)))
-
-
-def require_distinct(class_names: Iterable[str]) -> None:
-    """Refuse classes that look the same, and name those that differ by case alone.
-
-    Raises:
-        UserError: If two names are one text in two Unicode forms or with other spaces.
-    """
-    by_look: dict[str, str] = {}
-    by_letters: dict[str, str] = {}
-    alike: list[str] = []
-    for name in class_names:
-        look = " ".join(unicodedata.normalize("NFKC", name).split())
-        if look in by_look:
-            one, other = ascii(by_look[look]), ascii(name)
-            raise UserError(f"the classes {one} and {other} look the same; give both one spelling.")
-        by_look[look] = name
-        if (letters := look.casefold()) in by_letters:
-            alike.append(f"{by_letters[letters]} and {name}")
-        by_letters[letters] = name
-    if alike:
-        log.warning("classes that differ only by capital letters are different classes: %s", ", ".join(alike[:5]))
-
-
-def name_links(root: Path, videos: Sequence[FoundVideo]) -> None:
-    """Say which files are there under several names with other labels or splits, as links make them."""
-    names: defaultdict[tuple[int, int], list[FoundVideo]] = defaultdict(list)
-    for video in videos:
-        try:
-            held = (root / video.path).stat()
-        except OSError:
-            continue
-        if held.st_ino:
-            names[held.st_dev, held.st_ino].append(video)
-    pairs = [
-        (one.path, other.path)
-        for found in names.values()
-        for one, other in itertools.pairwise(found)
-        if (one.labels, one.split) != (other.labels, other.split)
-    ]
-    if pairs:
-        listed = ", ".join(f"{one} and {other}" for one, other in pairs[:5])
-        log.warning("%d files are there twice, with other labels or in another split: %s", len(pairs), listed)

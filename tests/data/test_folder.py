@@ -3,7 +3,6 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -341,50 +340,3 @@ def test_rows_that_do_not_fit_the_header_are_refused(tmp_path: Path, text: str, 
 def test_a_comma_within_quotes_belongs_to_the_label(tmp_path: Path) -> None:
     file = annotate(tmp_path, 'path,labels,split\na.mp4,"clap, loud|jump",Training\n')
     assert rows(read_folder_index(tmp_path, annotations=file)) == {"a.mp4": (["clap, loud", "jump"], "train")}
-
-
-def test_classes_that_look_the_same_are_refused_and_those_alike_are_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    annotations = annotate(tmp_path, "path,labels\na.mp4,Caf\u00e9\nb.mp4,Cafe\u0301\n")
-    for name in ("a.mp4", "b.mp4"):
-        touch(tmp_path / name)
-    with pytest.raises(UserError, match=r"classes 'Cafe\\u0301' and 'Caf\\xe9' look the same"):
-        read_folder_index(tmp_path, annotations=annotations)
-    annotations = annotate(tmp_path, "path,labels\na.mp4,Run\nb.mp4,run\n")
-    assert read_folder_index(tmp_path, annotations=annotations).class_names == ("Run", "run")
-    assert "differ only by capital letters are different classes: Run and run" in caplog.text
-
-
-def test_splits_within_classes_are_refused(tmp_path: Path) -> None:
-    for name in ("Run/train/a.mp4", "Run/test/b.mp4", "Walk/train/a.mp4", "Walk/test/b.mp4"):
-        touch(tmp_path / name)
-    with pytest.raises(UserError, match=r"holds CLASS/SPLIT/video.mp4 \(Run/test, Run/train\); expected SPLIT/CLASS"):
-        read_folder_index(tmp_path)
-
-
-def test_a_class_may_hold_one_folder_named_after_a_split(tmp_path: Path) -> None:
-    for name in ("Run/test/b.mp4", "Walk/a.mp4"):
-        touch(tmp_path / name)
-    assert read_folder_index(tmp_path).class_names == ("Run", "Walk")
-
-
-@pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_one_file_under_two_labels_or_in_two_splits_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, link: Callable[[Path, Path], None]
-) -> None:
-    for name in ("train/Run/a.mp4", "train/Run/b.mp4", "train/Walk/c.mp4", "test/Walk/d.mp4"):
-        touch(tmp_path / name)
-    link(tmp_path / "train/Run/a.mp4", tmp_path / "train/Walk/a.mp4")
-    link(tmp_path / "train/Walk/c.mp4", tmp_path / "test/Walk/c.mp4")
-    link(tmp_path / "train/Run/b.mp4", tmp_path / "train/Run/b2.mp4")  # the same label in the same split
-    assert len(read_folder_index(tmp_path)) == 7
-    assert "2 files are there twice, with other labels or in another split: " in caplog.text
-    assert "b2.mp4" not in caplog.text
-
-
-@pytest.mark.parametrize("empty", ["nan", "NaN", "null", "N/A", "<NA>"])
-@pytest.mark.parametrize("text", ["path,labels\na.mp4,{}\n", "path,labels,group\na.mp4,Run,{}\n"])
-def test_text_that_stands_for_an_empty_cell_is_refused(tmp_path: Path, text: str, empty: str) -> None:
-    with pytest.raises(UserError, match=r"row 1 .* stands for an empty cell; leave the cell empty"):
-        read_folder_index(tmp_path, annotations=annotate(tmp_path, text.format(empty)))
