@@ -58,7 +58,7 @@ class RecordWriter(L.Callback):
                 videos=0,
                 failed_videos={},
                 model=model_facts(pl_module, self.config),
-                checkpoint=Checkpoint(sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance),
+                checkpoint=Checkpoint(sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance, content=self.guard.content),
                 code=code_facts(),
                 hardware=hardware_facts(trainer.world_size, pl_module.device),
                 precision=str(trainer.precision),
