@@ -28,7 +28,7 @@ LARGEST_SHARE = 0.16
 _LARGEST_COARSE = 14  # of the 60 lowest bits, which are more robust than the others
 _FLAG = np.uint64(1)  # bit 0, where the mean brightness would be: the frame shows something
 _KEPT = 8
-_LEAST_CONTRAST = 2.0  # standard deviation of grey values, 0 to 255, below which a frame shows nothing
+_LEAST_CONTRAST = 6.0  # standard deviation of grey values, 0 to 255, below which a frame shows nothing
 _ROWS, _COLUMNS = 16, 4096  # videos compared at once: what stays in a processor's cache
 
 _VERTICAL, _HORIZONTAL = np.divmod(np.arange(64), _KEPT)
@@ -186,7 +186,7 @@ def _candidates(one: np.ndarray, other: np.ndarray, *, within: bool) -> np.ndarr
         for column in range(start // _COLUMNS * _COLUMNS if within else 0, len(other), _COLUMNS):
             near = np.bitwise_count(rows ^ other[column : column + _COLUMNS]) <= _LARGEST_COARSE
             if near.any():
-                pairs = np.argwhere(near) + (start, column)
+                pairs = np.argwhere(near) + np.array([start, column])
                 found.append(pairs[pairs[:, 0] < pairs[:, 1]] if within else pairs)
         return found
 

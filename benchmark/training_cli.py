@@ -132,7 +132,11 @@ class BenchmarkCLI(LightningCLI):
         ]
         if self.subcommand == "fit":
             allowed = self.config[self.subcommand].allow_contaminated
-            self.trainer_defaults["callbacks"] += [self._conditions(), OwnSplits(allowed=allowed), *self._transfer(seen)]
+            self.trainer_defaults["callbacks"] += [
+                self._conditions(),
+                OwnSplits(allowed=allowed),
+                *self._transfer(seen),
+            ]
         if self.subcommand == "validate":
             self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
         if self.subcommand == "test":

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from jsonargparse import ActionConfigFile
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.commands.text import aligned, printable
@@ -32,16 +33,17 @@ _SIDE = 160  # pixels of a frame in a picture
 
 def main(argv: Sequence[str]) -> int:
     """Run `audit --data NAME [options]` and return the exit code: 0 also where pairs were found."""
-    words = with_literal_paths(with_files(argv))
+    words = _with_data_alone(with_literal_paths(with_files(argv)))
     require_named_classes(words)
     parser = LightningArgumentParser(
         prog="clipbench audit", description="List the videos of a dataset that show the same.", exit_on_error=False
     )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration, of which the data is read.")
     parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
     parser.add_argument("--output", type=Path, default=Path("audit.csv"), help="Table to write.")
     parser.add_argument("--pictures", type=Path | None, default=None, help="Folder for a picture of each pair.")
     parser.add_argument("--most_pictures", type=int, default=200, help="Most pictures to write, the most alike first.")
-    options = parser.parse_args(_with_data_alone(words))
+    options = parser.parse_args(words)
     for folder, option in ((options.output.parent, "--output"), (options.pictures, "--pictures")):
         if folder is not None:
             require_writable(folder, option)

@@ -52,9 +52,7 @@ def contents_of(
     return contents_of_files(index.root, paths, only_known=is_bounded, verbose=verbose)
 
 
-def contents_of_files(
-    root: Path, paths: Sequence[str], *, only_known: bool = False, verbose: bool = False
-) -> Contents:
+def contents_of_files(root: Path, paths: Sequence[str], *, only_known: bool = False, verbose: bool = False) -> Contents:
     """Contents of files, worked out where they are not known yet.
 
     Args:
@@ -132,7 +130,7 @@ def _read(file: Path) -> np.ndarray:
 
 
 def _append(file: Path, records: np.ndarray) -> None:
-    """Add records, after whatever whole ones a killed process has left; a folder that takes none is no reason to stop."""
+    """Add records after the whole ones of a killed process; a folder that takes none is no reason to stop."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock"), file.open("ab") as sink:

@@ -6,12 +6,13 @@ from typing import Any
 
 from benchmark.data.annotations import column_names, read_annotations
 from benchmark.data.class_folders import scan_folder
-from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.content_store import MOST_VIDEOS
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, FoundVideo
 from benchmark.data.index import Identity, VideoIndex
 from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
 from benchmark.errors import DatasetNotFoundError, UserError
+
 
 def read_folder_index(
     root: Path,
@@ -74,8 +75,8 @@ def _grouped(videos: list[FoundVideo], pattern: str) -> list[FoundVideo]:
     groups = [source_group_of(video, found) for video in videos]
     if videos and not any(groups):
         raise UserError(
-            f"data.source_group is {pattern!r}, which is in none of {len(videos):,} paths, such as {videos[0].path}, and "
-            "is no column of data.annotations. Change it, or leave it out."
+            f"data.source_group is {pattern!r}, which is in none of {len(videos):,} paths, such as {videos[0].path}, "
+            "and is no column of data.annotations. Change it, or leave it out."
         )
     return [dataclasses.replace(video, source_group=group) for video, group in zip(videos, groups, strict=True)]
 
@@ -115,7 +116,7 @@ class VideoFolder(VideoDataModule):
         name: Name of the dataset in results; None takes the folder's.
         split_seed: Chooses the split of videos that were given none; apart from `seed`.
         source_group: What tells the source of a video: a column of the annotations, or a regular expression on the
-            path such as `_(g\\d+)_`, whose groups name the source within the class.
+            path such as `_(g[0-9]+)_`, whose groups name the source within the class.
         shared: What every data module takes, see `VideoDataModule`.
     """
 

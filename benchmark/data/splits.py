@@ -41,7 +41,7 @@ def _fraction(name: str, seed: int) -> float:
 
 
 def source_group_of(video: FoundVideo, pattern: re.Pattern[str]) -> str | None:
-    """The source group that a pattern finds in a video's path, within its class: `Archery/g01`; None if it finds none."""
+    """The source group that a pattern finds in a video's path, within its class, as `Archery/g01`; or None."""
     match = pattern.search(video.path)
     if match is None:
         return None
@@ -72,9 +72,7 @@ def alike(root: Path, videos: Sequence[FoundVideo]) -> list[tuple[int, int]] | N
     return list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
 
 
-def split_by_hash(
-    videos: Sequence[FoundVideo], pairs: Iterable[tuple[int, int]], seed: int
-) -> tuple[list[Split], int]:
+def split_by_hash(videos: Sequence[FoundVideo], pairs: Iterable[tuple[int, int]], seed: int) -> tuple[list[Split], int]:
     """A split for each video: 70% train, 10% validation, 20% test.
 
     What is joined by a source group or a pair goes to one split. Without source groups a hash of the path decides, so
@@ -151,4 +149,4 @@ def _complete(chosen: list[Split], fractions: Sequence[float]) -> None:
         if split in chosen:
             continue
         donors = [place for place, held in enumerate(chosen) if chosen.count(held) > 1]
-        chosen[min(donors, key=lambda place: abs(fractions[place] - _MIDDLE[split]))] = split  # type: ignore[index]
+        chosen[min(donors, key=lambda place: abs(fractions[place] - _MIDDLE[split]))] = split

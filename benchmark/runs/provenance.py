@@ -68,8 +68,8 @@ class SeenVideos(L.Callback):
             self.is_known = False
             if trainer.is_global_zero:
                 print(
-                    f"{type(network).__name__} begins with the same weights whatever the seed, so they were loaded from "
-                    "elsewhere; what they have seen is recorded as unknown",
+                    f"{type(network).__name__} begins with the same weights whatever the seed, so they were loaded "
+                    "from elsewhere; what they have seen is recorded as unknown",
                     flush=True,
                 )
         self._begun_with = marks_of(network)
@@ -202,9 +202,10 @@ class ContaminationGuard(L.Callback):
             self.provenance = "contaminated"
             return
         if trainer.is_global_zero and stage == "test":
-            if same.found:
-                print(f"warning: the checkpoint has seen what test videos show; it counts as clean: {same}", flush=True)
             print(f"provenance: no test video or source was seen by name; {same.checked}", flush=True)
+            if same.found:
+                owed = " in the official lists" if not (same.other_files or same.other_alike) else ", too few to refuse"
+                print(f"content that was seen{owed}: {same}", flush=True)
         held = _provenance(self.checkpoint)
         self.provenance = "clean" if held is not None and held["is_known"] else "unknown"
 
@@ -213,7 +214,8 @@ class OwnSplits(L.Callback):
     """Refuses a fit whose training or validation videos are in its own test split under other names.
 
     What the test would refuse in the end is refused before training. Validation videos that show what training videos
-    show are a warning, as is a data set without any.
+    show are a warning, and a data set without any is said. Official lists are left as they are: the test says what
+    they share.
 
     Args:
         allowed: Go on nevertheless.
@@ -230,19 +232,23 @@ class OwnSplits(L.Callback):
         if stage != "fit":
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        own = own_content(data)
+        is_official = data.index.official_videos is not None
+        own = {} if is_official else own_content(data)
         tested = overlap(own, data, "test")
         if tested.is_too_much and not self.allowed:
             raise UserError(
                 f"training or validation videos of {data.index.identity} are in its test split too, by their content: "
-                f"{tested}. `clipbench audit` with the same --data lists the pairs; leave one of each out, or {_OVERRIDE}"
+                f"{tested}. `clipbench audit` with the same --data lists the pairs; leave one of each out, "
+                f"or {_OVERRIDE}"
             )
         if not trainer.is_global_zero:
             return
         if tested.found:
             print(f"warning: test videos show what training or validation videos show: {tested}", flush=True)
         if not len(data.index.rows("validation")):
-            print("no validation split: nothing is validated, and no best.ckpt is chosen; last.ckpt is kept", flush=True)
+            print(
+                "no validation split: nothing is validated, and no best.ckpt is chosen; last.ckpt is kept", flush=True
+            )
             return
         validated = overlap(own, data, "validation", only_trained=True)
         if validated.found:
@@ -267,5 +273,7 @@ class ValidationNotice(L.Callback):
         if not trainer.is_global_zero or not (named or same.found):
             return
         videos = [name for name in named if not name.startswith("source group ")]
-        what = f"{len(videos)} of {same.videos:,} videos, or sources of theirs: {', '.join(named[:_NAMED])}, ..." if named else str(same)  # fmt: skip
+        what = str(same)
+        if named:
+            what = f"{len(videos)} of {same.videos:,} videos, or their sources: {', '.join(named[:_NAMED])}, ..."
         print(f"notice: the checkpoint was trained on what it is validated on here: {what}", flush=True)

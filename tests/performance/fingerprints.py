@@ -67,7 +67,7 @@ def write_copy(source: Path, target: Path, copy: Copy) -> None:
             wide = round(cut.shape[1] * high / len(cut)) // 2 * 2
             if number == 0:
                 stream.width, stream.height, stream.pix_fmt = wide, high, "yuv420p"
-            shown = cv2.resize(np.ascontiguousarray(cut), (wide, high), interpolation=cv2.INTER_AREA)
+            shown = cv2.resize(np.ascontiguousarray(cut), (wide, high), interpolation=cv2.INTER_AREA).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
         container.mux(stream.encode())
 
@@ -132,8 +132,8 @@ def million() -> str:
     seconds = time.perf_counter() - start
     hits = (found.first == found.second).sum()
     return (
-        f"1,000 videos against a million: {seconds:.1f} s, {hits} of 1,000 found, {len(found) - hits} others; all pairs "
-        f"of a million would take about {seconds * 500 / 60:.0f} minutes"
+        f"1,000 videos against a million: {seconds:.1f} s, {hits} of 1,000 found, {len(found) - hits} others; all "
+        f"pairs of a million would take about {seconds * 500 / 60:.0f} minutes"
     )
 
 
