@@ -32,7 +32,7 @@ from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint,
 from benchmark.runs.ledger import LedgerWriter
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
-from benchmark.runs.provenance import ContaminationGuard, SeenVideos
+from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.record import RecordWriter
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
@@ -131,7 +131,14 @@ class BenchmarkCLI(LightningCLI):
             *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
         ]
         if self.subcommand == "fit":
-            self.trainer_defaults["callbacks"] += [self._conditions(), *self._transfer(seen)]
+            allowed = self.config[self.subcommand].allow_contaminated
+            self.trainer_defaults["callbacks"] += [
+                self._conditions(),
+                OwnSplits(allowed=allowed),
+                *self._transfer(seen),
+            ]
+        if self.subcommand == "validate":
+            self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
         if self.subcommand == "test":
             self.trainer_defaults["callbacks"] += self._scoring()
         if self.subcommand == "predict":

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from benchmark.cli import main
+from benchmark.data import content_store
 from benchmark.data.synthetic import read_synthetic_index
 from benchmark.extras import EXTRAS
+from benchmark.runs import weights_origin
 from benchmark.transfer import cell
 from tests.generators.small_test import BROKEN, options
 from tests.generators.transfer_grids import InProcess
@@ -28,6 +30,16 @@ def random_state() -> Iterator[None]:
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def known_contents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the tests learn of made videos and weights out of the user's cache."""
+    folder = tmp_path_factory.mktemp("known")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content_store, "store_folder", lambda: folder / "content")
+        patch.setattr(weights_origin, "origins_folder", lambda: folder / "weights")
+        yield
 
 
 @pytest.fixture(scope="session")

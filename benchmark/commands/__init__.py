@@ -6,6 +6,7 @@ from types import ModuleType
 COMMANDS = {
     "configs": "configurations that come with clipbench, by name; `configs copy NAME` writes one to change",
     "prepare": "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic",
+    "audit": "videos of a dataset that show the same, under whatever names, with a picture of each pair",
     "rescore": "all numbers of a ledger again, with intervals, classes, confusions and coverage",
     "compare": "two ledgers, paired: differences with intervals, tests, and the classes that differ most",
     "power": "before a run: how many videos and sources it takes to tell a difference from chance",

@@ -58,13 +58,19 @@ def _safe_path(cell: object, where: str) -> str:
     return PurePosixPath(path).as_posix()
 
 
-def read_annotations(annotations: Path) -> list[FoundVideo]:
+def column_names(annotations: Path) -> list[str]:
+    """Names of the columns of an annotation file, as `read_annotations` reads it."""
+    return _rows(annotations)[0]
+
+
+def read_annotations(annotations: Path, group_column: str | None = None) -> list[FoundVideo]:
     """The rows of an annotation file.
 
     Args:
         annotations: CSV (with a header) or Parquet with the columns `path`, relative to the root; `labels` or `label`,
             class names joined by `|` or, in Parquet, a list; and if wanted `split` (train, validation, test, predict)
             and `source_group` or `group` (what was cut from one source, which never goes to two splits by hash).
+        group_column: Another column that says that; where there is no such column, it counts for nothing.
 
     Returns:
         One video a row.
@@ -91,6 +97,8 @@ def read_annotations(annotations: Path) -> list[FoundVideo]:
         if set(names) <= set(columns) and len(names) > 1:
             raise UserError(f"{annotations} has the columns {' and '.join(names)}, which mean the same; drop one.")
     named = {role: next((name for name in names if name in columns), None) for role, names in _COLUMNS.items()}
+    if group_column in columns:
+        named["group"] = group_column
     path_column, labels_column = named["path"], named["labels"]
     if path_column is None or labels_column is None:
         raise UserError(

@@ -37,12 +37,6 @@ _FRAMES_COME_FROM = (cache, container, decode, display, packets, preprocess, pya
 _MEMORY = Path("/dev/shm")  # where Linux keeps files in memory
 
 
-def cache_folder() -> Path:
-    """The user's cache folder for this package: `$XDG_CACHE_HOME/clipbench` or `~/.cache/clipbench`."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "clipbench"
-
-
 def open_cache(
     mode: Literal["memory", "disk"],
     folder: Path,

@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from benchmark.caches import cache_folder
 from benchmark.clip import ClipBatch, FeatureBatch
+from benchmark.content import Contents
 from benchmark.data.cache import FrameCache, remove_files
-from benchmark.data.cache_file import CacheMode, cache_folder, open_cache
+from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
+from benchmark.data.content_store import contents_of
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.drawn_clips import DrawnClips, chunks
@@ -162,6 +165,10 @@ class VideoDataModule(L.LightningDataModule):
     def groups(self) -> dict[str, list[int]]:
         """Class numbers of each group; empty where the dataset has none."""
         return self.index.groups()
+
+    def contents(self, split: Split) -> Contents:
+        """What the videos of a split show, one for each of `index.rows(split)`; of large datasets, what is known."""
+        return contents_of(self.index, self.index.rows(split))
 
     def setup(self, stage: str) -> None:
         """Read what the model needs and say what was found."""

@@ -1,40 +1,26 @@
 """Anybody's videos: one folder a class, or an annotation file that says which labels each file has."""
 
-import hashlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.annotations import read_annotations
+from benchmark.data.annotations import column_names, read_annotations
 from benchmark.data.class_folders import scan_folder
+from benchmark.data.content_store import MOST_VIDEOS
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.found import SUFFIXES
-from benchmark.data.index import Identity, Split, VideoIndex
-from benchmark.errors import DatasetNotFoundError
-
-SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
-"""Expected shares where nothing says which split a video belongs to (section 4.1)."""
-
-
-def hashed_split(name: str, seed: int) -> Split:
-    """The split of a video or source group that was given none: 70% train, 10% validation, 20% test by its name.
-
-    A name never moves to another split when others are added or removed.
-
-    Args:
-        name: Path relative to the root, or name of the source group, so that a whole group goes to one split.
-        seed: Another seed gives another choice.
-
-    Returns:
-        "train", "validation" or "test".
-    """
-    fraction = int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8]) / 2**64
-    if fraction < SHARES["train"]:
-        return "train"
-    return "validation" if fraction < SHARES["train"] + SHARES["validation"] else "test"
+from benchmark.data.found import SUFFIXES, FoundVideo
+from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
+from benchmark.errors import DatasetNotFoundError, UserError
 
 
 def read_folder_index(
-    root: Path, *, annotations: Path | None = None, name: str | None = None, split_seed: int = 0
+    root: Path,
+    *,
+    annotations: Path | None = None,
+    name: str | None = None,
+    split_seed: int = 0,
+    source_group: str | None = None,
 ) -> VideoIndex:
     """The videos of a folder or of an annotation file.
 
@@ -43,17 +29,21 @@ def read_folder_index(
         annotations: CSV or Parquet file, see `read_annotations`; None reads class folders, see `scan_folder`.
         name: Name of the dataset in results; None takes the folder's.
         split_seed: Chooses the split of videos that were given none; apart from the training seed.
+        source_group: What tells the source of a video: a column of the annotations, or a regular expression on the
+            path, whose groups name it within the class.
 
     Returns:
         One row a video; with annotations, without a path where the file is not there.
 
     Raises:
         DatasetNotFoundError: If a folder or file is missing, or no video is there.
-        UserError: If the annotations are malformed.
+        UserError: If the annotations are malformed, or no path has the source group asked for.
     """
     if not root.is_dir():
         raise DatasetNotFoundError(f"data.root is {root}, which is not a folder. Pass the folder of the videos.")
-    videos = scan_folder(root) if annotations is None else read_annotations(annotations)
+    videos = scan_folder(root) if annotations is None else read_annotations(annotations, source_group)
+    if source_group is not None and not (annotations is not None and source_group in column_names(annotations)):
+        videos = _grouped(videos, source_group)
     paths = [video.path if (root / video.path).is_file() else None for video in videos]
     if not any(paths):
         raise DatasetNotFoundError(
@@ -63,6 +53,7 @@ def read_folder_index(
             if annotations is None
             else f"none of the {len(videos):,} files that {annotations} names is under {root}. Change data.root."
         )
+    videos, split_by = _with_splits(root, videos, split_seed)
     class_names = sorted({label for video in videos for label in video.labels})
     numbers = {label: number for number, label in enumerate(class_names)}
     return VideoIndex.from_columns(
@@ -72,9 +63,45 @@ def read_folder_index(
         video_id=[video.path for video in videos],
         path=paths,
         labels=[[numbers[label] for label in video.labels] for video in videos],
-        split=[video.split or hashed_split(video.source_group or video.path, split_seed) for video in videos],
+        split=[video.split or "train" for video in videos],
         source_group=[video.source_group for video in videos],
+        split_by=split_by,
     )
+
+
+def _grouped(videos: list[FoundVideo], pattern: str) -> list[FoundVideo]:
+    """The videos with the source groups that a pattern finds in their paths."""
+    found = compiled(pattern)
+    groups = [source_group_of(video, found) for video in videos]
+    if videos and not any(groups):
+        raise UserError(
+            f"data.source_group is {pattern!r}, which is in none of {len(videos):,} paths, such as {videos[0].path}, "
+            "and is no column of data.annotations. Change it, or leave it out."
+        )
+    return [dataclasses.replace(video, source_group=group) for video, group in zip(videos, groups, strict=True)]
+
+
+def _with_splits(root: Path, videos: list[FoundVideo], seed: int) -> tuple[list[FoundVideo], str]:
+    """The videos, each with a split, and how those without one got theirs, in words."""
+    open_rows = [row for row, video in enumerate(videos) if video.split is None]
+    if not open_rows:
+        return videos, ""
+    chosen = [videos[row] for row in open_rows]
+    pairs = alike(root, chosen)
+    splits, joined = split_by_hash(chosen, pairs or (), seed)
+    found = list(videos)
+    for row, split in zip(open_rows, splits, strict=True):
+        found[row] = dataclasses.replace(videos[row], split=split)
+    groups = {video.source_group for video in chosen} - {None}
+    alone = sum(video.source_group is None for video in chosen)
+    how = [
+        f"split by hash and class, {len(groups):,} source groups each on one side" if groups
+        else "split by hash and class, without source groups (data.source_group)",
+        *([f"{alone:,} videos in no group"] if groups and alone else []),
+        f"near-duplicates not looked for in more than {MOST_VIDEOS:,} videos" if pairs is None
+        else f"near-duplicates kept together ({joined:,} joined)",
+    ]  # fmt: skip
+    return found, ", ".join(how)
 
 
 class VideoFolder(VideoDataModule):
@@ -82,11 +109,14 @@ class VideoFolder(VideoDataModule):
 
     Args:
         root: Folder of the videos: `CLASS/video.mp4` or `train/CLASS/video.mp4` and so on; videos without a split go
-            70% to train, 10% to validation and 20% to test by a hash of their path.
+            70% to train, 10% to validation and 20% to test by a hash of their path. What has one source group or looks
+            the same stays on one side, and a class of three or more is in every split.
         annotations: CSV or Parquet file with the columns path, labels, and if wanted split and source_group; None
             takes the class from the folder.
         name: Name of the dataset in results; None takes the folder's.
         split_seed: Chooses the split of videos that were given none; apart from `seed`.
+        source_group: What tells the source of a video: a column of the annotations, or a regular expression on the
+            path such as `_(g[0-9]+)_`, whose groups name the source within the class.
         shared: What every data module takes, see `VideoDataModule`.
     """
 
@@ -97,13 +127,19 @@ class VideoFolder(VideoDataModule):
         annotations: Path | None = None,
         name: str | None = None,
         split_seed: int = 0,
+        source_group: str | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(root, **shared)
         self.videos_root, self.annotations, self.dataset_name, self.split_seed = root, annotations, name, split_seed
+        self.source_group = source_group
 
     def read_index(self) -> VideoIndex:
         """Find the videos in the folder or the annotation file."""
         return read_folder_index(
-            self.videos_root, annotations=self.annotations, name=self.dataset_name, split_seed=self.split_seed
+            self.videos_root,
+            annotations=self.annotations,
+            name=self.dataset_name,
+            split_seed=self.split_seed,
+            source_group=self.source_group,
         )

@@ -80,6 +80,7 @@ class VideoIndex:
         official_videos: Number of videos in the official set for the chosen classes, or None if it has no lists.
         ids_are_typed: Whether ids are paths as somebody typed them; then the file's own name alone decides where clips
             lie, so that one file has the same clips from every folder.
+        split_by: How the videos were split, in words, where neither lists nor folders say it.
 
     Raises:
         ValueError: If the table's columns differ from `SCHEMA`.
@@ -92,6 +93,7 @@ class VideoIndex:
     class_groups: tuple[str, ...] | None = None
     official_videos: int | None = None
     ids_are_typed: bool = False
+    split_by: str = ""
 
     def __post_init__(self) -> None:
         if self.table.schema.names != SCHEMA.names:
@@ -112,6 +114,7 @@ class VideoIndex:
         class_groups: Sequence[str] | None = None,
         official_videos: int | None = None,
         ids_are_typed: bool = False,
+        split_by: str = "",
     ) -> Self:
         """An index from plain Python columns of equal length, for datasets small enough for them."""
         groups = [None] * len(video_id) if source_group is None else source_group
@@ -125,6 +128,7 @@ class VideoIndex:
             None if class_groups is None else tuple(class_groups),
             official_videos,
             ids_are_typed,
+            split_by,
         )
 
     @functools.cached_property
@@ -192,6 +196,8 @@ class VideoIndex:
         line = f"{self.identity}: {held:,} videos ({counts}) of {len(self.class_names)} classes; {absent:,} missing"
         if self.official_videos:
             line += f"; {held / self.official_videos:.1%} of the official {self.official_videos:,} videos held"
+        if self.split_by:
+            line += f"; {self.split_by}"
         return line
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmark.data.cache_file import cache_folder
+from benchmark.caches import cache_folder
 from benchmark.data.synthetic_plan import CLASSES, PlannedVideo, plan
 from benchmark.data.synthetic_scenes import FRAMES, HEIGHT, WIDTH, draw_frames
 from benchmark.errors import UserError

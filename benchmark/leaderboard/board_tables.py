@@ -74,7 +74,7 @@ def board_table(board: Board) -> TextTable:
     """Every row with what is known of it; a column of which nothing is known is left out."""
     columns: dict[str, Sequence[str]] = {
         "entry": [row.name for row in board.rows],
-        "rank": [UNKNOWN if row.rank is None else str(row.rank) for row in board.rows],
+        "rank": [rank_text(row) for row in board.rows],
         "tier": [row.tier for row in board.rows],
         "video Hit@1 in % (95% interval)": [_interval(row.metrics.get("video_hit1")) for row in board.rows],
         "decoded videos alone in %": [_interval((row.decoded_only or {}).get("video_hit1")) for row in board.rows],
@@ -92,6 +92,13 @@ def board_table(board: Board) -> TextTable:
     }
     known = {name: cells for name, cells in columns.items() if any(cell != UNKNOWN for cell in cells)}
     return TextTable(tuple(known), tuple(zip(*known.values(), strict=True)))
+
+
+def rank_text(row: Row) -> str:
+    """Its rank; marked where nobody knows what its weights have seen, so that it may be owed to test videos."""
+    if row.rank is None:
+        return UNKNOWN
+    return f"{row.rank} (weights unknown)" if row.provenance == "unknown" else str(row.rank)
 
 
 _ALWAYS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")

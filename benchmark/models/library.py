@@ -101,7 +101,8 @@ class LibraryNetwork(VideoClassifier):
         self.classifier_name = list(self.network.state_dict())[-1].rpartition(".")[0]
         if weights is not None:
             loaded = load_weights(self.network, self.classifier_name, weights, name=name, published=facts.published)
-            rank_zero_only(print)(loaded, flush=True)
+            rank_zero_only(print)(loaded.said, flush=True)
+            self.weights_provenance = loaded.provenance
             self.begins_with_published_weights = True
 
     @abstractmethod

@@ -5,7 +5,7 @@ Nothing is ever downloaded, and a file is read as tensors only.
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,23 @@ from torch.nn import functional as F
 from benchmark.errors import UserError
 
 _WRAPPERS = ("model_state", "state_dict", "model")  # pytorchvideo's files, and two usual others
+_PREFIX = "network."  # what the adapters call the library's network
 _SHOWN = 3
 
 
-def load_weights(network: nn.Module, classifier: str, path: Path, *, name: str, published: str) -> str:
+class Loaded(NamedTuple):
+    """What came of loading weights.
+
+    Args:
+        said: One sentence about what was loaded and what was not.
+        provenance: What the file says of the videos that its weights have seen; None where it says nothing.
+    """
+
+    said: str
+    provenance: dict[str, Any] | None
+
+
+def load_weights(network: nn.Module, classifier: str, path: Path, *, name: str, published: str) -> Loaded:
     """Begin with the weights of a file.
 
     Tables of positions that were trained for another picture size are interpolated. A classifier of another number of
@@ -31,12 +44,13 @@ def load_weights(network: nn.Module, classifier: str, path: Path, *, name: str, 
         published: Address of its published weights, for messages.
 
     Returns:
-        One sentence about what was loaded and what was not.
+        What was loaded; from a checkpoint of a fit here, also what that has seen.
 
     Raises:
         UserError: If there is no such file, it holds no weights, or those of another network.
     """
-    held, mine = _read(path, name, published), network.state_dict()
+    held, provenance = _read(path, name, published)
+    mine = network.state_dict()
     head = [f"{classifier}.weight", f"{classifier}.bias"]
     replaced = [key for key in head if key in held and held[key].shape != mine[key].shape]
     fitting = {
@@ -63,14 +77,15 @@ def load_weights(network: nn.Module, classifier: str, path: Path, *, name: str, 
         )
     network.load_state_dict(fitting, strict=False)
     if not replaced:
-        return f"{path}: all weights of {name} loaded"
-    return (
+        return Loaded(f"{path}: all weights of {name} loaded", provenance)
+    said = (
         f"{path}: weights of {name} loaded, except {classifier}, which has {len(held[head[0]])} classes there and "
         f"{len(mine[head[0]])} here and keeps its random weights"
     )
+    return Loaded(said, provenance)
 
 
-def _read(path: Path, name: str, published: str) -> dict[str, Tensor]:
+def _read(path: Path, name: str, published: str) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     if not path.is_file():
         raise UserError(
             f"model.weights is {path}, and there is no such file. Nothing is downloaded: fetch the published weights "
@@ -81,12 +96,16 @@ def _read(path: Path, name: str, published: str) -> dict[str, Tensor]:
         held: Any = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # whatever torch's reader makes of bytes that are no weights
         raise UserError(f"model.weights {path} holds no weights, or is damaged; give a PyTorch state dict") from error
+    seen = held.get("provenance") if isinstance(held, dict) else None
+    provenance = seen if isinstance(seen, dict) else None
     for wrapper in _WRAPPERS:
         if isinstance(held, dict) and isinstance(held.get(wrapper), dict):
             held = held[wrapper]
     if not isinstance(held, dict) or not held or not all(isinstance(value, Tensor) for value in held.values()):
         raise UserError(f"model.weights {path} holds something other than weights; give a PyTorch state dict")
-    return held
+    if all(key.startswith(_PREFIX) for key in held):  # of a checkpoint of a fit here
+        held = {key.removeprefix(_PREFIX): value for key, value in held.items()}
+    return held, provenance
 
 
 def _resampled(key: str, table: Tensor, shape: torch.Size) -> Tensor:

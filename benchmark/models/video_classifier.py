@@ -52,6 +52,8 @@ class VideoClassifier(L.LightningModule):
     input_side: int
     clip_frames: int = 16
     begins_with_published_weights: bool = False
+    weights_provenance: dict[str, Any] | None = None
+    """What weights that its constructor loaded say of the videos they have seen; None where they say nothing."""
     optional_library: str | None = None
     training_options: frozenset[str] = frozenset({"recipe", "dropout", "weights"})
     """Options that a trained network does not depend on: another value is no other network."""

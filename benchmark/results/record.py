@@ -140,11 +140,23 @@ class Model(Part):
     input_side: Count
 
 
+class ContentCheck(Part):
+    """What was compared, by content, of the test videos and the videos that the weights have seen."""
+
+    videos: Count  # tested
+    by_bytes: Count  # of these, compared by the hash of their file
+    by_print: Count  # of these, compared by what three frames show
+    against: Count  # videos that the weights have seen whose content is known
+    same_file: Count  # tested videos whose very file was seen
+    alike: Count  # others that look like one that was seen
+
+
 class Checkpoint(Part):
     """Where its weights come from."""
 
     sha256: Sha256
     provenance: Provenance
+    content: ContentCheck | None = None  # older tests compared names alone
 
 
 class Code(Part):

@@ -17,8 +17,8 @@ import torch
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
-from benchmark.clip import ClipBatch
 from benchmark.changes import changes, leaves
+from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 from benchmark.files import file_hash, write_whole
 from benchmark.metrics.hit import ranks

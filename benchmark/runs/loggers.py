@@ -6,10 +6,10 @@ from jsonargparse import Namespace
 from lightning import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
 
-from benchmark.runs.record import RecordWriter
 from benchmark.errors import UserError
 from benchmark.extras import why_missing
 from benchmark.plugins import load_class
+from benchmark.runs.record import RecordWriter
 
 
 def configured_loggers(trainer: Namespace) -> list[Namespace]:

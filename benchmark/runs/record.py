@@ -5,18 +5,19 @@ import math
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import torch.distributed
 from pydantic import ValidationError
+from scipy.stats import binomtest
 
-from benchmark.runs.ledger import LedgerWriter
-from benchmark.runs.provenance import ContaminationGuard
 from benchmark.errors import UserError
-from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
+from benchmark.results.ledger import Ledger
+from benchmark.results.problems import first_problem
 from benchmark.results.record import (
-    METHOD,
     FILE_NAME,
+    METHOD,
     Checkpoint,
     LedgerFile,
     ProtocolFields,
@@ -24,8 +25,12 @@ from benchmark.results.record import (
     Throughput,
     dataset_of,
 )
-from benchmark.results.problems import first_problem
 from benchmark.results.summary import summarise
+from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
+from benchmark.runs.ledger import LedgerWriter
+from benchmark.runs.provenance import ContaminationGuard
+
+_LEVEL = 0.05
 
 
 class RecordWriter(L.Callback):
@@ -60,7 +65,9 @@ class RecordWriter(L.Callback):
                 videos=0,
                 failed_videos={},
                 model=model_facts(pl_module, self.config),
-                checkpoint=Checkpoint(sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance),
+                checkpoint=Checkpoint(
+                    sha256=self.writer.checkpoint_sha256, provenance=self.guard.provenance, content=self.guard.content
+                ),
                 code=code_facts(),
                 hardware=hardware_facts(trainer.world_size, pl_module.device),
                 precision=str(trainer.precision),
@@ -132,6 +139,8 @@ class RecordWriter(L.Callback):
             f"{record.checkpoint.provenance}\nwrote {folder / LEDGER_NAME} and {folder / FILE_NAME}",
             flush=True,
         )
+        if self.writer.ledger is not None and (said := doubts(self.writer.ledger)):
+            print(f"warning: {said}", flush=True)
 
     def _throughput(self, trainer: L.Trainer, device: torch.device) -> Throughput:
         own = self.writer.stopwatch
@@ -142,6 +151,20 @@ class RecordWriter(L.Callback):
             clips_per_second=whole if math.isfinite(whole) else None,
             compute_clips_per_second=compute if math.isfinite(compute) else None,
         )
+
+
+def doubts(ledger: Ledger) -> str:
+    """One sentence where the predictions look like those of a network that has learned nothing, else nothing."""
+    scored = np.flatnonzero(ledger.labels.any(1) & np.isfinite(ledger.scores).all(1))
+    if len(scored) < 2:
+        return ""
+    best, labels = ledger.scores[scored].argmax(1), ledger.labels[scored]
+    if (labels.argmax(1) != labels[0].argmax()).any() and (best == best[0]).all():
+        return f"all {len(scored):,} videos are called {ledger.info.class_names[best[0]]}; the network tells none apart"
+    hits, chance = labels[np.arange(len(scored)), best].sum(), float(labels.mean())
+    if binomtest(int(hits), len(scored), chance, alternative="greater").pvalue > _LEVEL:
+        return f"video Hit@1 is no better than chance ({chance:.1%}) on these {len(scored):,} videos"
+    return ""
 
 
 def _percent(value: float | None) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
-from benchmark.runs.record import RecordWriter
 from benchmark.metrics.arrays import average_precision
 from benchmark.results import wandb_names
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
@@ -18,6 +17,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.results.scores import confusions, decoded_only
+from benchmark.runs.record import RecordWriter
 
 SAMPLE_VIDEOS = 100
 _WRONG_SHARE = 0.7

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.data import cache_file
 from benchmark.data.cache import FrameCache
-from benchmark.data.cache_file import cache_folder, open_cache, remove_unused
+from benchmark.data.cache_file import open_cache, remove_unused
 
 pytest.importorskip("fcntl", reason="the cache needs a POSIX system")
 
@@ -82,13 +82,3 @@ def test_a_memory_cache_of_a_killed_run_goes_with_the_next(tmp_path: Path, monke
     two.path.with_name(f"{two.path.name}x").write_bytes(b"x")
     opened(tmp_path, "memory", "three")
     assert not two.path.with_name(f"{two.path.name}x").exists()
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "clipbench"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home/.cache/clipbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == tmp_path / "home/.cache/clipbench"

@@ -10,9 +10,10 @@ import pytest
 from pyarrow import parquet
 
 from benchmark.data.decode import open_video
-from benchmark.data.folder import VideoFolder, hashed_split, read_folder_index
+from benchmark.data.folder import VideoFolder, read_folder_index
 from benchmark.data.found import leaves_root
 from benchmark.data.index import VideoIndex
+from benchmark.data.splits import hashed_split
 from benchmark.errors import DatasetNotFoundError, UserError
 from tests.generators.videos import touch, write_video
 

@@ -25,7 +25,7 @@ class Small(nn.Module):
 
 
 def load(network: nn.Module, path: Path) -> str:
-    return load_weights(network, "head", path, name="small", published=URL)
+    return load_weights(network, "head", path, name="small", published=URL).said
 
 
 def saved(path: Path, held: Any) -> Path:

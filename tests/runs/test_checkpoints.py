@@ -5,10 +5,10 @@ import lightning as L
 import pytest
 import torch
 
-from benchmark.runs.checkpoints import run_checkpoints
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.synthetic import SyntheticActions
 from benchmark.models import SingleFrame
+from benchmark.runs.checkpoints import run_checkpoints
 from tests.models.training import trainer
 
 

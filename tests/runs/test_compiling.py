@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 import torch
 
-from benchmark.runs import compiling
-from benchmark.runs.compiling import WORTHWHILE_BATCHES, CompiledNetwork
 from benchmark.errors import UserError
 from benchmark.models import SingleFrame
 from benchmark.protocol import Protocol
+from benchmark.runs import compiling
+from benchmark.runs.compiling import WORTHWHILE_BATCHES, CompiledNetwork
 from tests.models.plain import random_clips
 
 USUAL = {30, 28, 20}  # of training; of validation, 7 videos of 4 clips; of testing, 1 video of 20

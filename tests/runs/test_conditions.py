@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.runs.conditions import differences
 from benchmark.cli import main
+from benchmark.runs.conditions import differences
 from tests.generators.small_test import options
 
 CHANGED = [

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from benchmark.runs.failures import FailedVideos
 from benchmark.clip import Failure
 from benchmark.errors import UserError
+from benchmark.runs.failures import FailedVideos
 
 
 def epoch(number: int, folder: Path) -> Any:

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.runs.checkpoints import run_checkpoints
-from benchmark.runs.finite import FiniteLoss
 from benchmark.errors import UserError
 from benchmark.models.recipe import Recipe
+from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs.finite import FiniteLoss
 from tests.models.training import Batches, build, trainer, training_batch
 
 

@@ -3,8 +3,8 @@
 import pytest
 from jsonargparse import Namespace
 
-from benchmark.runs import loggers
 from benchmark.errors import UserError
+from benchmark.runs import loggers
 from benchmark.runs.loggers import configured_loggers, leave_out_wandb, move_logs
 
 REASON = "is not installed; run: pip install 'clipbench[wandb]'"

@@ -18,6 +18,8 @@ import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from sklearn.metrics import average_precision_score
 
+from benchmark.results.ledger import Ledger
+from benchmark.results.wandb_names import board_key
 from benchmark.runs.record import RecordWriter
 from benchmark.runs.wandb_tables import (
     WandbTables,
@@ -28,8 +30,6 @@ from benchmark.runs.wandb_tables import (
     prediction_rows,
     run_config,
 )
-from benchmark.results.ledger import Ledger
-from benchmark.results.wandb_names import board_key
 from tests.generators.ledgers import make_ledger, make_record, write_run
 
 

@@ -1,0 +1,151 @@
+"""Lists the videos of a dataset that show the same, with a picture of each pair if wanted."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from jsonargparse import ActionConfigFile
+from lightning.pytorch.cli import LightningArgumentParser
+
+from benchmark.commands.text import aligned, printable
+from benchmark.content import POSITIONS, Pairs, shared
+from benchmark.data.container import DecodeError
+from benchmark.data.content_store import RECORD, contents_of
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.decode import open_video
+from benchmark.data.index import VideoIndex
+from benchmark.data.preprocess import square_rgb
+from benchmark.errors import UserError
+from benchmark.plugins import require_named_classes
+from benchmark.runs.folder import require_writable
+from benchmark.shipped import with_files
+from benchmark.verb_options import with_literal_paths
+
+COLUMNS = ("first", "second", "kind", "difference", "first_split", "second_split", "first_labels", "second_labels",
+           "same_source_group")  # fmt: skip
+
+_SHOWN = 20
+_SIDE = 160  # pixels of a frame in a picture
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `audit --data NAME [options]` and return the exit code: 0 also where pairs were found."""
+    words = _with_data_alone(with_literal_paths(with_files(argv)))
+    require_named_classes(words)
+    parser = LightningArgumentParser(
+        prog="clipbench audit", description="List the videos of a dataset that show the same.", exit_on_error=False
+    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration, of which the data is read.")
+    parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
+    parser.add_argument("--output", type=Path, default=Path("audit.csv"), help="Table to write.")
+    parser.add_argument("--pictures", type=Path | None, default=None, help="Folder for a picture of each pair.")
+    parser.add_argument("--most_pictures", type=int, default=200, help="Most pictures to write, the most alike first.")
+    options = parser.parse_args(words)
+    for folder, option in ((options.output.parent, "--output"), (options.pictures, "--pictures")):
+        if folder is not None:
+            require_writable(folder, option)
+    index: VideoIndex = parser.instantiate_classes(options).data.index
+    rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
+    contents = contents_of(index, rows, most=None)
+    pairs = shared(contents)
+    print(index.summary())
+    print(
+        f"compared {int((contents.digests != 0).sum()):,} of {len(rows):,} videos by their bytes and "
+        f"{int(contents.has_print.sum()):,} by three frames; {RECORD.itemsize} bytes a video are kept for later"
+    )
+    lines = list(_lines(index, rows, pairs))
+    with options.output.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *lines])
+    _show(lines)
+    print(f"wrote {options.output}")
+    if options.pictures is not None:
+        order = np.argsort(pairs.difference, kind="stable")[: options.most_pictures]
+        for number, place in enumerate(order.tolist(), start=1):
+            _write_picture(options.pictures / f"{number:04d}.jpg", index, rows, pairs, place)
+        print(f"wrote {len(order):,} pictures to {options.pictures}")
+    return 0
+
+
+def _with_data_alone(words: Sequence[str]) -> list[str]:
+    """The words, with configuration files reduced to what they say of the data."""
+    found: list[str] = []
+    takes_file = False
+    for word in words:
+        option, equals, value = word.partition("=")
+        if takes_file or (option in {"--config", "-c"} and equals):
+            found += ["--config", _data_block(Path(word if takes_file else value))]
+            takes_file = False
+        elif word in {"--config", "-c"}:
+            takes_file = True
+        else:
+            found.append(word)
+    return found
+
+
+def _data_block(file: Path) -> str:
+    try:
+        held = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"--config {file} cannot be read: {error}; give a configuration file") from error
+    return yaml.safe_dump({"data": held["data"]} if isinstance(held, dict) and "data" in held else {})
+
+
+def _lines(index: VideoIndex, rows: np.ndarray, pairs: Pairs) -> Iterator[tuple[str, ...]]:
+    """A row of the table a pair."""
+    table = index.table
+    for one, other, difference, is_file in zip(
+        pairs.first.tolist(), pairs.second.tolist(), pairs.difference.tolist(), pairs.same_bytes.tolist(), strict=True
+    ):
+        places = [int(rows[one]), int(rows[other])]
+        names, splits, groups = (
+            [table[column][place].as_py() for place in places] for column in ("video_id", "split", "source_group")
+        )
+        labels = ["|".join(index.class_names[n] for n in table["labels"][place].as_py()) for place in places]
+        same_group = "unknown" if None in groups else "yes" if groups[0] == groups[1] else "no"
+        yield (*names, "same file" if is_file else "looks the same", f"{difference:.3f}", *splits, *labels, same_group)
+
+
+def _show(lines: Sequence[tuple[str, ...]]) -> None:
+    across = [line for line in lines if line[4] != line[5]]
+    other_labels = sum(line[6] != line[7] for line in lines)
+    same = sum(line[2] == "same file" for line in lines)
+    print(
+        f"{len(lines):,} pairs show the same, {same:,} of them the same file; {len(across):,} are on two sides of the "
+        f"split, {sum(line[8] == 'no' for line in lines):,} in two source groups, {other_labels:,} have other labels"
+    )
+    shown = sorted(lines, key=lambda line: (line[4] == line[5], line[8] != "no", float(line[3])))[:_SHOWN]
+    if shown:
+        print(aligned(("first", "second", "kind", "splits"), [(*line[:3], f"{line[4]}, {line[5]}") for line in shown]))
+    if len(lines) > len(shown):
+        print(f"and {len(lines) - len(shown):,} more")
+
+
+def _write_picture(file: Path, index: VideoIndex, rows: np.ndarray, pairs: Pairs, place: int) -> None:
+    """Three frames of both videos, one under the other, with their names."""
+    strips = []
+    for row in (int(rows[pairs.first[place]]), int(rows[pairs.second[place]])):
+        video = index.video(row)
+        name = np.full((24, _SIDE * len(POSITIONS), 3), 255, np.uint8)
+        shown = printable(video.video_id).encode("ascii", "replace").decode()[-60:]
+        cv2.putText(name, shown, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        strips += [name, _strip(video.path)]
+    encoded = cv2.imencode(".jpg", np.concatenate(strips))[1]
+    file.write_bytes(encoded.tobytes())
+
+
+def _strip(path: Path) -> np.ndarray:
+    """(S, 3 S, 3) uint8 BGR; grey where the file cannot be read."""
+    strip = np.full((_SIDE, _SIDE * len(POSITIONS), 3), 128, np.uint8)
+    try:
+        with open_video(path) as video:
+            numbers = [int(position * video.frames) for position in POSITIONS]
+            for number, picture in video.read(sorted(set(numbers))):
+                frame = cv2.cvtColor(square_rgb(picture, _SIDE), cv2.COLOR_RGB2BGR)
+                for place in (place for place, wanted in enumerate(numbers) if wanted == number):
+                    strip[:, place * _SIDE : (place + 1) * _SIDE] = frame
+    except DecodeError:
+        pass
+    return strip
