@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch, FeatureBatch
+from benchmark.data.agreement import require_same_index
 from benchmark.data.cache import FrameCache, remove_files
 from benchmark.data.cache_file import CacheMode, cache_folder, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
@@ -167,14 +168,19 @@ class VideoDataModule(L.LightningDataModule):
         """Read what the model needs and say what was found."""
         require_decoder(self.decoder)
         wanted: dict[str, list[Split]] = {"fit": ["train"], "validate": ["validation"], "test": ["test"]}
-        splits = wanted.get(stage, ["predict", "test"])
+        splits, trainer = wanted.get(stage, ["predict", "test"]), self._trainer()
+        require_same_index(lambda: self._index_with(splits), trainer.world_size)
+        if trainer.is_global_zero:
+            print(self.summary(), flush=True)
+
+    def _index_with(self, splits: list[Split]) -> VideoIndex:
+        """The index, if it has a video of these splits."""
         if not any(len(self.index.rows(split)) for split in splits):
             raise UserError(
                 f"no video of the {splits[-1]} split of {self.index.identity} is held under {self.index.root}; "
                 "change data.root, or the fold or class subset"
             )
-        if self._trainer().is_global_zero:
-            print(self.summary(), flush=True)
+        return self.index
 
     def summary(self) -> str:
         """One line: what the index found, and how many of the files held cannot be opened."""
