@@ -16,7 +16,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED = {
     "errors": set[str](),
     "extras": {"errors"},
-    "shipped": {"errors"},
+    "shipped": {"errors", "yaml_size"},
+    "yaml_size": {"errors"},
     "protocol": set[str](),
     "clip": {"protocol"},
     "metrics": set[str](),

@@ -12,8 +12,8 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 
-from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, printable
-from benchmark.errors import UserError
+from benchmark.commands.text import NO_INTERVALS, aligned, cells, number
+from benchmark.errors import UserError, printable
 from benchmark.metrics.arrays import average_precision
 from benchmark.metrics.descriptors import HIT_KS, score_of
 from benchmark.results.confirmation import Confirmation, confirm

@@ -3,17 +3,13 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.errors import printable
 from benchmark.metrics.descriptors import MAP, score_of
 from benchmark.results.record import Value
 
 NO_INTERVALS = (
     "no intervals for scores that are no shares, as they would take minutes; ask for them with --map_intervals true"
 )
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

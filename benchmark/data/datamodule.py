@@ -25,7 +25,7 @@ from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
-from benchmark.errors import UserError
+from benchmark.errors import UserError, printable
 from benchmark.protocol import TEST_VIEWS, Protocol, View
 
 
@@ -187,7 +187,7 @@ class VideoDataModule(L.LightningDataModule):
         broken = find_broken(self.index, self.decoder)
         if broken is None:
             return f"{self.index.summary()}; too many to open each one beforehand"
-        names = "".join(f"\n  broken: {video} ({reason})" for video, reason in list(broken.items())[:5])
+        names = "".join(f"\n  broken: {printable(f'{video} ({reason})')}" for video, reason in list(broken.items())[:5])
         return f"{self.index.summary()}; {len(broken)} broken{names}"
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
+from benchmark.results.csv_cells import plain_cell
 from benchmark.metrics.video_scores import video_scores
 
 Row = tuple[int, str | None, np.ndarray | None]
@@ -80,13 +81,22 @@ class PredictionTable(L.Callback):
         unfinished = self.output.with_name(f"{self.output.name}.new")
         try:
             if self.output.suffix == ".csv":
-                csv.write_csv(table, unfinished)
+                csv.write_csv(_for_spreadsheets(table), unfinished)
             else:
                 parquet.write_table(table, unfinished)
             unfinished.replace(self.output)
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             raise UserError(f"--predict.output {self.output} cannot be written: {error}; make room") from error
+
+
+def _for_spreadsheets(table: pa.Table) -> pa.Table:
+    """The table with no text that a spreadsheet would take for a formula."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            cells = [plain_cell(cell) for cell in table[field.name].to_pylist()]
+            table = table.set_column(place, field, pa.array(cells, field.type))
+    return table
 
 
 def prediction_table(
