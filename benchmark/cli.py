@@ -15,7 +15,7 @@ from types import ModuleType
 import benchmark
 from benchmark.commands import COMMANDS, READING_RESULTS, command
 from benchmark.encoding import use_utf8
-from benchmark.errors import UserError
+from benchmark.errors import UserError, printable
 from benchmark.importing import ENTRY_POINTS
 from benchmark.loose_scores import take_scores
 from benchmark.messages import for_the_user
@@ -96,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = for_the_user(error, words)
         if message is None or os.environ.get("CLIPBENCH_TRACEBACK"):
             raise
-        print(f"clipbench: {message}", file=sys.stderr)
+        lines = "\n".join(map(printable, message.splitlines()))
+        print(f"clipbench: {lines}", file=sys.stderr)
         return 2
     finally:
         runs = sys.modules.get("benchmark.runs.folder")  # which imports torch, and without which no run was begun

@@ -7,3 +7,8 @@ class UserError(ValueError):
 
 class DatasetNotFoundError(UserError):
     """The folder or list file of a dataset is not where the configuration says."""
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

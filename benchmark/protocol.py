@@ -16,6 +16,12 @@ View = Literal["upper_left", "upper_left_flipped", "lower_right", "lower_right_f
 TEST_VIEWS: tuple[View, ...] = ("upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped")
 
 
+def clip_draw(sampler_seed: int, video_id: str, clip: int) -> int:
+    """What decides where a clip begins: the same number for the same seed, video and clip, from 0 to below 2**64."""
+    text = f"{sampler_seed}/{video_id}/{clip}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
 @dataclasses.dataclass(frozen=True)
 class Protocol:
     """How a video becomes scored clips.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import benchmark
 from benchmark.errors import UserError
+from benchmark.yaml_size import require_small_yaml
 
 _CONFIG_OPTIONS = ("--config", "-c")
 _DATA = "data/"
@@ -61,9 +62,10 @@ def configuration_file(word: str, option: str = "--config") -> str:
     """
     if is_file(word):
         try:
-            Path(word).read_text("utf-8")
+            text = Path(word).read_text("utf-8")
         except UnicodeDecodeError:
             raise UserError(f"{option} {word} is not text in UTF-8; save it as such") from None
+        require_small_yaml(text, f"{option} {word}")
     if is_file(word) or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
         return word
     known = configurations()

@@ -33,6 +33,7 @@ from benchmark.runs.ledger import LedgerWriter
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
+from benchmark.runs.ranks import EndTogether
 from benchmark.runs.record import RecordWriter
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
@@ -54,16 +55,21 @@ class BenchmarkCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], **kwargs: Any) -> None:
-        super().__init__(
-            VideoClassifier,
-            VideoDataModule,
-            trainer_class=Trainer,
-            seed_everything_default=0,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            args=args,
-            **kwargs,
-        )
+        self.together = EndTogether()
+        try:
+            super().__init__(
+                VideoClassifier,
+                VideoDataModule,
+                trainer_class=Trainer,
+                seed_everything_default=0,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                args=args,
+                **kwargs,
+            )
+        except Exception:
+            self.together.refuse()
+            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are neither the model's, the data's nor the Trainer's."""
@@ -121,6 +127,7 @@ class BenchmarkCLI(LightningCLI):
         checkpoint = self._get(self.config, "checkpoint")
         seen = self._seen_videos()
         self.trainer_defaults["callbacks"] = [
+            self.together,
             Throughput(),
             FailedVideos(),
             FiniteLoss(),

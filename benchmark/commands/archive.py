@@ -43,6 +43,8 @@ RAR_TOOLS = (
     RarTool("7zz", ("l", "-ba", "-slt"), "Path = ", lambda archive, folder: ["x", "-y", f"-o{folder}", archive]),
 )
 
+_ALWAYS_BYTES, _GROWTH = 100_000_000, 20  # what an archive may unpack to, the second times its own size
+
 _INSTALL = "Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c conda-forge libarchive"
 
 
@@ -70,9 +72,9 @@ def unpack(archive: Path, into: Path, *, suffixes: Sequence[str]) -> int:
             if archive.suffix.lower() == ".rar":
                 _unpack_rar(archive, Path(temporary))
             elif zipfile.is_zipfile(archive):
-                _unpack_zip(archive, Path(temporary))
+                _unpack_zip(archive, Path(temporary), suffixes)
             elif tarfile.is_tarfile(archive):
-                _unpack_tar(archive, Path(temporary))
+                _unpack_tar(archive, Path(temporary), suffixes)
             else:
                 raise UserError(f"{archive} is neither a ZIP, a TAR nor a RAR archive; was it fetched to the end?")
             return _move(archive, Path(temporary), into, suffixes)
@@ -90,20 +92,36 @@ def _refuse(archive: Path, names: Iterable[str]) -> None:
         )
 
 
-def _unpack_zip(archive: Path, folder: Path) -> None:
+def _unpack_zip(archive: Path, folder: Path, suffixes: Sequence[str]) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         plain = (0, stat.S_IFREG, stat.S_IFDIR)  # 0: written by a tool that notes no kind
         linked = [m.filename for m in members if stat.S_IFMT(m.external_attr >> 16) not in plain]
         _refuse(archive, [*linked, *(m.filename for m in members if leaves_root(m.filename))])
-        opened.extractall(folder)
+        wanted = [m for m in members if m.filename.lower().endswith(tuple(suffixes))]
+        _require_room(archive, folder, sum(m.file_size for m in wanted))
+        opened.extractall(folder, wanted)
 
 
-def _unpack_tar(archive: Path, folder: Path) -> None:
+def _unpack_tar(archive: Path, folder: Path, suffixes: Sequence[str]) -> None:
     with tarfile.open(archive) as opened:
         members = opened.getmembers()
         _refuse(archive, [m.name for m in members if leaves_root(m.name) or not (m.isfile() or m.isdir())])
-        opened.extractall(folder, filter="data")
+        wanted = [m for m in members if m.isfile() and m.name.lower().endswith(tuple(suffixes))]
+        _require_room(archive, folder, sum(m.size for m in wanted))
+        opened.extractall(folder, wanted, filter="data")
+
+
+def _require_room(archive: Path, folder: Path, needed: int) -> None:
+    """Refuse what could only be a trap, as videos shrink by nothing, and what the disk does not hold."""
+    allowed = _ALWAYS_BYTES + _GROWTH * archive.stat().st_size
+    if needed > allowed:
+        raise UserError(
+            f"{archive} of {archive.stat().st_size / 1e6:.1f} MB would unpack to {needed / 1e6:,.0f} MB, more than "
+            f"videos do (allowed are {allowed / 1e6:,.0f}); get it from the dataset's own site"
+        )
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise UserError(f"{archive} unpacks to {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")
 
 
 def find_rar_tools(archive: Path) -> list[RarTool]:

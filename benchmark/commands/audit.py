@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # imported from there by Lightning too
 from lightning.pytorch.cli import LightningArgumentParser
 
-from benchmark.commands.text import aligned, printable
+from benchmark.commands.text import aligned
 from benchmark.content import POSITIONS, Pairs, shared
 from benchmark.data.container import DecodeError
 from benchmark.data.content_store import RECORD, contents_of
@@ -18,7 +18,7 @@ from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.decode import open_video
 from benchmark.data.index import VideoIndex
 from benchmark.data.preprocess import square_rgb
-from benchmark.errors import UserError
+from benchmark.errors import UserError, printable
 from benchmark.plugins import require_named_classes
 from benchmark.runs.folder import require_writable
 from benchmark.shipped import with_files

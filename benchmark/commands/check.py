@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from jsonargparse.typing import PositiveInt
 
-from benchmark.commands.text import printable
 from benchmark.conformance import CHECKS, Finding, Subject, run_check
 from benchmark.conformance.optional import compilation, export
 from benchmark.cost import clips_per_second, gflop_per_clip, parameter_count
+from benchmark.errors import printable
 from benchmark.importing import one_line
 from benchmark.models import VideoClassifier
 from benchmark.plugins import load_class, require_named_classes

@@ -7,8 +7,8 @@ import jsonargparse
 import numpy as np
 
 from benchmark.commands.rescore import progress_bar
-from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, printable, too_few
-from benchmark.errors import UserError
+from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, too_few
+from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.comparison import Comparison, common_videos, decoded_by_both

@@ -9,8 +9,9 @@ from typing import Any
 import jsonargparse
 import torch
 
-from benchmark.commands.text import aligned, printable
+from benchmark.commands.text import aligned
 from benchmark.cost import gflop_by_shapes, gflop_per_clip, parameter_count
+from benchmark.errors import printable
 from benchmark.extras import why_missing
 from benchmark.importing import ENTRY_POINTS, one_line
 from benchmark.metrics.descriptors import known_scores

@@ -7,8 +7,8 @@ from pathlib import Path
 import jsonargparse
 import numpy as np
 
-from benchmark.commands.text import aligned, printable
-from benchmark.errors import UserError
+from benchmark.commands.text import aligned
+from benchmark.errors import UserError, printable
 from benchmark.metrics.arrays import ranks
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import FILE_NAME, Ledger

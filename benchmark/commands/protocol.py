@@ -6,7 +6,8 @@ from pathlib import Path
 
 import jsonargparse
 
-from benchmark.commands.text import aligned, printable
+from benchmark.commands.text import aligned
+from benchmark.errors import printable
 from benchmark.results.record import Record, differences
 
 

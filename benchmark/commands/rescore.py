@@ -12,8 +12,8 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 
-from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, printable, too_few
-from benchmark.errors import UserError
+from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, too_few
+from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
 from benchmark.metrics.descriptors import HIT_KS, score_of

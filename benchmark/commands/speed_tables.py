@@ -4,7 +4,8 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from benchmark.commands.text import aligned, printable
+from benchmark.commands.text import aligned
+from benchmark.errors import printable
 from benchmark.speed.multires import PAPER_CLIPS_PER_SECOND
 from benchmark.speed.peers import OURS
 from benchmark.speed.report import Comparison, Gain, Loading, Machine, SpeedReport, Stage, Training

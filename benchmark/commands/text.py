@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from benchmark.errors import printable
 from benchmark.metrics.descriptors import MAP, score_of
 from benchmark.results.record import Value
 from benchmark.results.statistics import LEAST_SOURCES
@@ -15,11 +16,6 @@ NO_INTERVALS = (
 def too_few(sources: int, units: str) -> str:
     """Why there are no intervals."""
     return f"no intervals: {sources} {units} are too few, it takes {LEAST_SOURCES}"
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that a terminal would obey."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import jsonargparse
 
-from benchmark.commands.text import aligned, printable
+from benchmark.commands.text import aligned
 from benchmark.conformance import Subject
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.errors import UserError
+from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.leaderboard.board_tables import TextTable
-from benchmark.leaderboard.entries import add_entry, read_claims
+from benchmark.leaderboard.claims import read_claims
+from benchmark.leaderboard.entries import add_entry
 from benchmark.plugins import require_named_classes
 from benchmark.runs.folder import read_checkpoint
 from benchmark.shipped import configuration_file, shipped_folder

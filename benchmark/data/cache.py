@@ -2,12 +2,13 @@
 
 One sparse file, mapped into memory by everyone who reads the same videos:
 
-    counters | table: hash of (video, frame) -> slot | lengths: video -> frames | slot owners | slots, a frame each
+    name | counters | table: hash of (video, frame) -> slot | lengths: video -> frames | owners | slots, a frame each
 
 Nothing is ever moved or overwritten, so reading takes no lock: a slot is filled and signed by its owner before the
 one 64-bit word that points to it is written. Writers take turns. A process may be killed anywhere: what it leaves
-behind is at worst a slot that nobody finds. When the slots are used up, what is there stays, which for epochs that
-walk through all clips is better than replacing it.
+behind is at worst a slot that nobody finds. The name tells such a file from any other, which is left alone, and nothing
+is found by numbers that cannot be. When the slots are used up, what is there stays, which for epochs that walk through
+all clips is better than replacing it.
 
 A video is known by path, size and time of change, so a changed file is another video. The file's name covers all
 that its bytes depend on: the size of the frames, the code and the libraries that decode and resize, its own layout and,
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.own_files import open_own
 from benchmark.errors import UserError
 
 try:
@@ -33,6 +35,7 @@ try:
 except ImportError:  # Windows, where `open_cache` makes none
     fcntl = None  # type: ignore[assignment]
 
+_MAGIC = b"clipbench frames 2\n"
 _PROCESSES = 1024  # that count hits and misses apart; later ones share the last line
 _SPARE_BYTES = 10**9  # left for others, such as batches in memory and checkpoints on a disk; of less than 2 GB, half
 _OUT_OF_SPACE = 2 + 2 * _PROCESSES  # the counter that says so
@@ -86,7 +89,8 @@ class FrameCache:
                 f"data.cache_gb is {capacity_bytes / 1e9:g}, which holds no frame of {side}x{side}; raise it"
             )
         places = 1 << (2 * self.slots - 1).bit_length()
-        sizes = {
+        sizes: dict[str, tuple[tuple[int, ...], str]] = {
+            "name": ((len(_MAGIC),), "u1"),
             "counters": ((3 + 2 * _PROCESSES,), "<i8"),
             "table": ((places,), "<u8"),
             "lengths": ((places, 2), "<u8"),
@@ -98,13 +102,15 @@ class FrameCache:
             starts[name] = end
             end += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 4096) * 4096
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = open_own(path, make=True)
             # A file that is open keeps its space when it is removed.
             self._close = weakref.finalize(self, os.close, self._file)
-            self._turns = os.open(turns_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._turns = open_own(turns_of(path), make=True)
             self._close_turns = weakref.finalize(self, os.close, self._turns)
             fcntl.flock(self._file, fcntl.LOCK_SH)  # held as long as anyone uses the file
+            with self._turn():
+                self._sign()
             os.ftruncate(self._file, end)
             self._claim(0, starts["frames"])
             mapped = mmap.mmap(self._file, end)
@@ -118,6 +124,13 @@ class FrameCache:
         self._first_byte, self._mask = starts["frames"], np.uint64(places - 1)
         self._process, self._line = 0, 0
         self._before = self.hits_and_misses
+
+    def _sign(self) -> None:
+        """Write the name into a new file, and refuse one that has another."""
+        if os.fstat(self._file).st_size == 0:
+            os.pwrite(self._file, _MAGIC, 0)
+        elif os.pread(self._file, len(_MAGIC), 0) != _MAGIC:
+            raise OSError(0, "it holds something else than frames; remove it")
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process opens the same file."""
@@ -168,7 +181,7 @@ class FrameCache:
         with self._turn():
             # Another process may have been quicker.
             new = np.flatnonzero(self._lookup(video, numbers) < 0)
-            first = int(self._counters[0])
+            first = self._used
             new = new[: self.slots - first]
             if not len(new):
                 return
@@ -185,9 +198,11 @@ class FrameCache:
             hashes = self._hashes(video, numbers[new])
             words = _word(hashes, np.arange(first, first + len(new), dtype=np.uint64))
             for word, place in zip(words, hashes & self._mask, strict=True):
-                while self._table[place]:
+                for _ in range(len(self._table)):
+                    if not self._table[place]:
+                        self._table[place] = word
+                        break
                     place = (place + np.uint64(1)) & self._mask
-                self._table[place] = word
             for place in self._places(video):
                 if self._lengths[place, 0] in (0, video):
                     self._lengths[place] = video, length
@@ -210,7 +225,12 @@ class FrameCache:
     @property
     def used_bytes(self) -> int:
         """What the kept frames take."""
-        return int(self._counters[0]) * self._frame_bytes
+        return self._used * self._frame_bytes
+
+    @property
+    def _used(self) -> int:
+        """Slots that are taken."""
+        return min(max(int(self._counters[0]), 0), self.slots)
 
     @property
     def hits_and_misses(self) -> tuple[int, int]:
@@ -228,10 +248,12 @@ class FrameCache:
     def _lookup(self, video: int, numbers: np.ndarray) -> np.ndarray:
         slots, hashes = np.full(len(numbers), -1, np.int64), self._hashes(video, numbers)
         waiting, places = np.arange(len(numbers)), hashes & self._mask
-        while len(waiting):
+        for _ in range(len(self._table)):
+            if not len(waiting):
+                break
             words = self._table[places[waiting]]
             slot = (words & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1
-            is_likely = (words != 0) & (words == _word(hashes[waiting], slot.astype(np.uint64)))
+            is_likely = (slot >= 0) & (slot < self.slots) & (words == _word(hashes[waiting], slot.astype(np.uint64)))
             owners = self._owners[np.where(is_likely, slot, 0)]
             is_found = is_likely & (owners[:, 0] == video) & (owners[:, 1] == numbers[waiting].astype(np.uint64))
             slots[waiting[is_found]] = slot[is_found]
@@ -249,7 +271,7 @@ class FrameCache:
         """This process's own line of counters."""
         if self._process != os.getpid():
             with self._turn():
-                self._line = min(int(self._counters[1]), _PROCESSES - 1)
+                self._line = min(max(int(self._counters[1]), 0), _PROCESSES - 1)
                 self._counters[1] += 1
             self._process = os.getpid()
         return self._line

@@ -23,6 +23,7 @@ from benchmark.data import (
     torchcodec_video,
 )
 from benchmark.data.cache import FrameCache, remove_files
+from benchmark.data.own_files import open_own, private_folder
 from benchmark.errors import UserError
 
 try:
@@ -67,7 +68,7 @@ def open_cache(
     if mode == "memory":
         if not _MEMORY.is_dir():
             raise UserError(f"data.cache is memory, which needs {_MEMORY}; use data.cache=disk on this machine")
-        folder = _MEMORY / f"clipbench-{os.getuid()}"
+        folder = private_folder(_MEMORY / f"clipbench-{os.geteuid()}")
     boot_file = Path("/proc/sys/kernel/random/boot_id")
     boot = boot_file.read_text("utf-8").strip() if boot_file.exists() else ""
     machine = f"frames-{_digest(platform.node())}"
@@ -93,7 +94,7 @@ def _made_by(decoder: decode.DecoderName) -> str:
 def remove_unused(path: Path) -> bool:
     """Remove a cache that no process uses; says whether it did."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file = open_own(path, make=False)
     except OSError:
         return False
     try:

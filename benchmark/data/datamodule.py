@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from benchmark.caches import cache_folder
 from benchmark.clip import ClipBatch, FeatureBatch
 from benchmark.content import Contents
+from benchmark.data.agreement import require_same_index
 from benchmark.data.cache import FrameCache, remove_files
 from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
@@ -27,7 +28,7 @@ from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
-from benchmark.errors import UserError
+from benchmark.errors import UserError, printable
 from benchmark.protocol import TEST_VIEWS, Protocol, View
 
 
@@ -174,21 +175,26 @@ class VideoDataModule(L.LightningDataModule):
         """Read what the model needs and say what was found."""
         require_decoder(self.decoder)
         wanted: dict[str, list[Split]] = {"fit": ["train"], "validate": ["validation"], "test": ["test"]}
-        splits = wanted.get(stage, ["predict", "test"])
+        splits, trainer = wanted.get(stage, ["predict", "test"]), self._trainer()
+        require_same_index(lambda: self._index_with(splits), trainer.world_size)
+        if trainer.is_global_zero:
+            print(self.summary(), flush=True)
+
+    def _index_with(self, splits: list[Split]) -> VideoIndex:
+        """The index, if it has a video of these splits."""
         if not any(len(self.index.rows(split)) for split in splits):
             raise UserError(
                 f"no video of the {splits[-1]} split of {self.index.identity} is held under {self.index.root}; "
                 "change data.root, or the fold or class subset"
             )
-        if self._trainer().is_global_zero:
-            print(self.summary(), flush=True)
+        return self.index
 
     def summary(self) -> str:
         """One line: what the index found, and how many of the files held cannot be opened."""
         broken = find_broken(self.index, self.decoder)
         if broken is None:
             return f"{self.index.summary()}; too many to open each one beforehand"
-        names = "".join(f"\n  broken: {video} ({reason})" for video, reason in list(broken.items())[:5])
+        names = "".join(f"\n  broken: {printable(f'{video} ({reason})')}" for video, reason in list(broken.items())[:5])
         return f"{self.index.summary()}; {len(broken)} broken{names}"
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:

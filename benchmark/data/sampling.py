@@ -8,10 +8,11 @@ which order.
     |----------------[################]-------|
 """
 
-import hashlib
 import math
 
 import numpy as np
+
+from benchmark.protocol import clip_draw
 
 
 def clip_start(sampler_seed: int, video_id: str, clip: int, video_frames: int, clip_frames: int) -> int:
@@ -27,9 +28,7 @@ def clip_start(sampler_seed: int, video_id: str, clip: int, video_frames: int, c
     Returns:
         A start from 0 to `max(video_frames - clip_frames, 0)`, each equally likely over hashes.
     """
-    text = f"{sampler_seed}/{video_id}/{clip}"
-    draw = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-    return (draw * (max(video_frames - clip_frames, 0) + 1)) >> 64
+    return (clip_draw(sampler_seed, video_id, clip) * (max(video_frames - clip_frames, 0) + 1)) >> 64
 
 
 def frame_numbers(start: int, offsets: tuple[int, ...], video_frames: int) -> list[int]:

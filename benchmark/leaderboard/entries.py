@@ -1,7 +1,7 @@
 """Entries of the leaderboards on disk: which files there are, and whether they can be believed.
 
 A root holds `<dataset>/<fold and subset>/<entry>/` with `record.json`, `ledger.parquet` and, where somebody scored the
-videos again, `reproduction.json`; `paper/*.json` holds claims.
+videos again, `reproduction.json`.
 """
 
 import dataclasses
@@ -17,16 +17,18 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.leaderboard.claims import CLAIMS
+from benchmark.leaderboard.official import check_official
+from benchmark.results.clip_starts import impossible_clips
 from benchmark.results.confirmation import confirm
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import METHOD, LedgerFile, Part, Plain, Record, Sha256, Value
+from benchmark.results.record import METHOD, LedgerFile, Part, Plain, Record, Sha256, read_limited
 from benchmark.results.summary import summarise
 
 REPRODUCTION_NAME = "reproduction.json"
-CLAIMS = "paper"
 LARGEST_LEDGER_BYTES = 5_000_000
 REPRODUCED_VIDEOS = 200
 LARGEST_DIFFERENCE = 0.05
@@ -55,25 +57,6 @@ class Reproduction(Part):
             and min(REPRODUCED_VIDEOS, record.videos) <= self.videos <= record.videos
             and self.largest_difference <= self.allowed_difference
         )
-
-
-class Claim(Part):
-    """One claimed row."""
-
-    name: Plain
-    metrics: dict[Plain, Value]
-    clips_per_second: float | None = None
-
-
-class Claims(Part):
-    """A table that somebody published."""
-
-    dataset: Plain
-    fold: int | None
-    classes: tuple[Plain, ...] | None
-    protocol: Plain
-    source: Plain
-    rows: tuple[Claim, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,24 +192,9 @@ def _read_reproduction(folder: Path) -> Reproduction | None:
     if not path.exists():
         return None
     try:
-        return Reproduction.model_validate_json(path.read_bytes())
+        return Reproduction.model_validate_json(read_limited(path))
     except ValidationError as error:
         raise UserError(f"{REPRODUCTION_NAME} is none: {first_problem(error)}") from None
-
-
-def read_claims(root: Path) -> list[Claims]:
-    """The claimed tables, in the order of their files' names.
-
-    Raises:
-        UserError: If a file is no table of claims.
-    """
-    found = []
-    for path in sorted((root / CLAIMS).glob("*.json")):
-        try:
-            found.append(Claims.model_validate_json(path.read_bytes()))
-        except (ValidationError, OSError) as error:
-            raise UserError(f"{path} is no table of claims ({str(error).splitlines()[0]!r})") from None
-    return found
 
 
 def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
@@ -318,6 +286,9 @@ def check_record(record: Record, ledger: Ledger, sha256: str) -> list[str]:
     metrics, decoded = summarise(ledger, map_intervals=with_map)
     found = confirm(record, ledger, sha256, metrics, decoded)
     problems = [*found.denied, *(f"it has {name}, which the ledger does not give" for name in found.unchecked)]
+    problems += check_official(ledger)
+    if moved := impossible_clips(ledger):
+        problems.append(f"the clips of {len(moved)} videos cannot lie where it says, as {moved[0]}; test them again")
     if len(ledger) != ledger.info.held_videos:
         problems.append(f"it scored {len(ledger)} of {ledger.info.held_videos} videos; an entry scores all of them")
     return problems

@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board, Row, Tier
-from benchmark.leaderboard.entries import Claims, Entry, check_entries, read_claims
+from benchmark.leaderboard.claims import Claims, read_claims
+from benchmark.leaderboard.entries import Entry, check_entries
 from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos

@@ -16,9 +16,11 @@ from benchmark.leaderboard.board_tables import (
     known_names,
 )
 from benchmark.leaderboard.page import FILE_NAME, PLOTS_FILE_NAME, write_page
+from benchmark.results.csv_cells import plain_cell
 from benchmark.results.record import Value
 
 README_NAME, CSV_NAME = "README.md", "entries.csv"
+GENERATED = (README_NAME, CSV_NAME, FILE_NAME, PLOTS_FILE_NAME)
 
 _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
@@ -52,7 +54,7 @@ def write_tables(boards: Sequence[Board], folder: Path) -> list[Path]:
     write_page(boards, folder)  # first, as it may refuse
     (folder / README_NAME).write_text(markdown(boards), "utf-8")
     (folder / CSV_NAME).write_text(comma_separated(boards), "utf-8")
-    return [folder / name for name in (README_NAME, CSV_NAME, FILE_NAME, PLOTS_FILE_NAME)]
+    return [folder / name for name in GENERATED]
 
 
 def markdown(boards: Sequence[Board]) -> str:
@@ -86,10 +88,5 @@ def comma_separated(boards: Sequence[Board]) -> str:
         classes = None if board.classes is None else ";".join(board.classes)
         facts = [getattr(row, name) for name in _FACTS]
         cells = [board.dataset, board.fold, classes, board.protocol_hash, row.rank, row.entry_id, row.name, row.tier]
-        writer.writerow([_cell(cell) for cell in (*cells, *numbers, *facts)])
+        writer.writerow([plain_cell(cell) for cell in (*cells, *numbers, *facts)])
     return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A spreadsheet must take no text for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t" else value

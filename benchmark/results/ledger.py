@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark.errors import UserError
 from benchmark.files import file_hash, whole
 from benchmark.protocol import Protocol
+from benchmark.results.ledger_size import read_bounded
 from benchmark.results.problems import first_problem
 
 FILE_NAME = "ledger.parquet"
@@ -228,15 +229,16 @@ class Ledger:
             if file.metadata.num_rows * classes > _MOST_SCORES:
                 raise ValueError(f"it has {file.metadata.num_rows:,} rows of {classes:,} classes")
             try:
-                table = file.read().replace_schema_metadata(None)
+                table = read_bounded(path).replace_schema_metadata(None)
             except pa.ArrowInvalid as error:
                 if not fixed:
                     raise
                 raise ValueError(
                     f"{error}; if videos failed in it, pyarrow 26 can read it, older ones cannot"
                 ) from error
+            table = table.cast(SCHEMA)
             table.validate(full=True)  # text that is no UTF-8 among the rest
-            return cls(info, table.cast(SCHEMA))
+            return cls(info, table)
 
 
 def _contradictions(ledger: Ledger) -> Iterator[str]:

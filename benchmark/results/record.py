@@ -1,9 +1,11 @@
 """The record: one small JSON a test, which says what was scored, how, by what, and what came out."""
 
 import datetime
+import errno
 import json
 import math
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -42,9 +44,41 @@ _PLAIN = re.compile(
 _HASH = r"^[0-9a-f]{64}$"
 
 
+# To the eye they are blanks, though Unicode calls them letters and signs.
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+_JOINERS = "\u200c\u200d"  # Persian and Hindi are not written without them
+_MOST_MARKS = 4  # in a row; Vietnamese and Hebrew have three on one letter
+_LARGEST_BYTES = 64_000_000
+
+
+def read_limited(path: Path, most: int = 1_000_000) -> bytes:
+    """The bytes of a small file.
+
+    Raises:
+        OSError: If it cannot be read, or has more than `most` bytes.
+    """
+    if (size := path.stat().st_size) > most:
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes; allowed are {most:,}")
+    return path.read_bytes()
+
+
+def _is_seen(text: str) -> bool:
+    """Whether something of a text is there to be seen, and nothing in it draws over its neighbours."""
+    seen = [sign for sign in text if sign not in _JOINERS]
+    kinds = [unicodedata.category(sign) for sign in seen]
+    marks = 0
+    for kind in kinds:
+        marks = marks + 1 if kind in {"Mn", "Me"} else 0
+        if marks > _MOST_MARKS or kind in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}:
+            return False
+    return any(kind[0] in "LNPS" and sign not in _BLANKS for kind, sign in zip(kinds, seen, strict=True))
+
+
 def _plain(text: str) -> str:
-    if not _PLAIN.fullmatch(text):
-        raise ValueError(f'{text[:80]!r} is blank, too long, or has control characters or one of < > " ` | \\')
+    if not (_PLAIN.fullmatch(text) and _is_seen(text)):
+        raise ValueError(
+            f'{text[:80]!r} is blank, too long, or has control characters, piles of marks, or one of < > " ` | \\'
+        )
     return text
 
 
@@ -249,7 +283,7 @@ class Record(Part):
         if not path.is_file():
             raise UserError(f"there is no record {path}; give the {FILE_NAME} that a test has left, or its folder")
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_limited(path, _LARGEST_BYTES))
         except ValidationError as error:
             raise UserError(f"{path} is no record: {first_problem(error)}") from None
         except OSError as error:

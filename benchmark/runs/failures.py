@@ -8,7 +8,8 @@ import torch.distributed
 from lightning.pytorch.utilities import rank_zero_warn
 
 from benchmark.clip import ClipBatch
-from benchmark.errors import UserError
+from benchmark.errors import UserError, printable
+from benchmark.results.csv_cells import plain_cell
 
 _USES = {"skipped in training": "to train on", "not validated": "to validate on", "not tested": "to test on"}
 _COLUMNS = ("what", "epoch", "video", "reason")
@@ -93,7 +94,7 @@ class FailedVideos(L.Callback):
             return
         if trainer.is_global_zero:
             self._write(Path(trainer.default_root_dir) / "failed_videos.csv", what, trainer.current_epoch + 1, reasons)
-        named = [f"{video}: {reason}" for video, reason in sorted(reasons.items())[:5]]
+        named = [printable(f"{video}: {reason}") for video, reason in sorted(reasons.items())[:5]]
         if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
             raise UserError(
                 f"epoch {trainer.current_epoch + 1} had no clip {_USES[what]}: {len(reasons)} videos could not be read "
@@ -107,7 +108,7 @@ class FailedVideos(L.Callback):
 
     def _write(self, path: Path, what: str, epoch: int, reasons: dict[str, str]) -> None:
         """Add what is not there yet: what became of a video, the first epoch, its name and the reason."""
-        rows = [(what, str(epoch), video, reason) for video, reason in sorted(reasons.items())]
+        rows = [(what, str(epoch), plain_cell(video), plain_cell(reason)) for video, reason in sorted(reasons.items())]
         held: set[tuple[str, ...]] = set()
         if path.exists():
             with path.open(newline="", encoding="utf-8") as lines:

@@ -121,7 +121,7 @@ def require_writable(folder: Path, option: str) -> None:
     """
     try:
         if not folder.exists():
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)  # another process of the run may be quicker
             _made_here.add(folder.resolve())
         with tempfile.TemporaryFile(dir=folder):
             pass

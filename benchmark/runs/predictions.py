@@ -13,6 +13,7 @@ from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
+from benchmark.results.csv_cells import plain_cell
 
 Row = tuple[int, str | None, np.ndarray | None]
 
@@ -81,11 +82,20 @@ class PredictionTable(L.Callback):
         try:
             with whole(self.output) as unfinished:
                 if self.output.suffix == ".csv":
-                    csv.write_csv(table, unfinished)
+                    csv.write_csv(_for_spreadsheets(table), unfinished)
                 else:
                     parquet.write_table(table, unfinished)
         except OSError as error:
             raise UserError(f"--predict.output {self.output} cannot be written: {error}; make room") from error
+
+
+def _for_spreadsheets(table: pa.Table) -> pa.Table:
+    """The table with no text that a spreadsheet would take for a formula."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            cells = [plain_cell(cell) for cell in table[field.name].to_pylist()]
+            table = table.set_column(place, field, pa.array(cells, field.type))
+    return table
 
 
 def prediction_table(

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from benchmark.errors import UserError
 from benchmark.files import whole
+from benchmark.runs.ranks import LocalSignals
 
 CompileName = Literal["auto", "never", "always"]
 
@@ -181,6 +182,7 @@ class Trainer(L.Trainer):
             if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous", ...) is None:
                 # Lightning always passes this option, of which wandb warns and which it will not take one day.
                 del logger._wandb_init["anonymous"]
+        self._signal_connector = LocalSignals(self)
         bar = self.progress_bar_callback
         if type(bar) is RichProgressBar:
             bar.__class__ = SparingProgressBar  # it keeps the options that it was made with

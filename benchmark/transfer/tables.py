@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmark.leaderboard.board_tables import UNKNOWN, TextTable, escape
-from benchmark.leaderboard.entries import Claims
+from benchmark.leaderboard.claims import Claims
 from benchmark.results.comparison import Comparison, common_videos, compare
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record

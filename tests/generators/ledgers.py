@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from benchmark.data.sampling import clip_start
 from benchmark.protocol import Protocol
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import SCHEMA, Ledger, LedgerInfo
@@ -26,6 +27,7 @@ from benchmark.results.record import (
 from benchmark.results.summary import summarise
 
 REASON = "it holds no frames"
+FRAMES = 150
 
 
 def draw_labels(seed: int, videos: int, classes: int, *, several: float = 0.2, unlabelled: float = 0.0) -> np.ndarray:
@@ -74,6 +76,7 @@ def ledger_of_clips(
     """A ledger from clip probabilities (V, clips, K) and labels (V, K), with some videos (V,) marked as failed."""
     videos, clips, classes = probabilities.shape
     failed = np.zeros(videos, bool) if failed is None else failed
+    used = protocol or Protocol(clips_per_video=clips)
     names = tuple(f"Class{number}" for number in range(classes)) if chosen is None else chosen
     rows = []
     for row in range(videos):
@@ -90,7 +93,9 @@ def ledger_of_clips(
                 **shared,
                 "status": "scored",
                 "scores": probabilities[row].astype(np.float64).mean(0).astype(np.float32).tolist(),
-                "clip_starts": list(range(0, 16 * clips, 16)),
+                "clip_starts": [
+                    clip_start(used.sampler_seed, f"v{row:04d}", clip, FRAMES, 16) for clip in range(clips)
+                ],
                 "clip_ranks": [best_rank(clip, labels[row]) for clip in probabilities[row]],
             }
         )
@@ -103,7 +108,7 @@ def ledger_of_clips(
         official_videos=official_videos,
         class_names=names,
         class_groups=class_groups,
-        protocol=protocol or Protocol(clips_per_video=clips),
+        protocol=used,
     )
     return Ledger(info, pa.Table.from_pylist(rows, SCHEMA))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.leaderboard.entries import read_claims
+from benchmark.leaderboard.claims import read_claims
 from benchmark.transfer.notes import differences
 from benchmark.transfer.regimes import REGIMES, Regime
 from benchmark.transfer.tables import CellResult, TransferResults, pooled

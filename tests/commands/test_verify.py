@@ -1,0 +1,92 @@
+"""`leaderboard verify` looks at everything that is there, also where a ledger is elsewhere."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli import main
+from benchmark.leaderboard.claims import CLAIMS
+from benchmark.leaderboard.entries import check_entries
+from benchmark.results.record import Record
+from benchmark.shipped import shipped_folder
+from tests.generators.ledgers import make_ledger, write_run
+
+pytestmark = pytest.mark.extra("plotly")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two made-up entries and the claims that come with the package, built."""
+    root = tmp_path / "leaderboards"
+    for seed in (1, 2):
+        write_run(tmp_path / f"run{seed}", make_ledger(model_seed=seed), name=f"Model {seed}")
+        assert main(["leaderboard", "add", str(tmp_path / f"run{seed}"), "--root", str(root)]) == 0
+    shutil.copytree(shipped_folder("leaderboards") / CLAIMS, root / CLAIMS)
+    assert main(["leaderboard", "build", "--root", str(root)]) == 0
+    return root
+
+
+def verified(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(["leaderboard", "verify", "--root", str(root)])
+    return code, capsys.readouterr().out
+
+
+def move_a_ledger_away(root: Path) -> None:
+    entry = check_entries(root)[0][0]
+    folder = root / entry.entry_id
+    record = Record.read(folder)
+    stored = record.ledger.model_copy(update={"url": "https://example.org/ledger.parquet"})
+    record.model_copy(update={"ledger": stored}).write(folder / "record.json")
+    (folder / "ledger.parquet").unlink()
+    assert main(["leaderboard", "build", "--root", str(root)]) == 0
+
+
+def test_what_is_in_order_passes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verified(root, capsys)[0] == 0
+
+
+def test_a_ledger_elsewhere_makes_tier_and_code_say_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    move_a_ledger_away(root)
+    code, text = verified(root, capsys)
+    assert code == 3
+    assert "not checked: made/fold1" in text
+    assert (root / "README.md").read_text("utf-8").count("| claimed |") > 0
+
+
+@pytest.mark.parametrize("name", ["index.html", "README.md", "entries.csv", "plotly.min.js"])
+def test_edited_files_are_found_beside_a_ledger_elsewhere(
+    root: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    move_a_ledger_away(root)
+    with (root / name).open("a", encoding="utf-8") as file:
+        file.write("<script>alert(1)</script>\n")
+    code, text = verified(root, capsys)
+    assert code == 1
+    assert f"wrong: {name} is not what the entries give" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["extra.js", ".hidden", "paper/notes.html", "paper/more/table.json", "made/fold1/a.txt"]
+)
+def test_stray_files_are_found(root: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("{}", "utf-8")
+    code, text = verified(root, capsys)
+    assert code == 1
+    assert f"{name} does not belong here" in text
+
+
+def test_edited_claims_are_found(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    claims = root / CLAIMS / "table1.json"
+    claims.write_text(claims.read_text("utf-8").replace("0.593", "0.993"), "utf-8")
+    assert main(["leaderboard", "build", "--root", str(root)]) == 0
+    code, text = verified(root, capsys)
+    assert code == 1
+    assert "paper/table1.json is not the table that comes with this version" in text
+    claims.rename(claims.with_name("mine.json"))
+    assert main(["leaderboard", "build", "--root", str(root)]) == 0
+    code, text = verified(root, capsys)
+    assert code == 3
+    assert "not checked: paper/mine.json" in text

@@ -1,0 +1,62 @@
+"""A process of a run that is lost or fails takes the others with it, also those that wait for it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.generators.ranks import two_processes
+
+_LINKED = """
+from benchmark.runs import ranks
+ranks.GRACE_SECONDS = 1.0
+together = ranks.EndTogether()
+strategy = SimpleNamespace(cluster_environment=SimpleNamespace(main_address="127.0.0.1"))
+trainer = SimpleNamespace(world_size=2, global_rank=rank, strategy=strategy)
+together.setup(trainer, None, "fit")
+"""
+_WAIT = "\nwhile True: time.sleep(1)\n"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_killed_process_ends_one_that_waits(tmp_path: Path, lost: int) -> None:
+    ended = two_processes(tmp_path, f"{_LINKED}\nif rank == {lost}: os.kill(os.getpid(), signal.SIGKILL){_WAIT}")
+    assert ended[lost][0] == -9
+    assert ended[1 - lost][0] == 1
+    assert f"process {lost} of 2 is lost" in ended[1 - lost][1]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        ("ranks.UserError('no room left')", 2, "left: no room left"),
+        ("ranks.SIGTERMException()", 143, "left: it was stopped by SIGTERM"),
+    ],
+)
+def test_a_reason_reaches_the_other_process(tmp_path: Path, error: str, code: int, said: str) -> None:
+    fails = f"\nif rank == 1: together.on_exception(trainer, None, {error})"
+    for ended, text in two_processes(tmp_path, _LINKED + fails + _WAIT):
+        assert ended == code
+        assert f"process 1 of 2 {said}" in text
+
+
+def test_what_a_broken_collective_says_is_replaced_by_the_reason(tmp_path: Path) -> None:
+    code = f"""{_LINKED}
+if rank == 1:
+    together.on_exception(trainer, None, ranks.UserError("no room left"))
+    time.sleep(0.2)
+    os._exit(2)
+ranks.GRACE_SECONDS = 20.0
+try:
+    dist.barrier()
+except RuntimeError:
+    together.refuse()
+"""
+    assert "UserError: process 1 of 2 left: no room left" in two_processes(tmp_path, code)[0][1]
+
+
+def test_a_planned_end_ends_nobody_else(tmp_path: Path) -> None:
+    code = f"""{_LINKED}
+time.sleep(2 * rank)
+together.teardown(trainer, None, "fit")
+"""
+    assert [ended for ended, _ in two_processes(tmp_path, code)] == [0, 0]
