@@ -7,8 +7,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import yaml
+
 import benchmark
 from benchmark.errors import UserError
+from benchmark.yaml_text import read_yaml
 
 _CONFIG_OPTIONS = ("--config", "-c")
 _DATA = "data/"
@@ -53,18 +56,21 @@ def configuration_file(word: str, option: str = "--config") -> str:
     """The file that a path or the name of a shipped configuration means; what is no file at all stays as it is.
 
     Args:
-        word: A file, which wins over a name; a name; or a value or, behind --data, a class.
+        word: A file, which wins over a name; a name; or a value or, behind --data and --model, a class.
         option: By which the word was given.
 
     Raises:
-        UserError: If there is neither a file nor a configuration of that name, with the nearest names.
+        UserError: If there is neither a file nor a configuration of that name, with the nearest names; or the file
+            is no YAML, or has a key twice.
     """
     if is_file(word):
         try:
-            Path(word).read_text("utf-8")
+            read_yaml(Path(word).read_text("utf-8"), f"{option} {word}")
         except UnicodeDecodeError:
             raise UserError(f"{option} {word} is not text in UTF-8; save it as such") from None
-    if is_file(word) or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
+        except yaml.YAMLError as error:
+            raise UserError(f"{option} {word} is not YAML: {' '.join(str(error).split())}") from None
+    if is_file(word) or option == "--model" or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
         return word
     known = configurations()
     if option not in _CONFIG_OPTIONS:
@@ -101,7 +107,7 @@ def with_files(words: Sequence[str]) -> list[str]:
 
 
 def _takes_file(option: str) -> bool:
-    return option in {*_CONFIG_OPTIONS, "--data"}
+    return option in {*_CONFIG_OPTIONS, "--data", "--model"}
 
 
 def _nearest(word: str, names: Iterable[str]) -> str:
