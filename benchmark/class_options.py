@@ -33,17 +33,12 @@ def settings_of(cls: type[Any], name: str) -> type[Any] | None:
     return default if default is not None and dataclasses.is_dataclass(default) else None
 
 
-def empty_option(cls: type[Any], given: Mapping[str, Any]) -> str | None:
-    """An option that was given null and takes none, with its dotted name; None if there is no such."""
+def empty_options(cls: type[Any], given: Mapping[str, Any]) -> list[str]:
+    """Options that were given null and take none."""
     options = options_of(cls)
-    for name, value in given.items():
-        settings = settings_of(cls, name)
-        if settings is not None and isinstance(value, Mapping):
-            if below := empty_option(settings, value):
-                return f"{name}.{below}"
-        elif value is None and name in options and not _takes_none(options[name]):
-            return name
-    return None
+    return [
+        name for name, value in given.items() if value is None and name in options and not _takes_none(options[name])
+    ]
 
 
 def _takes_none(parameter: inspect.Parameter) -> bool:

@@ -3,6 +3,7 @@
 In a checkout they are folders beside the package, and in an installed wheel folders inside it.
 """
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -96,6 +97,10 @@ def with_files(words: Sequence[str]) -> list[str]:
     option = ""
     for word in words:
         head, sign, value = word.partition("=")
+        if value[:1] == "{" and sign and head.startswith("--"):
+            _require_plain(value, head)
+        elif word[:1] == "{" and found and found[-1].startswith("--"):
+            _require_plain(word, found[-1])
         if option and not word.startswith("--"):
             found.append(configuration_file(word, option))
         elif sign and _takes_file(head):
@@ -104,6 +109,12 @@ def with_files(words: Sequence[str]) -> list[str]:
             found.append(word)
         option = word if _takes_file(word) else ""
     return found
+
+
+def _require_plain(value: str, option: str) -> None:
+    """Refuse a value in braces that says one thing twice; what is no YAML is the parser's to refuse."""
+    with contextlib.suppress(yaml.YAMLError):
+        read_yaml(value, option)
 
 
 def _takes_file(option: str) -> bool:

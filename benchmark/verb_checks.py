@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from benchmark.class_options import empty_option
+from benchmark.class_options import empty_options
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models.options import plain
@@ -73,9 +73,9 @@ def require_values(config: Mapping[str, Any]) -> None:
     for part, base in (("model", VideoClassifier), ("data", VideoDataModule)):
         chosen = config[part]
         cls = load_class(chosen.class_path, base)
-        empty = empty_option(cls, plain(chosen.get("init_args")) or {}) if isinstance(cls, type) else None
-        if empty is not None:
-            raise UserError(f"{part}.{empty} is null, and needs a value; leave the option out to have its default")
+        given = plain(chosen.get("init_args")) or {}
+        for name in empty_options(cls, given) if isinstance(cls, type) else ():
+            raise UserError(f"{part}.{name} is null, and needs a value; leave the option out to have its default")
 
 
 # What a verb goes through, by the option that limits it; a fit may do without validation.
