@@ -7,6 +7,7 @@ What only reads results imports neither torch nor Lightning.
 
 import importlib.metadata
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -92,8 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        print("clipbench: interrupted", file=sys.stderr)  # which Lightning ends with another code
+        return 128 + signal.SIGINT
     except Exception as error:
-        message = for_the_user(error, words)
+        message = for_the_user(error)
         if message is None or os.environ.get("CLIPBENCH_TRACEBACK"):
             raise
         lines = "\n".join(map(printable, message.splitlines()))

@@ -1,19 +1,15 @@
 """Errors that a user can cause, in the words of one message."""
 
-import difflib
-import inspect
-import itertools
 import re
 import sys
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-import yaml
 from jsonargparse import ArgumentError
 
+from benchmark.class_options import nearest, options_of, settings_of
 from benchmark.errors import UserError
-from benchmark.shipped import configuration_file
 
 # How jsonargparse wraps what is wrong with one option of a class.
 _NESTED = re.compile(
@@ -24,6 +20,13 @@ _NESTED = re.compile(
 _PLAIN = re.compile(
     r"Parser key \"(?P<part>)(?P<option>[^\"]+)\":\s+(?P<expected>Expected [^\n]+?)\. Got value: (?P<value>[^\n]*)"
 )
+# An option that a class, or a group of settings within it, does not have.
+_REFUSED = re.compile(
+    r"class_path '(?P<class>[^']+)':\s+(?:Option '(?P<option>[^']+)' is not accepted"
+    r"|unrecognized arguments: --(?P<word>[^=\s]+)|Group '(?P<group>[^']+)' does not accept option "
+    r"'(?P<setting>[^']+)')"
+)
+_NO_CLASS = re.compile(r"(?:Expected a dot import path string: (?P<name>[^\n]+)|Import path does not correspond)")
 _TYPES = {
     "int": "a whole number",
     "float": "a number",
@@ -35,12 +38,11 @@ _UNION = "Does not validate against any of the Union subtypes"
 _OF_WANDB = {"UsageError", "AuthenticationError", "CommError"}
 
 
-def for_the_user(error: BaseException | None, words: Sequence[str] = ()) -> str | None:
+def for_the_user(error: BaseException | None) -> str | None:
     """What the user can mend, if the error is or comes from such; None for a fault of ours or of a plugin's.
 
     Args:
         error: What ended the command.
-        words: Of the command line.
     """
     chain = _chain(error)
     for one in chain:
@@ -48,7 +50,7 @@ def for_the_user(error: BaseException | None, words: Sequence[str] = ()) -> str 
             return str(one)
     outermost, root = chain[0], chain[-1]
     if isinstance(outermost, ArgumentError):
-        return _of_arguments(str(outermost), words)
+        return _of_arguments(str(outermost))
     if isinstance(outermost, ValueError) and str(outermost).startswith(_UNION):
         made = re.search(r"class_path='([^']+)'", str(outermost))
         name = made[1] if made else "a class"
@@ -83,16 +85,16 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _of_arguments(text: str, words: Sequence[str]) -> str:
-    part = _partial_config(words)
-    if part is not None:
-        return part
-    if refused := re.search(r"class_path '([^']+)':\s+Option '([^']+)' is not accepted", text):
-        return _unknown_option(refused[1], refused[2])
+def _of_arguments(text: str) -> str:
+    if refused := _REFUSED.search(text):
+        within = f"{refused['group']}.{refused['setting']}"
+        return _unknown_option(refused["class"], refused["option"] or refused["word"] or within)
     if lacking := re.search(r"class_path '([^']+)':\s+the following arguments are required: ([^\n]+)", text):
         part = text.partition('"')[2].partition('"')[0]
         options = ", ".join(f"--{part}.{name.strip()}" for name in lacking[2].split(","))
         return f"{lacking[1]} needs a value for {lacking[2]}; give it by {options}"
+    if strange := _NO_CLASS.search(text):
+        return _unknown_class(text, strange["name"] or text.rpartition("Given value: ")[2].strip())
     if "arguments are required" in text and "model" in text:
         return f"{text}; an experiment says them all: --config multires, or another that `clipbench configs` lists"
     found = _NESTED.search(text) or _PLAIN.fullmatch(text.strip())
@@ -108,34 +110,48 @@ def _of_arguments(text: str, words: Sequence[str]) -> str:
 
 
 def _unknown_option(class_path: str, option: str) -> str:
-    """An option that a class does not have, with those that it has."""
-    module, _, name = class_path.rpartition(".")
-    cls = getattr(sys.modules.get(module), name, None)
-    known = sorted(
-        {
-            parameter.name
-            for parent in getattr(cls, "__mro__", ())
-            for parameter in inspect.signature(parent.__init__).parameters.values()
-            if parameter.kind in {parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-        }
-        - {"self", "args", "kwargs", "num_classes"}
+    """An option that a class does not have, with those that it has.
+
+    Args:
+        class_path: The class.
+        option: With the names of what it is in, as in `clips_per_video.trian`.
+    """
+    cls, name = _class(class_path), class_path.rpartition(".")[2]
+    *inside, last = option.split(".")
+    for part in inside:
+        cls, name = None if cls is None else settings_of(cls, part), f"{name}.{part}"
+    known = sorted(options_of(cls)) if cls is not None else []
+    meant = nearest(last, known)
+    asked = f"did you mean {meant}? It" if meant else "it"
+    return f"{name} has no option {last}; {asked} has {', '.join(known) or 'none'}"
+
+
+def _class(path: str) -> type[Any] | None:
+    module, _, name = path.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) else None
+
+
+def _unknown_class(text: str, named: str) -> str:
+    """A name that no class has of the kinds that an option takes."""
+    option = text.partition('"')[2].partition('"')[0]
+    subtypes = text.partition("Subtypes: ")[2].partition("\n")[0]
+    bases = [
+        cls
+        for path in re.findall(r"[\w.]+\.\w+", subtypes)
+        if (cls := _class(path)) and cls.__module__ != "collections.abc"
+    ]
+    known = sorted({cls.__name__ for base in bases for cls in _below(base) if not cls.__name__.startswith("_")})
+    meant = nearest(named, known)
+    kind = " or ".join(dict.fromkeys(base.__name__ for base in bases)) or "class"
+    asked = f"did you mean {meant}? There" if meant else "there"
+    return (
+        f"{option} is {named}, which is no {kind}; {asked} are {', '.join(known) or 'none'}. A class of your own file "
+        "is named with the file: my_file.MyClass"
     )
-    alike = difflib.get_close_matches(option, known, 1)
-    meant = f"did you mean {alike[0]}? It" if alike else "it"
-    return f"{name} has no option {option}; {meant} has {', '.join(known) or 'none'}"
 
 
-def _partial_config(words: Sequence[str]) -> str | None:
-    """What to write where --config names a file that is a model or data alone."""
-    joined = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
-    for name in [*joined, *(value for word, value in itertools.pairwise(words) if word == "--config")]:
-        try:
-            held = yaml.safe_load(Path(configuration_file(name)).read_text("utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-        if isinstance(held, dict) and "class_path" in held:
-            return (
-                f"--config {name} holds a part of an experiment alone, {held['class_path']}; name an experiment, and "
-                f"the part behind it: --config multires --data {name} (--model where it is a network)"
-            )
-    return None
+def _below(base: type[Any]) -> Iterator[type[Any]]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _below(cls)

@@ -7,7 +7,6 @@ under the entry point's name.
 """
 
 import dataclasses
-import difflib
 import functools
 import gc
 import importlib
@@ -16,6 +15,7 @@ import inspect
 import itertools
 import os
 import sys
+import typing
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +25,7 @@ import yaml
 from lightning import Callback
 
 import benchmark
+from benchmark.class_options import nearest
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
@@ -235,8 +236,8 @@ def load_class(class_path: str, base: type[Any]) -> Any:
     if not module_name:
         known = {cls.__name__: cls for cls in subclasses(base)}
         if name not in known:
-            alike = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {alike[0]}? There" if alike else "there"
+            alike = nearest(name, known)
+            meant = f"did you mean {alike}? There" if alike else "there"
             raise UserError(
                 f"there is no {base.__name__} called {name!r}; {meant} are {', '.join(known)}. A class of your own "
                 "file is named with the file: my_file.MyClass"
@@ -244,15 +245,25 @@ def load_class(class_path: str, base: type[Any]) -> Any:
         return known[name]
     module = import_module(module_name, class_path)
     found = getattr(module, name, None)
-    here = module.__file__ or module_name
+    here = getattr(module, "__file__", None) or module_name
     if found is None:
         names = [cls.__name__ for cls in subclasses(base) if cls.__module__ == module_name]
         raise UserError(f"{class_path}: {here} has no {name}; it has {', '.join(names) or f'no {base.__name__}'}")
-    if not callable(found) or (isinstance(found, type) and not issubclass(found, base)):
+    made = found if isinstance(found, type) else _returned(found)
+    if made is None or not issubclass(made, base):
         raise UserError(
             f"{class_path} is no {base.__name__}; derive it from {base.__module__}.{base.__name__}, in {here}"
         )
     return found
+
+
+def _returned(function: object) -> type[Any] | None:
+    """The class that a function says it returns; None for what is no such function."""
+    try:
+        found = typing.get_type_hints(function).get("return")
+    except (TypeError, NameError, AttributeError):
+        return None
+    return found if isinstance(found, type) else None
 
 
 def require_named_classes(argv: Sequence[str]) -> None:

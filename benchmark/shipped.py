@@ -3,13 +3,16 @@
 In a checkout they are folders beside the package, and in an installed wheel folders inside it.
 """
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import yaml
+
 import benchmark
 from benchmark.errors import UserError
-from benchmark.yaml_size import require_small_yaml
+from benchmark.yaml_text import read_yaml
 
 _CONFIG_OPTIONS = ("--config", "-c")
 _DATA = "data/"
@@ -54,19 +57,21 @@ def configuration_file(word: str, option: str = "--config") -> str:
     """The file that a path or the name of a shipped configuration means; what is no file at all stays as it is.
 
     Args:
-        word: A file, which wins over a name; a name; or a value or, behind --data, a class.
+        word: A file, which wins over a name; a name; or a value or, behind --data and --model, a class.
         option: By which the word was given.
 
     Raises:
-        UserError: If there is neither a file nor a configuration of that name, with the nearest names.
+        UserError: If there is neither a file nor a configuration of that name, with the nearest names; or the file
+            is no YAML, or has a key twice.
     """
     if is_file(word):
         try:
-            text = Path(word).read_text("utf-8")
+            read_yaml(Path(word).read_text("utf-8"), f"{option} {word}")
         except UnicodeDecodeError:
             raise UserError(f"{option} {word} is not text in UTF-8; save it as such") from None
-        require_small_yaml(text, f"{option} {word}")
-    if is_file(word) or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
+        except yaml.YAMLError as error:
+            raise UserError(f"{option} {word} is not YAML: {' '.join(str(error).split())}") from None
+    if is_file(word) or option == "--model" or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
         return word
     known = configurations()
     if option not in _CONFIG_OPTIONS:
@@ -92,6 +97,10 @@ def with_files(words: Sequence[str]) -> list[str]:
     option = ""
     for word in words:
         head, sign, value = word.partition("=")
+        if value[:1] == "{" and sign and head.startswith("--"):
+            _require_plain(value, head)
+        elif word[:1] == "{" and found and found[-1].startswith("--"):
+            _require_plain(word, found[-1])
         if option and not word.startswith("--"):
             found.append(configuration_file(word, option))
         elif sign and _takes_file(head):
@@ -102,8 +111,14 @@ def with_files(words: Sequence[str]) -> list[str]:
     return found
 
 
+def _require_plain(value: str, option: str) -> None:
+    """Refuse a value in braces that says one thing twice; what is no YAML is the parser's to refuse."""
+    with contextlib.suppress(yaml.YAMLError):
+        read_yaml(value, option)
+
+
 def _takes_file(option: str) -> bool:
-    return option in {*_CONFIG_OPTIONS, "--data"}
+    return option in {*_CONFIG_OPTIONS, "--data", "--model"}
 
 
 def _nearest(word: str, names: Iterable[str]) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, dict_to_namespace
+from jsonargparse import ArgumentError, Namespace, dict_to_namespace
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from benchmark.command_line import WholeNames, unknown_option
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.files import file_hash
@@ -41,9 +42,20 @@ from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
 from benchmark.transfer.regimes import REGIMES
+from benchmark.verb_checks import (
+    require_config_first,
+    require_from_fit,
+    require_more_to_train,
+    require_values,
+    require_work,
+)
 from benchmark.verb_options import add_options, require_own_options, with_literal_paths
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+class TrainerParser(WholeNames, LightningArgumentParser):
+    """Lightning's parser, which takes options by their whole names."""
 
 
 class BenchmarkCLI(LightningCLI):
@@ -61,6 +73,7 @@ class BenchmarkCLI(LightningCLI):
                 VideoClassifier,
                 VideoDataModule,
                 trainer_class=Trainer,
+                parser_class=TrainerParser,
                 seed_everything_default=0,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
@@ -70,6 +83,18 @@ class BenchmarkCLI(LightningCLI):
         except Exception:
             self.together.refuse()
             raise
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and name the option that was probably meant by one that is not there."""
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            verb = args[0] if args else None
+            parsers = getattr(self, "_subcommand_parsers", {})
+            message = unknown_option(str(error), parsers.get(verb, parser))
+            if message is None:
+                raise
+            raise UserError(message) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are neither the model's, the data's nor the Trainer's."""
@@ -86,10 +111,15 @@ class BenchmarkCLI(LightningCLI):
         name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
         if config.get("ckpt_path") == "":
             raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
+        require_values(config)
+        require_work(str(self.subcommand), config.trainer)
         self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path"):
             config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
             self.checkpoint = read_checkpoint(config.ckpt_path)
+            require_from_fit(self.checkpoint, config.ckpt_path)
+            if self.subcommand == "fit":
+                require_more_to_train(self.checkpoint, config.trainer, config.ckpt_path)
         elif self.subcommand != "fit":
             raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
@@ -108,6 +138,15 @@ class BenchmarkCLI(LightningCLI):
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
             config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
+
+    def after_fit(self) -> None:
+        """Refuse to call a fit done that trained nothing, as with no time for it.
+
+        Raises:
+            UserError: If no batch was ever trained on.
+        """
+        if not self.trainer.fit_loop.epoch_loop.batch_progress.total.ready:
+            raise UserError("fit trained on no batch; raise trainer.max_time or whatever else stopped it")
 
     def _unlabelled(self, config: Namespace, class_names: list[str] | None) -> Namespace:
         """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
@@ -248,6 +287,7 @@ def train(verb: str, words: Sequence[str]) -> None:
     _quieten()
     words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
+    require_config_first(words)
     require_named_classes(words)
     try:
         _run(verb, words)

@@ -34,12 +34,35 @@ class Deep(VideoClassifier):
         ("--trainer.accumulate_grad_batches 0", "trainer.accumulate_grad_batches is 0; it must be 1 or more"),
         ("--trainer.compile maybe", "trainer.compile is maybe; it must be one of auto, never, always"),
         ("--seed_everything -1", "-1 is not in bounds"),
-        ("--data.batch_size null", "SyntheticActions cannot be made with these options"),
+        ("--data.batch_size null", "data.batch_size is null, and needs a value"),
+        ("--data.clips_per_video.train null", "data.clips_per_video.train is None; it must be a whole number"),
         ("--trainer.logger TensorBoardLogger --trainer.logger.save_dir .", "Try `pip install`ing either"),
         ("--ckpt_path=", "--ckpt_path is empty"),
         ("--checkpoint.monitor val/acc", "--checkpoint.monitor is val/acc; a validation logs val/clip_hit1, "),
         ("--model SingleFrme", "'SingleFrme'; did you mean SingleFrame? There are "),
         ("--data.batchsize 4", "SyntheticActions has no option batchsize; did you mean batch_size? It has "),
+        ("--model Sinlge", "'Sinlge'; did you mean SingleFrame? There are "),
+        ("--optimizer SDG", "optimizer is SDG, which is no Optimizer; did you mean SGD? There are ASGD, Adadelta"),
+        ("--trainer.callbacks EarlyStoping", "is EarlyStoping, which is no Callback; did you mean EarlyStopping?"),
+        ("--trainer.logger CSVLoger", "which is no Logger; did you mean CSVLogger? There are "),
+        ("--optimizer os.system", "optimizer is os.system, which is no Optimizer; there are "),
+        ("--model os.system", "os.system is no VideoClassifier"),
+        ("--trainer.precision bf61", "trainer.precision is bf61; it must be one of auto, 32-true"),
+        (
+            "--data.clips_per_video.trian 3",
+            "SyntheticActions.clips_per_video has no option trian; did you mean train? It has test, train, train_epoch",
+        ),
+        ('--data.clips_per_video {"trian":3}', "clips_per_video has no option trian; did you mean train?"),
+        ("--model.recipe.warmup 1", "recipe has no option warmup; did you mean warmup_steps? It has "),
+        ("--data.augmentation.flp 0.1", "augmentation has no option flp; it has aspect_ratio, colour, grey"),
+        ("--run_di x", "--run_di is no option; did you mean --run_dir? `clipbench fit --help` lists"),
+        ("--trainer.max_epoch 3", "--trainer.max_epoch is no option; did you mean --trainer.max_epochs?"),
+        ("--modl.width 1", "--modl.width is no option; did you mean --model.width?"),
+        ("run_dir=x", "run_dir=x is one word too many; did you mean --run_dir?"),
+        ("--trainer.max_epochs 0", "trainer.max_epochs is 0, with which fit does nothing"),
+        ("--trainer.limit_train_batches 0", "trainer.limit_train_batches is 0, with which fit does nothing"),
+        ("--trainer.max_time 00:00:00:00", "fit trained on no batch; raise trainer.max_time"),
+        ("--trainer.default_root_dir x", "trainer.default_root_dir is x; --run_dir names a run's folder"),
         ("--data.test_views centre", "data.test_views is centre; it must be a list"),
         ("--model tests.test_messages.Deep", "Deep needs a value for depth; give it by --model.depth"),
         (
@@ -92,3 +115,15 @@ def test_predictions_that_cannot_be_written_are_refused_before_the_work(
     assert "name another one by --predict.output" in said.err
     assert "videos (" not in said.out
     assert not (tmp_path / "run").exists()
+
+
+def test_a_slip_in_a_configuration_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text, message in (
+        ("trianer:\n  max_epochs: 1\n", "has trianer.max_epochs, which is no option; did you mean trainer.max_epochs?"),
+        ("trainer:\n  max_epoch: 1\n", "has trainer.max_epoch, which is no option; did you mean trainer.max_epochs?"),
+        ("b: 1\n", "has b, which is no option. `clipbench fit --help` lists"),
+    ):
+        config = tmp_path / "own.yaml"
+        config.write_text(f"model: SingleFrame\ndata: SyntheticActions\n{text}", "utf-8")
+        assert main(["fit", "--config", str(config)]) == 2
+        assert message in capsys.readouterr().err

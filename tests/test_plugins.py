@@ -266,6 +266,12 @@ def test_a_loose_file(class_path: str, message: str, way: str, tmp_path: Path) -
 
 def test_a_class_by_its_short_name() -> None:
     assert load_class("SingleFrame", VideoClassifier) is SingleFrame
-    with pytest.raises(UserError, match=r"there is no VideoClassifier called 'Singel'; there are .*SingleFrame"):
+    with pytest.raises(UserError, match=r"there is no VideoClassifier called 'Singel'; did you mean SingleFrame"):
         load_class("Singel", VideoClassifier)
     assert VideoDataModule not in subclasses(VideoDataModule)
+
+
+@pytest.mark.parametrize("path", ["builtins.eval", "os.system", "torch.nn.Linear", "os.path"])
+def test_what_makes_no_network_is_refused(path: str) -> None:
+    with pytest.raises(UserError, match=f"{path} is no VideoClassifier; derive it from"):
+        load_class(path, VideoClassifier)

@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
         prog="clipbench check",
         description="Run an architecture through every check it must pass.",
         epilog="Any other option goes to the architecture, as in fit: --model.OPTION VALUE.",
+        allow_abbrev=False,
     )
     parser.add_argument("class_path", help="my_file.MyModel of the current folder, or a short name.")
     parser.add_argument("--steps", type=PositiveInt, default=30, help="Steps in which the loss on 8 clips must fall.")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jsonargparse
 import numpy as np
 
+from benchmark.command_line import Parser
 from benchmark.commands.rescore import progress_bar
 from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, too_few
 from benchmark.errors import UserError, printable
@@ -83,9 +83,7 @@ def compare(
 
 def main(argv: Sequence[str]) -> int:
     """Run `compare A B [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
-        prog="clipbench compare", description="Compare two models on the videos that both have scored."
-    )
+    parser = Parser(prog="clipbench compare", description="Compare two models on the videos that both have scored.")
     parser.add_argument("first", type=Path, help=f"A {FILE_NAME}, or the folder of a test.")
     parser.add_argument("second", type=Path, help="Another one.")
     parser.add_argument("--classes", type=int, default=_SHOWN, help="Classes to show in each direction.")

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jsonargparse
-
+from benchmark.command_line import Parser
 from benchmark.errors import UserError
 from benchmark.shipped import configuration, configurations
 
@@ -49,11 +48,11 @@ def copy(name: str, to: Path | None = None) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Run `configs` or `configs copy NAME [--to FILE]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
+    parser = Parser(
         prog="clipbench configs", description="List the configurations that come with clipbench, or copy one."
     )
     choices = parser.add_subcommands(dest="verb", required=False)
-    options = jsonargparse.ArgumentParser(description=str(copy.__doc__).partition("\n")[0])
+    options = Parser(description=str(copy.__doc__).partition("\n")[0])
     options.add_argument("name", type=str, help="Of the configuration, such as multires.")
     options.add_argument("--to", type=Path | None, default=None, help="File to write; NAME.yaml here by default.")
     choices.add_subcommand("copy", options, help=options.description)

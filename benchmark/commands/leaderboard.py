@@ -5,8 +5,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jsonargparse
-
+from benchmark.command_line import Parser
 from benchmark.commands.reproduction import reproduce_entry
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
@@ -181,14 +180,14 @@ def reproduce(
 
 def main(argv: Sequence[str]) -> int:
     """Run `leaderboard add RUN_DIR | build | verify | reproduce RECORD` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
+    parser = Parser(
         prog="clipbench leaderboard", description="Add, build, verify or reproduce entries of the leaderboards."
     )
     verbs: dict[str, Callable[..., int]] = {"add": add, "build": build, "verify": verify, "reproduce": reproduce}
     files = {"add": ("run_dir", "Run folder of a test."), "reproduce": ("record", "The entry's record, or its folder.")}
     choices = parser.add_subcommands(dest="verb")
     for name, function in verbs.items():
-        options = jsonargparse.ArgumentParser(description=str(function.__doc__).partition("\n")[0])
+        options = Parser(description=str(function.__doc__).partition("\n")[0])
         if name in files:
             options.add_argument(files[name][0], type=Path, help=files[name][1])
         options.add_function_arguments(function, as_group=False, skip={"run_dir", "record"})

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
-import jsonargparse
 
+from benchmark.command_line import Parser
 from benchmark.errors import UserError
 from benchmark.models import VideoClassifier
 from benchmark.plugins import subclasses
@@ -95,7 +95,7 @@ def _is_installed(distribution: str) -> bool:
 
 def main(argv: Sequence[str]) -> int:
     """Run `new NAME [--folder DIR]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(prog="clipbench new", description="Write a package that adds an architecture.")
+    parser = Parser(prog="clipbench new", description="Write a package that adds an architecture.")
     parser.add_argument("name", type=str, help="Of the package, such as my_net; the class is then called MyNet.")
     parser.add_argument(
         "--folder", type=Path | None, default=None, help="Folder to make; one of that name here by default."

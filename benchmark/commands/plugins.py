@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import jsonargparse
 import torch
 
+from benchmark.command_line import Parser
 from benchmark.commands.text import aligned
 from benchmark.cost import gflop_by_shapes, gflop_per_clip, parameter_count
 from benchmark.errors import printable
@@ -120,7 +120,7 @@ def _facts(cls: type[Any], options: dict[str, Any], *, costs: bool) -> tuple[Vid
 
 def main(argv: Sequence[str]) -> int:
     """Run `plugins [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(prog="clipbench plugins", description="List what can be named.")
+    parser = Parser(prog="clipbench plugins", description="List what can be named.")
     parser.add_function_arguments(plugins, as_group=False)
     chosen = parser.parse_args(list(argv))
     return plugins(**vars(chosen))

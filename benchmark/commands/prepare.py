@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jsonargparse
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmark.command_line import Parser
 from benchmark.commands.archive import find_rar_tools, unpack
 from benchmark.commands.download import fetch
 from benchmark.data.dataset import find_broken
@@ -126,13 +126,11 @@ def synthetic(root: Path | None = None) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Run `prepare DATASET [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
-        prog="clipbench prepare", description="Unpack, fetch, generate and check a dataset."
-    )
+    parser = Parser(prog="clipbench prepare", description="Unpack, fetch, generate and check a dataset.")
     datasets: dict[str, Callable[..., int]] = {"ucf101": ucf101, "sports1m": sports1m, "synthetic": synthetic}
     choices = parser.add_subcommands(dest="dataset")
     for name, function in datasets.items():
-        options = jsonargparse.ArgumentParser(description=str(function.__doc__).partition("\n")[0])
+        options = Parser(description=str(function.__doc__).partition("\n")[0])
         options.add_function_arguments(function, as_group=False, skip={"archives", "download"})
         if function is ucf101:
             options.add_argument(

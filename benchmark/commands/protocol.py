@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import jsonargparse
-
+from benchmark.command_line import Parser
 from benchmark.commands.text import aligned
 from benchmark.errors import printable
 from benchmark.results.record import Record, differences
@@ -83,14 +82,14 @@ def _held(record: Record) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     """Run `protocol show RECORD` or `protocol diff A B` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
+    parser = Parser(
         prog="clipbench protocol", description="Show a record's protocol, or say why two records cannot be compared."
     )
     verbs = parser.add_subcommands(dest="verb")
-    shown = jsonargparse.ArgumentParser(description="Print how the videos of a record were scored.")
+    shown = Parser(description="Print how the videos of a record were scored.")
     shown.add_argument("record", type=Path, help="A record, or the folder of a test.")
     verbs.add_subcommand("show", shown, help=shown.description)
-    compared = jsonargparse.ArgumentParser(description="Say whether two records can be compared, and if not, why.")
+    compared = Parser(description="Say whether two records can be compared, and if not, why.")
     compared.add_argument("first", type=Path, help="A record, or the folder of a test.")
     compared.add_argument("second", type=Path, help="Another one.")
     verbs.add_subcommand("diff", compared, help=compared.description)

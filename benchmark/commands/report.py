@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import jsonargparse
-
+from benchmark.command_line import Parser
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.leaderboard.ranking import read_boards
@@ -79,9 +78,7 @@ def report(
 
 def main(argv: Sequence[str]) -> int:
     """Run `report --entity E --project P [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
-        prog="clipbench report", description="Make a W&B report from the leaderboards."
-    )
+    parser = Parser(prog="clipbench report", description="Make a W&B report from the leaderboards.")
     parser.add_function_arguments(report, as_group=False, skip={"publish_it"})
     parser.add_argument("--publish", action="store_true", help="Save the report on W&B, with the login that wandb has.")
     chosen = parser.parse_args(list(argv)).as_dict()

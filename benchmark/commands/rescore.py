@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 import numpy as np
 from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 
+from benchmark.command_line import Parser
 from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, too_few
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
@@ -81,7 +81,7 @@ def rescore(
 
 def main(argv: Sequence[str]) -> int:
     """Run `rescore LEDGER [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
+    parser = Parser(
         prog="clipbench rescore", description="Work out every number of a ledger again, without a model or a video."
     )
     parser.add_argument("ledger", type=Path, help=f"A {FILE_NAME}, or the folder of a test.")

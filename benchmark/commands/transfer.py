@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import jsonargparse
-
+from benchmark.command_line import WholeNames
 from benchmark.commands.text import aligned
 from benchmark.conformance import Subject
 from benchmark.data.datamodule import VideoDataModule
@@ -98,7 +97,7 @@ def require_fitting(experiment: Experiment) -> None:
     experiment.require_weights()
     for part in ("data", "model"):
         require_named_classes([f"--{part}", experiment.fit[part]["class_path"], *experiment.part_words(part)[2:]])
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser = WholeNames(exit_on_error=False)
     parser.add_subclass_arguments(VideoDataModule, "data", required=True)
     data = parser.parse_args(experiment.part_words("data")).data
     if "fold" not in data.init_args:

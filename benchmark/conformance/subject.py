@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 from torch import Tensor
 from torch.optim import Optimizer
 
+from benchmark.command_line import WholeNames
 from benchmark.errors import UserError
 from benchmark.importing import one_line
 from benchmark.models.convolutions import pad_small_inputs
@@ -143,7 +144,7 @@ def shaken(network: VideoClassifier) -> VideoClassifier:
 
 @functools.cache
 def _parser() -> jsonargparse.ArgumentParser:
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser = WholeNames(exit_on_error=False)
     parser.add_subclass_arguments(VideoClassifier, "model", required=True)
     return parser
 

@@ -3,12 +3,14 @@
 import csv
 import difflib
 import math
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from benchmark.data.found import SPLITS, FoundVideo, leaves_root, split_of
+from benchmark.data.spelling import says_nothing
 from benchmark.errors import DatasetNotFoundError, UserError
 
 _COLUMNS = {"path": ("path",), "labels": ("labels", "label"), "split": ("split",), "group": ("source_group", "group")}
@@ -43,7 +45,16 @@ def _labels(cell: object, where: str) -> tuple[str, ...]:
             raise UserError(f"{where} has the label {part!r}; a label is a text or a whole number.")
         # In a list each entry is one label; a cell joins several.
         names += [str(part)] if isinstance(cell, list) else str(part).split("|")
-    return tuple(dict.fromkeys(name for name in map(str.strip, names) if name))
+    labels = tuple(dict.fromkeys(name for name in map(str.strip, names) if name))
+    for label in labels:
+        if says_nothing(label):
+            raise UserError(
+                f"{where} has the label {label!r}, which programs write where there is none; give the video a label, "
+                "or call a class of that name otherwise, as in no_action."
+            )
+        if any(unicodedata.category(sign) == "Cc" for sign in label):
+            raise UserError(f"{where} has the label {label!r}, in which is a control character; remove it.")
+    return labels
 
 
 def _is_empty(cell: object) -> bool:
@@ -51,9 +62,13 @@ def _is_empty(cell: object) -> bool:
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
+def _group(cell: object) -> str | None:
+    return None if _is_empty(cell) or says_nothing(str(cell)) else str(cell).strip()
+
+
 def _safe_path(cell: object, where: str) -> str:
     path = cell.strip() if isinstance(cell, str) else ""
-    if not path or leaves_root(path):
+    if says_nothing(path) or leaves_root(path):
         raise UserError(f"{where} has the path {path!r}; it must lie under data.root and be given relative to it.")
     return PurePosixPath(path).as_posix()
 
@@ -101,9 +116,12 @@ def read_annotations(annotations: Path, group_column: str | None = None) -> list
         named["group"] = group_column
     path_column, labels_column = named["path"], named["labels"]
     if path_column is None or labels_column is None:
+        parted = {"\t": "tabs", ";": "semicolons", " ": "spaces"}
+        by = next((name for sign, name in parted.items() if len(columns) == 1 and sign in columns[0]), None)
+        hint = f" Its cells seem to be parted by {by}; save it with commas." if by else ""
         raise UserError(
             f"{annotations} has the columns {', '.join(columns) or 'none'}; needed are path and labels (or label), "
-            "allowed besides are split and source_group (or group). Rename the columns."
+            f"allowed besides are split and source_group (or group). Rename the columns.{hint}"
         )
     found: dict[str, FoundVideo] = {}
     for number, row in enumerate(rows, start=1):
@@ -119,6 +137,5 @@ def read_annotations(annotations: Path, group_column: str | None = None) -> list
         labels = _labels(row[labels_column], where)
         if not labels and split != "predict":
             raise UserError(f"{where} has no label; only videos of the split predict may lack one.")
-        group = row[named["group"]] if named["group"] is not None else None
-        found[path] = FoundVideo(path, labels, split, None if _is_empty(group) else str(group).strip() or None)
+        found[path] = FoundVideo(path, labels, split, None if named["group"] is None else _group(row[named["group"]]))
     return list(found.values())

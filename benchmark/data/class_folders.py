@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.data.found import SPLITS, SUFFIXES, FoundVideo, is_utf8, split_of
+from benchmark.data.found import SPLITS, SUFFIXES, FoundVideo, is_utf8, listed, split_of
 from benchmark.data.index import Split
 from benchmark.errors import UserError
 
 log = logging.getLogger(__name__)
-
-_NAMED = 5  # names that a message lists
 
 
 def scan_folder(root: Path) -> list[FoundVideo]:
@@ -21,8 +19,9 @@ def scan_folder(root: Path) -> list[FoundVideo]:
     Links are followed. A video whose link leads nowhere is among them, as one that is missing.
 
     Args:
-        root: `root/CLASS/.../video.mp4` or `root/SPLIT/CLASS/.../video.mp4`. It counts as split if a folder named
-            after a split, see `split_of`, holds folders itself. Videos under `root/predict` get no labels.
+        root: `root/CLASS/.../video.mp4`, `root/SPLIT/CLASS/.../video.mp4` or `root/CLASS/SPLIT/video.mp4`. It counts as
+            split if a folder named after a split, see `split_of`, holds folders itself, or if every class folder
+            holds such folders and nothing else. Videos under `root/predict` get no labels.
 
     Returns:
         The videos, sorted by split and class. A split without a folder stays empty.
@@ -36,24 +35,70 @@ def scan_folder(root: Path) -> list[FoundVideo]:
     if not any(_subfolders(entry) for entry in splits):
         if folders and len(splits) == len(folders) > 1:
             raise UserError(
-                f"{root} holds the splits {_listed([e.name for e in splits])} and no class folders in them; expected "
+                f"{root} holds the splits {listed([e.name for e in splits])} and no class folders in them; expected "
                 "SPLIT/CLASS/video.mp4. Move the videos, or describe them with data.annotations."
             )
-        return _scan_classes(root, root, None)
+        return _scan_classes(root, root, None) if not _is_split_below(root, folders) else _scan_split_classes(root)
     _require_clear(root, splits, folders)
     for entry in splits:
         _name_lost_links(entry)
-    found = [video for entry, split in sorted(splits.items()) for video in _scan_classes(root, entry, split)]
+    found = []
+    for entry, split in sorted(splits.items()):
+        held = _scan_classes(root, entry, split)
+        if not held:
+            log.warning("%s holds no video, so that the split %s is empty", entry, split)
+        found += held
     for entry in folders:
         if split_of(entry.name) == "predict":
             found += [_found(root, file, (), "predict") for file in videos_under(entry)]
     return found
 
 
+def _is_split_below(root: Path, classes: Sequence[Path]) -> bool:
+    """Whether class folders are split themselves, as in CLASS/train/video.mp4.
+
+    Raises:
+        UserError: If some are and others not, or what lies below splits are folders again.
+    """
+    below = {folder: _subfolders(folder) for folder in classes}
+    split = [folder for folder, entries in below.items() if len({split_of(e.name) for e in entries} - {None}) > 1]
+    named = [folder for folder, entries in below.items() if entries and all(split_of(e.name) for e in entries)]
+    if not split:
+        return False
+    if len(classes) == 1:
+        raise UserError(
+            f"{root} holds one folder, {split[0].name}, and that holds splits "
+            f"({listed([e.name for e in below[split[0]]])}); if it is the dataset, change data.root to {split[0]}"
+        )
+    whole = [folder for folder in named if not _loose_videos(folder) and not any(map(_subfolders, below[folder]))]
+    if beside := [folder.name for folder in classes if folder not in whole]:
+        raise UserError(
+            f"{root} holds splits below {listed([folder.name for folder in split])}, but not clearly below "
+            f"{listed(beside)}; expected SPLIT/CLASS/video.mp4, or CLASS/SPLIT/video.mp4 for all. Move the videos, or "
+            "describe them with data.annotations."
+        )
+    log.warning("%s is split below its class folders: CLASS/SPLIT/video.mp4", root)
+    return True
+
+
+def _scan_split_classes(root: Path) -> list[FoundVideo]:
+    """The videos of `root/CLASS/SPLIT/video.mp4`."""
+    return [
+        _found(root, file, () if split_of(entry.name) == "predict" else (folder.name,), split_of(entry.name))
+        for folder in _subfolders(root)
+        for entry in _subfolders(folder)
+        for file in videos_under(entry)
+    ]
+
+
+def _loose_videos(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES]
+
+
 def _require_clear(root: Path, splits: Mapping[Path, Split], folders: Sequence[Path]) -> None:
     for split, count in Counter(splits.values()).items():
         if count > 1:
-            names = _listed([entry.name for entry, held in splits.items() if held == split])
+            names = listed([entry.name for entry, held in splits.items() if held == split])
             raise UserError(
                 f"{root} holds {count} folders for the split {split}: {names}. Keep one of them there, or describe the "
                 "files with data.annotations."
@@ -62,12 +107,12 @@ def _require_clear(root: Path, splits: Mapping[Path, Split], folders: Sequence[P
     if beside and len(splits) == 1:
         (split_folder,) = splits
         raise UserError(
-            f"{root} holds {split_folder.name}, which is the name of a split ({_listed(sum(SPLITS.values(), ()))}), "
-            f"beside {_listed(beside)}, which are none. Rename the class, move the others, or describe the files with "
+            f"{root} holds {split_folder.name}, which is the name of a split ({listed(sum(SPLITS.values(), ()))}), "
+            f"beside {listed(beside)}, which are none. Rename the class, move the others, or describe the files with "
             "data.annotations."
         )
     if beside:
-        log.warning("%s is split by folders; those beside them are left out: %s", root, _listed(beside))
+        log.warning("%s is split by folders; those beside them are left out: %s", root, listed(beside))
 
 
 def videos_under(folder: Path) -> list[Path]:
@@ -91,22 +136,21 @@ def videos_under(folder: Path) -> list[Path]:
     if unnamed:
         log.warning(
             "%d videos in %s are left out, as their names are not UTF-8; rename them: %s",
-            len(unnamed), folder, _listed([ascii(str(file.relative_to(folder))) for file in sorted(unnamed)]),
+            len(unnamed), folder, listed([ascii(str(file.relative_to(folder))) for file in sorted(unnamed)]),
         )  # fmt: skip
     if others:
-        counts = _listed([f"{count} {suffix}" for suffix, count in others.most_common()])
+        counts = listed([f"{count} {suffix}" for suffix, count in others.most_common()])
         log.warning("%d files in %s do not end as videos do and are left out: %s", others.total(), folder, counts)
     return sorted(videos)
 
 
 def _scan_classes(root: Path, parent: Path, split: Split | None) -> list[FoundVideo]:
-    loose = [entry.name for entry in parent.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES]
-    if loose:
+    if loose := _loose_videos(parent):
         log.warning("%d videos directly in %s are in no class folder and are left out", len(loose), parent)
     found = {folder: videos_under(folder) for folder in _subfolders(parent)}
     empty = [folder.name for folder, videos in found.items() if not videos]
     if empty:
-        log.warning("folders of %s without a video become no classes: %s", parent, _listed(empty))
+        log.warning("folders of %s without a video become no classes: %s", parent, listed(empty))
     return [_found(root, file, (folder.name,), split) for folder, videos in found.items() for file in videos]
 
 
@@ -123,13 +167,8 @@ def _name_lost_links(folder: Path) -> None:
     links = (entry for entry in folder.iterdir() if entry.is_symlink() and not entry.exists())
     gone = sorted(link.name for link in links if link.suffix.lower() not in SUFFIXES)
     if gone:
-        log.warning("links in %s lead nowhere and are left out: %s", folder, _listed(gone))
+        log.warning("links in %s lead nowhere and are left out: %s", folder, listed(gone))
 
 
 def _found(root: Path, file: Path, labels: tuple[str, ...], split: Split | None) -> FoundVideo:
     return FoundVideo(file.relative_to(root).as_posix(), labels, split)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

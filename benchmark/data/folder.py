@@ -1,6 +1,7 @@
 """Anybody's videos: one folder a class, or an annotation file that says which labels each file has."""
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ from benchmark.data.class_folders import scan_folder
 from benchmark.data.content_store import MOST_VIDEOS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, FoundVideo
+from benchmark.data.held import file_of, name_linked, name_untrained, spelt
 from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.spelling import found_otherwise, require_distinct
 from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
 from benchmark.errors import DatasetNotFoundError, UserError
+
+log = logging.getLogger(__name__)
 
 
 def read_folder_index(
@@ -37,33 +42,44 @@ def read_folder_index(
 
     Raises:
         DatasetNotFoundError: If a folder or file is missing, or no video is there.
-        UserError: If the annotations are malformed, or no path has the source group asked for.
+        UserError: If the annotations are malformed, no path has the source group asked for, or two classes or source
+            groups differ only in how they are written.
     """
     if not root.is_dir():
         raise DatasetNotFoundError(f"data.root is {root}, which is not a folder. Pass the folder of the videos.")
     videos = scan_folder(root) if annotations is None else read_annotations(annotations, source_group)
     if source_group is not None and not (annotations is not None and source_group in column_names(annotations)):
         videos = _grouped(videos, source_group)
-    paths = [video.path if (root / video.path).is_file() else None for video in videos]
-    if not any(paths):
+    files = {video.path: file_of(root / video.path) for video in videos}
+    missing = [path for path, file in files.items() if file is None]
+    otherwise = found_otherwise(root, missing)
+    if len(missing) == len(videos):
         raise DatasetNotFoundError(
             f"no video ({', '.join(sorted(SUFFIXES))}) is in a class folder under {root}: expected "
             "root/CLASS/video.mp4 or root/SPLIT/CLASS/video.mp4. Change data.root, or "
             "describe the files with data.annotations."
             if annotations is None
             else f"none of the {len(videos):,} files that {annotations} names is under {root}. Change data.root."
+            f"{spelt(otherwise)}"
         )
     videos, split_by = _with_splits(root, videos, split_seed)
     class_names = sorted({label for video in videos for label in video.labels})
     numbers = {label: number for number, label in enumerate(class_names)}
+    require_distinct(class_names, "classes")
+    require_distinct(sorted({video.source_group for video in videos if video.source_group}), "source groups")
+    splits = [video.split or "train" for video in videos]
+    if otherwise:
+        log.warning("%d videos count as missing, but are there.%s", len(otherwise), spelt(otherwise))
+    name_linked(videos, splits, files)
+    name_untrained(class_names, videos, splits)
     return VideoIndex.from_columns(
         Identity(name or root.resolve().name),
         root,
         class_names,
         video_id=[video.path for video in videos],
-        path=paths,
+        path=[None if files[video.path] is None else video.path for video in videos],
         labels=[[numbers[label] for label in video.labels] for video in videos],
-        split=[video.split or "train" for video in videos],
+        split=splits,
         source_group=[video.source_group for video in videos],
         split_by=split_by,
     )
@@ -108,9 +124,9 @@ class VideoFolder(VideoDataModule):
     """Any labelled videos: one folder a class, split by folders or by hash, or described by an annotation file.
 
     Args:
-        root: Folder of the videos: `CLASS/video.mp4` or `train/CLASS/video.mp4` and so on; videos without a split go
-            70% to train, 10% to validation and 20% to test by a hash of their path. What has one source group or looks
-            the same stays on one side, and a class of three or more is in every split.
+        root: Folder of the videos: `CLASS/video.mp4`, `train/CLASS/video.mp4` or `CLASS/train/video.mp4` and so on;
+            videos without a split go 70% to train, 10% to validation and 20% to test by a hash of their path. What has
+            one source group or looks the same stays on one side, and a class of three or more is in every split.
         annotations: CSV or Parquet file with the columns path, labels, and if wanted split and source_group; None
             takes the class from the folder.
         name: Name of the dataset in results; None takes the folder's.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from benchmark.data.index import Split
@@ -58,3 +59,12 @@ def is_utf8(path: Path) -> bool:
 def leaves_root(path: str) -> bool:
     """Whether a path could lead out of the folder it is relative to, by the rules of POSIX or of Windows."""
     return any(kind.anchor or ".." in kind.parts for kind in (PurePosixPath(path), PureWindowsPath(path)))
+
+
+_NAMED = 5  # names that a message lists
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -168,13 +168,22 @@ def test_names_from_others_do_no_harm(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "gone\\x1b[2J" in printed
 
 
-@pytest.mark.parametrize("options", [["--k", "0"], ["--k", "x"], ["--classes", "some"], ["--nonsense"]])
-def test_wrong_options(tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--k", "0"], "--k"),
+        (["--k", "x"], "--k"),
+        (["--classes", "some"], "invalid choice: 'some'"),
+        (["--nonsense"], "--nonsense is no option. `clipbench rescore --help` lists what there is"),
+        (["--class", "all"], "--class is no option; did you mean --classes?"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     make_ledger().write(tmp_path / FILE_NAME)
-    with pytest.raises(SystemExit) as caught:
-        main([str(tmp_path), *options])
-    assert caught.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    assert cli(["rescore", str(tmp_path), *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("clipbench: ")
+    assert message in error
 
 
 def test_no_ledger_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,129 @@
+"""What fit, validate, test and predict refuse before any work: words in an order that loses some, limits of nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmark.class_options import empty_options
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.errors import UserError
+from benchmark.models.options import plain
+from benchmark.models.video_classifier import VideoClassifier
+from benchmark.plugins import load_class
+
+_CONFIG = frozenset({"--config", "-c"})
+
+
+def require_config_first(words: Sequence[str]) -> None:
+    """Refuse options before a --config that says the same and would replace them, and a --config that is a part alone.
+
+    Raises:
+        UserError: With the order to write.
+    """
+    given: list[str] = []
+    option = ""
+    for word in words:
+        head, sign, value = word.partition("=")
+        if option in _CONFIG or (sign and head in _CONFIG):
+            _require_not_replaced(given, word if option in _CONFIG else value)
+        elif head.startswith("--"):
+            given.append(head)
+        option = "" if sign else word
+
+
+def _require_not_replaced(given: Sequence[str], name: str) -> None:
+    try:
+        held = yaml.safe_load(Path(name).read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return  # the parser says what is wrong with it
+    if not isinstance(held, dict):
+        return
+    if "class_path" in held:
+        raise UserError(
+            f"--config {name} holds a part of an experiment alone, {held['class_path']}; name an experiment, and the "
+            f"part after it: --config multires --data {name} (--model where it is a network)"
+        )
+    for option in given:
+        if _says(held, option.removeprefix("--").split(".")):
+            raise UserError(
+                f"{option} comes before --config {name}, which says the same and would replace it; write --config "
+                f"first: --config {name} {option} ..."
+            )
+
+
+def _says(held: object, path: Sequence[str]) -> bool:
+    """Whether a configuration says what an option does, or a class that the option belongs to."""
+    for part in path:
+        if not isinstance(held, dict) or "class_path" in held:
+            return True
+        if part not in held:
+            return False
+        held = held[part]
+    return True
+
+
+def require_values(config: Mapping[str, Any]) -> None:
+    """Refuse null where an option of the model or the data takes none.
+
+    Raises:
+        UserError: With the option.
+    """
+    for part, base in (("model", VideoClassifier), ("data", VideoDataModule)):
+        chosen = config[part]
+        cls = load_class(chosen.class_path, base)
+        given = plain(chosen.get("init_args")) or {}
+        for name in empty_options(cls, given) if isinstance(cls, type) else ():
+            raise UserError(f"{part}.{name} is null, and needs a value; leave the option out to have its default")
+
+
+# What a verb goes through, by the option that limits it; a fit may do without validation.
+_WORK = {
+    "fit": ("max_epochs", "max_steps", "limit_train_batches"),
+    "validate": ("limit_val_batches",),
+    "test": ("limit_test_batches",),
+    "predict": ("limit_predict_batches",),
+}
+
+
+def require_work(verb: str, trainer: Mapping[str, Any]) -> None:
+    """Refuse limits with which a verb would end without having done anything.
+
+    Raises:
+        UserError: With the option.
+    """
+    for name in _WORK[verb]:
+        if trainer.get(name) == 0:
+            raise UserError(f"trainer.{name} is 0, with which {verb} does nothing; raise it, or leave it out")
+    if trainer.get("default_root_dir"):
+        raise UserError(f"trainer.default_root_dir is {trainer['default_root_dir']}; --run_dir names a run's folder")
+
+
+def require_from_fit(checkpoint: Mapping[str, Any], path: str) -> None:
+    """Refuse weights without what a checkpoint of a fit says of them.
+
+    Raises:
+        UserError: If that lacks.
+    """
+    if "pytorch-lightning_version" not in checkpoint or not isinstance(checkpoint["state_dict"], Mapping):
+        raise UserError(f"--ckpt_path {path} holds weights alone; give a checkpoint that a fit has written")
+
+
+def require_more_to_train(checkpoint: Mapping[str, Any], trainer: Mapping[str, Any], path: str) -> None:
+    """Refuse a fit that goes on and has a limit below what was trained already.
+
+    A limit that has just been reached is a fit that is finished, which may be asked for again.
+
+    Raises:
+        UserError: With both numbers.
+    """
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    trained = {"max_epochs": progress.get("processed", 0), "max_steps": checkpoint.get("global_step", 0)}
+    for name, done in trained.items():
+        limit = trainer.get(name)
+        if limit is not None and 0 <= limit < done:
+            raise UserError(
+                f"trainer.{name} is {limit}, and {path} was trained for {done} {name[4:]} already; raise it above "
+                f"{done} to go on"
+            )
