@@ -7,6 +7,7 @@ What only reads results imports neither torch nor Lightning.
 
 import importlib.metadata
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -92,6 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("clipbench: stopped by Ctrl-C", file=sys.stderr)
+        return 128 + signal.SIGINT
     except Exception as error:
         message = for_the_user(error, words)
         if message is None or os.environ.get("CLIPBENCH_TRACEBACK"):

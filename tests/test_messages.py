@@ -6,6 +6,7 @@ import pytest
 from torch import nn
 
 from benchmark.cli import main
+from benchmark.messages import for_the_user
 from benchmark.models import Recipe, VideoClassifier
 from tests.generators.small_test import options
 
@@ -92,3 +93,24 @@ def test_predictions_that_cannot_be_written_are_refused_before_the_work(
     assert "name another one by --predict.output" in said.err
     assert "videos (" not in said.out
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DataLoader worker (pid 4711) is killed by signal: Killed. ",
+        "DataLoader worker (pid(s) 4711, 4712) exited unexpectedly",
+        "DataLoader worker (pid 4711) exited unexpectedly with exit code 1.",
+    ],
+)
+def test_a_killed_loader_worker_is_named(said: str) -> None:
+    assert "loader worker 4711" in (for_the_user(RuntimeError(said)) or "")
+
+
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.cli.run", stopped)
+    assert main(["fit"]) == 130
+    assert capsys.readouterr().err == "clipbench: stopped by Ctrl-C\n"
