@@ -34,6 +34,7 @@ _TYPES = {
     "str": "a text",
     "Sequence": "a list, as [first, second]",
 }
+_LOST_WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\) (?:is killed|exited unexpectedly)")
 _UNION = "Does not validate against any of the Union subtypes"
 _OF_WANDB = {"UsageError", "AuthenticationError", "CommError"}
 
@@ -58,6 +59,12 @@ def for_the_user(error: BaseException | None) -> str | None:
     for one in chain:
         if type(one).__module__.startswith("wandb.") and type(one).__name__ in _OF_WANDB:
             return f"W&B says: {_one_line(one)} Or keep its logs here: --trainer.logger.offline true"
+    for one in chain:
+        if isinstance(one, RuntimeError) and (worker := _LOST_WORKER.match(str(one))):
+            return (
+                f"loader worker {worker[1]} was killed, as a system does that runs out of memory: lower "
+                "data.num_workers or data.batch_size; what is unfinished goes on with --ckpt_path last"
+            )
     # Lightning writes such messages for users, and raises them itself.
     is_lightnings = isinstance(outermost, ValueError | TypeError | RuntimeError) and _raised_in(outermost, "lightning")
     if is_lightnings or type(outermost).__name__ == "MisconfigurationException":

@@ -30,7 +30,10 @@ def test_names_that_nobody_can_read_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Slow fusion, 2x", "Fusión", "融合网络", "Tiếng Việt", "שָׁלוֹם", "cafe\u0301", "π²", "می\u200cخواهم"],  # noqa: RUF001
+    [
+        *("Slow fusion, 2x", "Fusión", "融合网络", "Tiếng Việt", "שָׁלוֹם", "cafe\u0301", "π²"),
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with a sign that parts two letters
+    ],
 )
 def test_names_of_all_languages_are_fine(name: str) -> None:
     assert _plain(name) == name

@@ -6,6 +6,7 @@ import pytest
 from torch import nn
 
 from benchmark.cli import main
+from benchmark.messages import for_the_user
 from benchmark.models import Recipe, VideoClassifier
 from tests.generators.small_test import options
 
@@ -127,3 +128,24 @@ def test_a_slip_in_a_configuration_names_the_option(tmp_path: Path, capsys: pyte
         config.write_text(f"model: SingleFrame\ndata: SyntheticActions\n{text}", "utf-8")
         assert main(["fit", "--config", str(config)]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DataLoader worker (pid 4711) is killed by signal: Killed. ",
+        "DataLoader worker (pid(s) 4711, 4712) exited unexpectedly",
+        "DataLoader worker (pid 4711) exited unexpectedly with exit code 1.",
+    ],
+)
+def test_a_killed_loader_worker_is_named(said: str) -> None:
+    assert "loader worker 4711" in (for_the_user(RuntimeError(said)) or "")
+
+
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.cli.run", stopped)
+    assert main(["fit"]) == 130
+    assert capsys.readouterr().err == "clipbench: interrupted\n"
