@@ -10,6 +10,7 @@ from benchmark.class_options import nearest
 from benchmark.errors import UserError
 
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.DOTALL)
+_KEY = re.compile(r'^Parser key "([\w.]+)"( element \d+)?:\s*')
 _UNKNOWN_KEY = re.compile(r"(?:Subcommand '\w+'|Parser) does not accept option '(?P<key>[^']+)'")
 
 
@@ -34,7 +35,8 @@ class Parser(WholeNames):
             UserError: Always.
         """
         parser = getattr(ex, "subcommand_parser", None) or self
-        raise UserError(unknown_option(message, parser) or f"{message}; `{parser.prog} --help` says more") from ex
+        said = _KEY.sub(r"--\1\2: ", " ".join(message.split()))
+        raise UserError(unknown_option(message, parser) or f"{said}; `{parser.prog} --help` says more") from ex
 
 
 def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | None:
