@@ -31,7 +31,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 folder = root / split / name
                 folder.mkdir(parents=True, exist_ok=True)
                 planes = np.full((96, 96), 128, np.uint8)
-                planes[:64] = np.random.default_rng(n).integers(level, level + 60, (64, 96))
+                planes[:64] = np.random.default_rng([n, len(split)]).integers(level, level + 60, (64, 96))
                 encode(folder / f"{name}{n}.mp4", planes=planes, frames=20)
     (root / "train" / "dark" / "empty.mp4").touch()
     (root / "train" / "light" / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # imported from there by Lightning too
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.commands.text import aligned
@@ -38,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser = LightningArgumentParser(
         prog="clipbench audit", description="List the videos of a dataset that show the same.", exit_on_error=False
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration, of which the data is read.")
+    parser.add_argument("-c", "--config", action="config", help="Configuration, of which the data is read.")
     parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
     parser.add_argument("--output", type=Path, default=Path("audit.csv"), help="Table to write.")
     parser.add_argument("--pictures", type=Path | None, default=None, help="Folder for a picture of each pair.")
