@@ -34,7 +34,8 @@ class Parser(WholeNames):
             UserError: Always.
         """
         parser = getattr(ex, "subcommand_parser", None) or self
-        raise UserError(unknown_option(message, parser) or f"{message}; `{parser.prog} --help` says more") from ex
+        said = " ".join(re.sub(r'Parser key "([^"]+)"', r"--\1", message).split())
+        raise UserError(unknown_option(message, parser) or f"{said}; `{_program(parser)} --help` says more") from ex
 
 
 def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | None:
@@ -48,7 +49,6 @@ def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | N
         One message, or None if the parser's says something else.
     """
     known = {option.lstrip("-"): option for action in parser._actions for option in action.option_strings}
-    program = parser.prog.replace(" [options]", "")
     words = _UNKNOWN.match(message)
     key = _UNKNOWN_KEY.match(message)
     if words is not None:
@@ -64,7 +64,11 @@ def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | N
     meant = _meant(name, known)
     is_option = word.startswith("-") or key is not None or "=" in word
     hint = f"; did you mean {known.get(meant, f'--{meant}' if words else meant)}?" if meant and is_option else "."
-    return f"{what}{hint} `{program} --help` lists what there is"
+    return f"{what}{hint} `{_program(parser)} --help` lists what there is"
+
+
+def _program(parser: jsonargparse.ArgumentParser) -> str:
+    return str(parser.prog).replace(" [options]", "")
 
 
 def _meant(name: str, known: Iterable[str]) -> str | None:
