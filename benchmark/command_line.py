@@ -10,7 +10,6 @@ from benchmark.class_options import nearest
 from benchmark.errors import UserError
 
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.DOTALL)
-_KEY = re.compile(r'^Parser key "([\w.]+)"( element \d+)?:\s*')
 _UNKNOWN_KEY = re.compile(r"(?:Subcommand '\w+'|Parser) does not accept option '(?P<key>[^']+)'")
 
 
@@ -35,8 +34,8 @@ class Parser(WholeNames):
             UserError: Always.
         """
         parser = getattr(ex, "subcommand_parser", None) or self
-        said = _KEY.sub(r"--\1\2: ", " ".join(message.split()))
-        raise UserError(unknown_option(message, parser) or f"{said}; `{parser.prog} --help` says more") from ex
+        said = " ".join(re.sub(r'Parser key "([^"]+)"', r"--\1", message).split())
+        raise UserError(unknown_option(message, parser) or f"{said}; `{_program(parser)} --help` says more") from ex
 
 
 def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | None:
@@ -50,7 +49,6 @@ def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | N
         One message, or None if the parser's says something else.
     """
     known = {option.lstrip("-"): option for action in parser._actions for option in action.option_strings}
-    program = parser.prog.replace(" [options]", "")
     words = _UNKNOWN.match(message)
     key = _UNKNOWN_KEY.match(message)
     if words is not None:
@@ -66,7 +64,11 @@ def unknown_option(message: str, parser: jsonargparse.ArgumentParser) -> str | N
     meant = _meant(name, known)
     is_option = word.startswith("-") or key is not None or "=" in word
     hint = f"; did you mean {known.get(meant, f'--{meant}' if words else meant)}?" if meant and is_option else "."
-    return f"{what}{hint} `{program} --help` lists what there is"
+    return f"{what}{hint} `{_program(parser)} --help` lists what there is"
+
+
+def _program(parser: jsonargparse.ArgumentParser) -> str:
+    return str(parser.prog).replace(" [options]", "")
 
 
 def _meant(name: str, known: Iterable[str]) -> str | None:

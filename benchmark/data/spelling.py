@@ -74,8 +74,9 @@ def found_otherwise(root: Path, missing: Iterable[str]) -> dict[str, str]:
         folder = Path(parent).relative_to(root)
         for file in files:
             path = (folder / file).as_posix()
-            if (name := wanted.get(_path_sound(path))) is not None:
-                found[name] = path
+            name = wanted.get(_path_sound(path))
+            if name not in {None, path} and (root / path).is_file():  # and no link that leads nowhere
+                found[str(name)] = path
     return found
 
 

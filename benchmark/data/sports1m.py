@@ -76,10 +76,14 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
 
     Raises:
         DatasetNotFoundError: If there is no labels.txt.
+        UserError: If a line before the last names no class.
     """
     for place in (folder, folder.parent):
         if (place / "labels.txt").is_file():
-            return tuple(read_lines(place / "labels.txt"))
+            names = "\n".join(line.strip() for line in read_lines(place / "labels.txt")).rstrip("\n").split("\n")
+            if "" in names:
+                raise UserError(f"line {names.index('') + 1} of {place / 'labels.txt'} names no class; remove the line")
+            return tuple(names)
     raise DatasetNotFoundError(
         f"labels.txt, Sports-1M's class names, is neither in {folder} nor in {folder.parent}. Pass the folder that "
         "holds the official lists as data.lists."
@@ -91,8 +95,9 @@ def _raise_first_malformed(path: Path, classes: int, cause: str) -> None:
         for number, line in enumerate(lines, start=1):
             parts = _LINE.fullmatch(line.rstrip("\r\n"))
             if line.strip() and (parts is None or max(map(int, parts["labels"].split(","))) >= classes):
+                shown = line.rstrip("\r\n")[:200]  # with the spaces that may be what is wrong
                 raise UserError(
-                    f"line {number} of {path} is {line.strip()[:200]!r}; expected a YouTube address or its "
+                    f"line {number} of {path} is {shown!r}; expected a YouTube address or its "
                     f"11-character id, one space, and class numbers from 0 to {classes - 1} joined by commas. Mend or "
                     "remove the line."
                 )

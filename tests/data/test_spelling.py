@@ -1,6 +1,5 @@
 """Names that only a computer tells apart."""
 
-import os
 import unicodedata
 from pathlib import Path
 
@@ -47,16 +46,16 @@ def test_names_that_look_the_same_are_shown_by_their_signs() -> None:
     assert shown(["Café", "café"]) == "'Café' and 'café'"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has one folder for both")
 @pytest.mark.parametrize(("one", "other"), TWINS[:4])
 @pytest.mark.parametrize("places", ["{}/a.mp4 {}/b.mp4", "train/{}/a.mp4 test/{}/b.mp4"])
 def test_class_folders_are_no_twins(tmp_path: Path, one: str, other: str, places: str) -> None:
     first, second = places.split()
     for name in (first.format(one), second.format(other)):
         touch(tmp_path / name)
-    if len(list(tmp_path.rglob("*.mp4"))) == len({p.parent for p in tmp_path.rglob("*.mp4")}) == 2:
-        with pytest.raises(UserError, match=r"the classes .* differ only in"):
-            read_folder_index(tmp_path)
+    if len({path.parent for path in tmp_path.rglob("*.mp4")}) < 2:
+        pytest.skip("this file system has one folder for both")
+    with pytest.raises(UserError, match=r"the classes .* differ only in"):
+        read_folder_index(tmp_path)
 
 
 @pytest.mark.parametrize(("one", "other"), [twin for twin in TWINS if twin[1] != " run"])
@@ -84,6 +83,8 @@ def test_files_that_a_table_spells_otherwise_are_named(tmp_path: Path, caplog: p
         missing[2]: "Day 1/a.mp4",
     }
     assert found_otherwise(tmp_path, []) == {}
+    (tmp_path / "Gone.mp4").symlink_to(tmp_path / "nowhere")
+    assert found_otherwise(tmp_path, ["Gone.mp4", "gone.mp4"]) == {}
     table = tmp_path / "table.csv"
     table.write_text(f"path,label\n{NFD}.mp4,x\ngone.mp4,x\nc.mp4,y\n", "utf-8")
     index = read_folder_index(tmp_path, annotations=table)

@@ -295,3 +295,11 @@ def test_missing_class_names_and_folders_are_named(lists: Path, tmp_path: Path) 
 def test_shares_out_of_range_are_refused(lists: Path, share: float) -> None:
     with pytest.raises(UserError, match="validation_share"):
         read_sports1m_index(lists, validation_share=share)
+
+
+def test_lines_around_class_names_are_none(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfrun \r\n\tjump\r\n\r\n")
+    assert read_class_names(tmp_path) == ("run", "jump")
+    (tmp_path / "labels.txt").write_text("run\n\njump\n", "utf-8")
+    with pytest.raises(UserError, match=r"line 2 of .*labels\.txt names no class; remove the line"):
+        read_class_names(tmp_path)
