@@ -144,13 +144,13 @@ def _metrics(found: Comparison) -> str:
 
 def _tests(found: Comparison, equivalence: float | None) -> str:
     hit = found.metrics["video_hit1"]
-    verdict = "told apart at 5%" if found.clustered_p < LEVEL else "not told apart at 5%, which is not to be the same"
+    verdict = "told apart at 5%" if found.clustered_p < LEVEL else "not told apart at 5%, which does not mean equal"
     lines = [
         f"\nvideo Hit@1: only the first is right on {found.only_first:,} videos, "
         f"only the second on {found.only_second:,}",
         f"test over source groups: p = {found.clustered_p:.3g} ({verdict})",
         f"McNemar's exact test: p = {found.mcnemar_p:.3g}; it is at video level and treats videos as independent, "
-        "so it is too sure of itself where several come from one source",
+        "so it is overconfident where several come from one source",
     ]
     if hit.paired is not None and hit.paired.is_known:
         lines.append(

@@ -65,7 +65,7 @@ def build(root: Path = ROOT, ledgers: Path | None = None) -> int:
     boards = read_boards(root, ledgers)
     for path in write_tables(boards, root):
         print(f"wrote {path}")
-    print(f"{sum(len(board.rows) for board in boards)} rows on {len(boards)} boards")
+    print(f"rows: {sum(len(board.rows) for board in boards)}, boards: {len(boards)}")
     return 0
 
 

@@ -192,7 +192,7 @@ def _numbers(metrics: Numbers, decoded: Numbers | None, ledger: Ledger, hits: se
         ]
         table = aligned(["", "failed = wrong", "95% interval", "decoded only", "95% interval"], rows)
     clusters = len(np.unique(ledger.clusters()[ledger.labels.any(1)]))
-    units = "videos, as source groups are not known" if clusters == len(ledger) else "source groups"
+    units = "videos, no two of which are known to share a source" if clusters == len(ledger) else "source groups"
     given = f"intervals: over {clusters:,} {units}"
     lines = ["", table, given if clusters >= LEAST_SOURCES else too_few(clusters, units)]
     if clusters >= LEAST_SOURCES and metrics["map"].value is not None and metrics["map"].low is None:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import jsonargparse
 import numpy as np
@@ -149,9 +149,22 @@ def _parser() -> jsonargparse.ArgumentParser:
     return parser
 
 
+class _ShortTraining:
+    """What a network may ask of its Trainer while it makes its optimisers."""
+
+    estimated_stepping_batches = max_steps = 100
+    max_epochs = 1
+    global_step = current_epoch = 0
+
+
 def first_optimizer(network: VideoClassifier) -> Optimizer | None:
     """The optimiser, or the first of several, in any of the forms that Lightning takes; None if there is none."""
-    held: Any = network.configure_optimizers()
+    # Schedules ask how long the training will be.
+    network.trainer = cast(Any, _ShortTraining())
+    try:
+        held: Any = network.configure_optimizers()
+    finally:
+        network.trainer = None
     while isinstance(held, dict | list | tuple) and held:  # a dictionary, optimisers, or them and their schedules
         held = held.get("optimizer") if isinstance(held, dict) else held[0]
     return held if isinstance(held, Optimizer) else None

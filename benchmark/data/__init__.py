@@ -3,8 +3,18 @@
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.folder import VideoFolder
+from benchmark.data.index import Identity, VideoIndex
 from benchmark.data.sports1m import Sports1M
 from benchmark.data.synthetic import SyntheticActions
 from benchmark.data.ucf101 import UCF101
 
-__all__ = ["UCF101", "ClipsPerVideo", "Sports1M", "SyntheticActions", "VideoDataModule", "VideoFolder"]
+__all__ = [
+    "UCF101",
+    "ClipsPerVideo",
+    "Identity",
+    "Sports1M",
+    "SyntheticActions",
+    "VideoDataModule",
+    "VideoFolder",
+    "VideoIndex",
+]

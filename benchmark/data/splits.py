@@ -15,6 +15,9 @@ from benchmark.errors import UserError
 SHARES: dict[Split, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """Expected shares where nothing says which split a video belongs to (section 4.1)."""
 
+_LARGEST = 0.1
+"""Share of all videos up to which joined ones may be outside training."""
+
 _MIDDLE: dict[Split, float] = {"train": 0.0, "validation": 0.75, "test": 1.0}  # of the hashes that lead there
 
 
@@ -77,7 +80,8 @@ def split_by_hash(videos: Sequence[FoundVideo], pairs: Iterable[tuple[int, int]]
 
     What is joined by a source group or a pair goes to one split. Without source groups a hash of the path decides, so
     that nothing moves when others come and go. With them each class is shared out by itself, in the order of the
-    groups' hashes. A class of three units or more, joined videos counting as one, is in every split.
+    groups' hashes. A class of three units or more, joined videos counting as one, is in every split. What joins
+    more than a tenth of all videos is in training.
 
     Args:
         videos: V videos.
@@ -97,7 +101,10 @@ def split_by_hash(videos: Sequence[FoundVideo], pairs: Iterable[tuple[int, int]]
         members.sort()
         is_grouped = any(videos[row].source_group for _, _, unit in members for row in unit)
         chosen = _in_shares(members) if is_grouped else [hashed_split(name, seed) for _, name, _ in members]
-        _complete(chosen, [fraction for fraction, _, _ in members])
+        # As where a fixed camera makes most videos look the same: the hash could leave next to none to train on.
+        large = [len(unit) > _LARGEST * len(videos) for _, _, unit in members]
+        chosen = ["train" if is_large else split for is_large, split in zip(large, chosen, strict=True)]
+        _complete(chosen, [fraction for fraction, _, _ in members], large)
         for (_, _, unit), split in zip(members, chosen, strict=True):
             for row in unit:
                 splits[row] = split
@@ -141,12 +148,13 @@ def _in_shares(members: Sequence[tuple[float, str, list[int]]]) -> list[Split]:
     return chosen
 
 
-def _complete(chosen: list[Split], fractions: Sequence[float]) -> None:
-    """Give a class of three units or more one in every split, in place: the one whose hash lies nearest."""
+def _complete(chosen: list[Split], fractions: Sequence[float], stays: Sequence[bool]) -> None:
+    """Give a class of three units or more one in every split, in place: of those free to go, the nearest by hash."""
     if len(chosen) < len(SHARES):
         return
     for split in ("train", "test", "validation"):
         if split in chosen:
             continue
-        donors = [place for place, held in enumerate(chosen) if chosen.count(held) > 1]
-        chosen[min(donors, key=lambda place: abs(fractions[place] - _MIDDLE[split]))] = split
+        donors = [place for place, held in enumerate(chosen) if chosen.count(held) > 1 and not stays[place]]
+        if donors:
+            chosen[min(donors, key=lambda place: abs(fractions[place] - _MIDDLE[split]))] = split

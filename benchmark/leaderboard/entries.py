@@ -285,7 +285,13 @@ def check_record(record: Record, ledger: Ledger, sha256: str) -> list[str]:
     )
     metrics, decoded = summarise(ledger, map_intervals=with_map)
     found = confirm(record, ledger, sha256, metrics, decoded)
-    problems = [*found.denied, *(f"it has {name}, which the ledger does not give" for name in found.unchecked)]
+    problems = [
+        *found.denied,
+        *(
+            f"it has {name}, which the ledger does not give; a score of your own needs --scores"
+            for name in found.unchecked
+        ),
+    ]
     problems += check_official(ledger)
     if moved := impossible_clips(ledger):
         problems.append(f"the clips of {len(moved)} videos cannot lie where it says, as {moved[0]}; test them again")

@@ -313,8 +313,7 @@ def _compared(result: Record | LedgerInfo) -> dict[str, Any]:
     dataset, fold, classes, _ = result.board
     protocol = result.protocol_value if isinstance(result, Record) else result.protocol
     fields = {f"protocol's {name}": getattr(protocol, name) for name in ProtocolFields.model_fields}
-    named = {"dataset": dataset, "fold": fold, "class subset": classes, **fields}
-    return {name: "none" if value is None else value for name, value in named.items()}
+    return {"dataset": dataset, "fold": fold or "none", "class subset": classes or "all classes", **fields}
 
 
 def check_against(record: Record, ledger: Ledger) -> list[str]:

@@ -143,7 +143,7 @@ class Overlap:
         """What was compared, in words."""
         if not self.against:
             return "content not compared: what was trained on is known by name alone"
-        part = "" if min(self.by_bytes, self.by_print) >= self.videos else (
+        part = "" if self.by_bytes >= self.videos else (
             "; of the others nothing is known yet: `clipbench audit` with the same --data reads them once"
         )  # fmt: skip
         return (

@@ -46,7 +46,7 @@ def test_a_ledger_against_itself(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([str(tmp_path), str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "no class differs" in printed
-    assert "not told apart at 5%, which is not to be the same" in printed
+    assert "not told apart at 5%, which does not mean equal" in printed
     assert "detectable difference: " in printed
 
 

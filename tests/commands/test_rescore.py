@@ -49,7 +49,7 @@ def test_a_ledger_without_failures_has_one_column(tmp_path: Path, capsys: pytest
     assert main([str(tmp_path / FILE_NAME)]) == 0
     printed = capsys.readouterr().out
     assert "decoded only" not in printed
-    assert "intervals: over 40 videos, as source groups are not known" in printed
+    assert "intervals: over 40 videos, no two of which are known to share a source" in printed
     assert "0 videos failed" in printed
 
 

@@ -104,3 +104,12 @@ def test_a_pattern_that_finds_nothing_is_refused(tmp_path: Path, pattern: str, m
     touch(tmp_path / "a/v_a_g01_c01.mp4")
     with pytest.raises(UserError, match=message):
         read_folder_index(tmp_path, source_group=pattern)
+
+
+def test_what_joins_most_videos_is_trained_on() -> None:
+    found = videos("a", 20)
+    for seed in range(20):
+        splits, joined = split_by_hash(found, [(0, other) for other in range(1, 18)], seed)
+        assert joined == 17
+        assert splits[:18] == ["train"] * 18
+        assert set(splits) == {"train", "validation", "test"}

@@ -159,7 +159,9 @@ def test_differences_are_said_in_words() -> None:
     cases = {
         "the dataset is Made in the first and Other in the second": make_ledger(dataset="Other"),
         "the fold is 1 in the first and none in the second": make_ledger(fold=None),
-        "the class subset is none in the first and A, B, C in the second": make_ledger(classes=3, chosen=tuple("ABC")),
+        "the class subset is all classes in the first and A, B, C in the second": make_ledger(
+            classes=3, chosen=tuple("ABC")
+        ),
         "the protocol's clips_per_video is 4 in the first and 3 in the second": make_ledger(clips=3),
         "the protocol's views is upper_left, upper_left_flipped, lower_right, lower_right_flipped in the first and "
         "centre in the second": make_ledger(protocol=Protocol(clips_per_video=4, views=("centre",))),

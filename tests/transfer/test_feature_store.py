@@ -106,8 +106,7 @@ def test_a_fit_on_features_killed_in_mid_epoch_and_resumed_equals_one_that_was_n
 
     with monkeypatch.context() as patched:
         patched.setattr(VideoClassifier, "training_step", die)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            main(fit(small_set, broken, "top3", pretrained, *often, *cache))
+        assert main(fit(small_set, broken, "top3", pretrained, *often, *cache)) == 130
     steps = torch.load(broken / "checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert steps % 4 != 0  # in the middle of an epoch of four steps
     (stored,) = tmp_path.glob("cache/*/features.bin")
