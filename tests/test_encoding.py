@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.generators.encoded import encode
+from tests.generators.scenes import write_scene
 from tests.generators.small_test import CONF
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +56,7 @@ def test_names_in_any_script_survive_the_c_locale(tmp_path: Path) -> None:
     folder.mkdir()
     rows = ["path,labels,split"]
     for number, split in enumerate(["train", "train", "validation", "test"]):
-        encode(folder / f"{number}.mp4", frames=20)
+        write_scene(folder / f"{number}.mp4", number)
         rows.append(f"{number}.mp4,{'Übung' if number % 2 else '跑步'},{split}")
     (tmp_path / "rows.csv").write_text("\n".join(rows), "utf-8")
     data = {"class_path": "VideoFolder", "init_args": {"name": "Straße 视频", "num_workers": 0, "batch_size": 2}}
