@@ -4,6 +4,7 @@ import csv
 import importlib.metadata
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,7 +191,9 @@ def test_training_on_videos_that_cannot_be_read_stops(tmp_path: Path, processes:
     process = start(["fit", *options(tmp_path / "videos", tmp_path / "run", *strategy)])
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 2, output
-    assert "clipbench: epoch 1 had no clip to train on: 8 videos could not be read and were skipped" in output
+    assert re.search(
+        r"clipbench: .*epoch 1 had no clip to train on: 8 videos could not be read and were skipped", output
+    )
     assert "(first train/dark/0.mp4: " in output
     assert "Traceback" not in output
     assert not list(tmp_path.rglob("*.ckpt"))
