@@ -27,7 +27,7 @@ ALLOWED = {
     "caches": set[str](),
     "content": set[str](),
     "metrics": set[str](),
-    "data": {"caches", "clip", "content", "protocol", "errors", "process"},
+    "data": {"caches", "clip", "content", "files", "protocol", "errors", "process"},
     "models": {"changes", "clip", "cost", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "protocol", "errors", "metrics"},
     "leaderboard": {"files", "results", "protocol", "errors", "extras", "metrics"},

@@ -19,6 +19,7 @@ from benchmark.data.index import VideoIndex
 from benchmark.data.preprocess import square_rgb
 from benchmark.errors import UserError, printable
 from benchmark.plugins import require_named_classes
+from benchmark.results.csv_cells import plain_cell
 from benchmark.runs.folder import require_writable
 from benchmark.shipped import with_files
 from benchmark.verb_options import with_literal_paths
@@ -35,7 +36,10 @@ def main(argv: Sequence[str]) -> int:
     words = _with_data_alone(with_literal_paths(with_files(argv)))
     require_named_classes(words)
     parser = LightningArgumentParser(
-        prog="clipbench audit", description="List the videos of a dataset that show the same.", exit_on_error=False
+        prog="clipbench audit",
+        description="List the videos of a dataset that show the same.",
+        exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument("-c", "--config", action="config", help="Configuration, of which the data is read.")
     parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
@@ -57,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     )
     lines = list(_lines(index, rows, pairs))
     with options.output.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *lines])
+        csv.writer(file).writerows([COLUMNS, *([plain_cell(cell) for cell in line] for line in lines)])
     _show(lines)
     print(f"wrote {options.output}")
     if options.pictures is not None:

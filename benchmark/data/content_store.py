@@ -17,8 +17,9 @@ from filelock import FileLock
 from benchmark.caches import cache_folder
 from benchmark.content import WORDS, Contents
 from benchmark.data.cache import video_key
-from benchmark.data.fingerprint import digest_of, fingerprint_of
+from benchmark.data.fingerprint import fingerprint_of
 from benchmark.data.index import VideoIndex
+from benchmark.files import file_hash
 
 MOST_VIDEOS = 20_000
 """Videos of a dataset whose contents a run works out by itself; of larger ones it takes what `audit` has left."""
@@ -28,6 +29,7 @@ RECORD = np.dtype([("video", "<u8"), ("sha256", "u1", 32), ("prints", "<u8", WOR
 _VERSION = 1  # another fingerprint needs another number
 _BATCH = 256  # videos between two writes
 _ANNOUNCED = 1000  # videos from which on it is said what takes so long
+_unwritten: dict[Path, list[np.ndarray]] = {}  # records of this process, where the cache folder takes none
 
 
 def store_folder() -> Path:
@@ -62,7 +64,7 @@ def contents_of_files(root: Path, paths: Sequence[str], *, only_known: bool = Fa
         verbose: Say it where that takes a while.
     """
     file = store_folder() / f"{hashlib.blake2b(str(root.absolute()).encode(), digest_size=8).hexdigest()}-v{_VERSION}"
-    known = _read(file)
+    known = np.concatenate([_read(file), *_unwritten.get(file, [])])
     if only_known and not len(known):
         return Contents.nothing(len(paths))
     keys = np.array([_key(root / path) for path in paths], np.uint64)
@@ -106,7 +108,7 @@ def _batches(root: Path, paths: Sequence[str], keys: np.ndarray, rows: list[int]
         made = np.zeros(1, RECORD)
         path = root / paths[row]
         try:
-            made["sha256"] = np.frombuffer(digest_of(path), np.uint8)
+            made["sha256"] = np.frombuffer(bytes.fromhex(file_hash(path)), np.uint8)
         except OSError:
             return made[:0]
         made["video"] = keys[row]
@@ -130,11 +132,11 @@ def _read(file: Path) -> np.ndarray:
 
 
 def _append(file: Path, records: np.ndarray) -> None:
-    """Add records after the whole ones of a killed process; a folder that takes none is no reason to stop."""
+    """Add records after the whole ones of a killed process; where the folder takes none, this process keeps them."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock"), file.open("ab") as sink:
             sink.truncate(sink.tell() // RECORD.itemsize * RECORD.itemsize)
             sink.write(records.tobytes())
     except (OSError, NotImplementedError):
-        return
+        _unwritten.setdefault(file, []).append(records)

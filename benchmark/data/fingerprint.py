@@ -1,6 +1,5 @@
-"""The content of a file: its SHA-256, and a fingerprint of three of its frames as this suite decodes them."""
+"""A fingerprint of three frames of a video, as this suite decodes them."""
 
-import hashlib
 from pathlib import Path
 
 import cv2
@@ -12,16 +11,6 @@ from benchmark.data.decode import open_video
 from benchmark.data.preprocess import square_rgb
 
 _FRAME_SIDE, _SIDE, _KEPT = 200, 32, 8
-
-
-def digest_of(path: Path) -> bytes:
-    """SHA-256 of a file, 32 bytes.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def fingerprint_of(path: Path) -> np.ndarray | None:

@@ -6,7 +6,6 @@ that has the same ones whatever the seed; what these had seen nobody knows.
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.caches import cache_folder
+from benchmark.files import whole
 
 _MARKED = 8  # matrices of a network
 _FEWEST = 64  # numbers in one, below which two may be equal by chance
@@ -57,10 +57,8 @@ def leave_origin(run: str, marks: frozenset[int], provenance: dict[str, Any]) ->
     name = hashlib.blake2b(run.encode(), digest_size=8).hexdigest()
     held, file = origins_folder() / f"{name}.pt", origins_folder() / f"{name}.marks"
     try:
-        held.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = held.with_suffix(f".{os.getpid()}.new")
-        torch.save(provenance, unfinished)
-        unfinished.replace(held)
+        with whole(held, shared=True) as unfinished:
+            torch.save(provenance, unfinished)
         with file.open("ab") as sink:
             sink.write(np.array(sorted(marks), "<i8").tobytes())
     except OSError:

@@ -86,3 +86,17 @@ def test_of_many_videos_only_what_is_known_is_given(tmp_path: Path, calls: list[
     assert (contents_of(index, most=3).digests != 0).tolist() == [False, False, True, False]
     assert calls == ["2.avi"]
     assert (contents_of(index, most=None).digests != 0).all()
+
+
+def test_where_the_cache_folder_takes_no_files_videos_are_still_read_once(
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("a file where the folder would be", "utf-8")
+    monkeypatch.setattr(content_store, "store_folder", lambda: tmp_path / "cache")
+    write_scene(tmp_path / "videos/a.mp4", 1)
+    write_scene(tmp_path / "videos/b.mp4", 2)
+    first = contents_of_files(tmp_path / "videos", ["a.mp4", "b.mp4"])
+    read = len(calls)
+    again = contents_of_files(tmp_path / "videos", ["b.mp4", "a.mp4"])
+    assert read == len(calls) == 2
+    assert np.array_equal(first.prints, again.prints[::-1])

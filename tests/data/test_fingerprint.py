@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from benchmark.content import Contents, shared
-from benchmark.data.fingerprint import digest_of, fingerprint_of
+from benchmark.data.fingerprint import fingerprint_of
+from benchmark.files import file_hash
 from tests.generators.scenes import scene, write_frames, write_scene
 from tests.generators.videos import touch
 
@@ -63,4 +64,4 @@ def test_a_video_of_one_frame_has_one(tmp_path: Path) -> None:
 
 def test_the_digest_is_the_sha256_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
-    assert digest_of(tmp_path / "abc").hex().startswith("ba7816bf8f01cfea414140de5dae2223")
+    assert file_hash(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")

@@ -20,8 +20,9 @@ import numpy as np
 from benchmark.content import LARGEST_SHARE, Contents, shared
 from benchmark.data.content_store import RECORD
 from benchmark.data.decode import open_video
-from benchmark.data.fingerprint import digest_of, fingerprint_of
+from benchmark.data.fingerprint import fingerprint_of
 from benchmark.data.preprocess import Picture
+from benchmark.files import file_hash
 
 Copy = tuple[int, int, float, bool, str]
 
@@ -76,7 +77,7 @@ def contents_of_paths(paths: list[Path]) -> Contents:
     """Contents of files, nothing kept."""
     found = Contents.nothing(len(paths))
     for row, path in enumerate(paths):
-        found.digests[row] = np.frombuffer(digest_of(path)[:8], "<i8")[0]
+        found.digests[row] = np.frombuffer(bytes.fromhex(file_hash(path))[:8], "<i8")[0]
         prints = fingerprint_of(path)
         if prints is not None:
             found.prints[row] = prints
