@@ -68,7 +68,8 @@ def contents_of_files(root: Path, paths: Sequence[str], *, only_known: bool = Fa
     if only_known and not len(known):
         return Contents.nothing(len(paths))
     keys = np.array([_key(root / path) for path in paths], np.uint64)
-    lacking = [] if only_known else np.flatnonzero(~np.isin(keys, known["video"]) & (keys != 0)).tolist()
+    is_known = np.isin(keys, known["video"], kind="sort")  # NumPy 2.0's table overflows on keys beyond 63 bits
+    lacking = [] if only_known else np.flatnonzero(~is_known & (keys != 0)).tolist()
     if verbose and len(lacking) >= _ANNOUNCED:
         print(f"reading {len(lacking):,} videos of {root} once, to know them by their content", flush=True)
     new = [known]

@@ -73,6 +73,13 @@ def test_a_torn_record_is_written_over(tmp_path: Path, calls: list[str]) -> None
     assert len(calls) == 3
 
 
+def test_a_lone_known_video_may_have_any_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scene(tmp_path / "a.avi", 1)
+    monkeypatch.setattr(content_store, "video_key", lambda path: 2**64 - 1)
+    first = contents_of_files(tmp_path, ["a.avi"])
+    assert contents_of_files(tmp_path, ["a.avi"]).digests.tolist() == first.digests.tolist() != [0]
+
+
 def test_of_many_videos_only_what_is_known_is_given(tmp_path: Path, calls: list[str]) -> None:
     for number in range(4):
         write_scene(tmp_path / "x" / f"{number}.avi", number)
