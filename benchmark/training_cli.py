@@ -1,5 +1,6 @@
 """The verbs fit, validate, test and predict: Lightning's command line with run folders."""
 
+import logging
 import os
 import signal
 import sys
@@ -22,10 +23,9 @@ from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.casts import CastOnce
-from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
-from benchmark.runs.epoch_lines import EpochLines
 from benchmark.runs.facts import code_facts
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
@@ -35,6 +35,7 @@ from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
 from benchmark.runs.result_writer import ResultWriter
+from benchmark.runs.screen import RunLines, ScoreLines
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
@@ -164,18 +165,21 @@ class BenchmarkCLI(LightningCLI):
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
         seen = self._seen_videos()
+        checkpoints = run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes)
         self.trainer_defaults["callbacks"] = [
             self.together,
             Throughput(),
             FailedVideos(),
             FiniteLoss(),
-            EpochLines(),
             CompiledNetwork(),
             CastOnce(),
+            ScoreLines(),
             seen,
-            *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
+            *checkpoints,
         ]
         if self.subcommand == "fit":
+            best = next(each for each in checkpoints if isinstance(each, BestWeights))
+            self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
             allowed = self.config[self.subcommand].allow_contaminated
             self.trainer_defaults["callbacks"] += [
                 self._conditions(),
@@ -328,13 +332,17 @@ _DESCRIPTIONS = {
 
 
 def _quieten() -> None:
-    """Hide notices of libraries that a user can do nothing about."""
+    """Hide notices of libraries that a user can do nothing about, or that a line of ours says."""
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     for text in (
         ".*LightningCLI's args parameter is intended to run from within Python.*",
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*configure_optimizers. will be overridden by.*",
+        ".*The dirpath has changed from.*",
+        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     ):
         warnings.filterwarnings("ignore", text)
