@@ -180,10 +180,10 @@ class Trainer(L.Trainer):
         ):  # neither a plugin of the user's nor of the strategy's
             self.strategy.checkpoint_io = WholeCheckpoints()
 
-    def validate(self, *arguments: Any, verbose: bool = False, **options: Any) -> Any:  # type: ignore[override]
+    def validate(self, *arguments: Any, verbose: bool = False, **options: Any) -> Any:
         """As Lightning's, without its table of unrounded numbers."""
-        return super().validate(*arguments, verbose=verbose, **options)
+        return super().validate(*arguments, **options, verbose=verbose)  # type: ignore[misc]
 
-    def test(self, *arguments: Any, verbose: bool = False, **options: Any) -> Any:  # type: ignore[override]
+    def test(self, *arguments: Any, verbose: bool = False, **options: Any) -> Any:
         """As Lightning's, without its table of unrounded numbers."""
-        return super().test(*arguments, verbose=verbose, **options)
+        return super().test(*arguments, **options, verbose=verbose)  # type: ignore[misc]
