@@ -23,10 +23,10 @@ from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs.code import code_facts
 from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.epoch_lines import EpochLines
-from benchmark.runs.facts import code_facts
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable

@@ -10,6 +10,7 @@ from benchmark.commands.reproduction import reproduce_entry
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.files import file_hash
+from benchmark.leaderboard.averages import check_averages
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.claims import check_claims, read_claims
 from benchmark.leaderboard.entries import (
@@ -85,7 +86,7 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     require_extra("plotly", "leaderboard verify, which makes the page again,")
     entries, problems, unchecked = check_entries(root, ledgers)
     wrong, unknown = check_claims(root)
-    problems += wrong
+    problems += [*check_averages(entries), *wrong]
     unchecked += unknown
     problems += [
         f"{path.name} does not belong here; beside the folders are {', '.join(GENERATED)}"

@@ -49,6 +49,12 @@ def reproduce_entry(
             says of model, board or provenance what the test denies.
     """
     record = Record.read(folder)
+    if record.average is not None and any(member.ledger_sha256 for member in record.average.members):
+        names = ", ".join(member.name for member in record.average.members)
+        raise UserError(
+            f"{folder} is an average of ledgers, which no checkpoint has; reproduce its members: {names}. `leaderboard "
+            "verify` works it out again from those that are entries"
+        )
     path = ledger_path(folder, record)
     if path is None or file_hash(path) != record.ledger.sha256:
         raise UserError(f"{folder} holds no ledger, or not the one that its record is about")

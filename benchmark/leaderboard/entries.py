@@ -21,11 +21,12 @@ from benchmark.leaderboard.claims import CLAIMS
 from benchmark.leaderboard.official import check_official
 from benchmark.results.clip_starts import impossible_clips
 from benchmark.results.confirmation import confirm
+from benchmark.results.fields import Part, Plain, Sha256, read_limited
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import METHOD, LedgerFile, Part, Plain, Record, Sha256, read_limited
+from benchmark.results.record import METHOD, LedgerFile, Record
 from benchmark.results.summary import summarise
 
 REPRODUCTION_NAME = "reproduction.json"

@@ -26,7 +26,8 @@ from benchmark.results.record import (
     dataset_of,
 )
 from benchmark.results.summary import summarise
-from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
+from benchmark.runs.code import code_facts, library_versions
+from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.ledger import LedgerWriter
 from benchmark.runs.provenance import ContaminationGuard
 

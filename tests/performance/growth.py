@@ -48,7 +48,8 @@ from benchmark.data.loader import EpochBatches
 from benchmark.errors import UserError
 from benchmark.models import EarlyFusion
 from benchmark.process import tune_process
-from benchmark.runs.facts import hardware_facts, library_versions
+from benchmark.runs.code import library_versions
+from benchmark.runs.facts import hardware_facts
 from tests.performance.growth_series import SETTLED, Series, draw
 
 PASSES, EPOCH_CLIPS, SMALL_SET = 3, 2, 24
