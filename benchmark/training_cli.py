@@ -18,15 +18,19 @@ from benchmark.command_line import WholeNames, unknown_option
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.models.average import UNTRAINABLE
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
+from benchmark.results.averaging import joined_names
+from benchmark.runs.averages import average_facts, is_average, write_average
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import run_checkpoints
 from benchmark.runs.code import code_facts
 from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.epoch_lines import EpochLines
+from benchmark.runs.facts import network_title
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
@@ -112,6 +116,9 @@ class BenchmarkCLI(LightningCLI):
         if config.get("ckpt_path") == "":
             raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
         require_values(config)
+        is_averaged = is_average(config.model.class_path)
+        if is_averaged and self.subcommand == "fit":
+            raise UserError(UNTRAINABLE)
         require_work(str(self.subcommand), config.trainer)
         self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path"):
@@ -120,6 +127,9 @@ class BenchmarkCLI(LightningCLI):
             require_from_fit(self.checkpoint, config.ckpt_path)
             if self.subcommand == "fit":
                 require_more_to_train(self.checkpoint, config.trainer, config.ckpt_path)
+        elif is_averaged:
+            config.ckpt_path = write_average(plain(config.model.init_args), self.run_dir)
+            self.checkpoint = read_checkpoint(config.ckpt_path)
         elif self.subcommand != "fit":
             raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
@@ -233,18 +243,19 @@ class BenchmarkCLI(LightningCLI):
         plain.pop("transfer")  # what was asked of this command; the checkpoint says what was done
         if facts := transfer_facts(self.checkpoint):
             plain["transfer"] = facts
-        options = plain["model"].get("init_args") or {}
-        shown = ("architecture", "cell", "sampling", "resolution")
-        parts = [config.model.class_path.split(".")[-1], *(options.get(key) for key in shown)]
-        parts.append(f"width {options['width']}" if "width" in options else None)
-        begun = f" from {facts['pretrained_sha256'][:8]}" if facts and facts["pretrained_sha256"] else ""
-        parts.append(f"{REGIMES[facts['regime']]}{begun}" if facts else None)
-        name = config.entry_name or ", ".join(str(part) for part in parts if part)
+        title = network_title(config.model.class_path, plain["model"].get("init_args") or {})
+        if facts:
+            begun = f" from {facts['pretrained_sha256'][:8]}" if facts["pretrained_sha256"] else ""
+            title += f", {REGIMES[facts['regime']]}{begun}"
+        average = average_facts(self.checkpoint)
+        if average is not None:
+            title = joined_names([member.name for member in average.members])
+        name = config.entry_name or title
         same = {"batch_size": 0, "num_workers": 0, "multiprocessing_context": None}  # they change no score
         data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), **same}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
         writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
-        record = RecordWriter(name, writer, guard, plain)
+        record = RecordWriter(name, writer, guard, plain, average)
         return [guard, writer, record, *wandb_mirrors(config.trainer, record)]
 
 

@@ -28,7 +28,7 @@ ALLOWED = {
     "content": set[str](),
     "metrics": set[str](),
     "data": {"caches", "clip", "content", "files", "protocol", "errors", "process"},
-    "models": {"changes", "clip", "cost", "protocol", "errors", "extras", "metrics"},
+    "models": {"changes", "clip", "cost", "files", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "protocol", "errors", "metrics"},
     "leaderboard": {"files", "results", "protocol", "errors", "extras", "metrics"},
     "runs": {

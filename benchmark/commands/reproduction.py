@@ -66,6 +66,8 @@ def reproduce_entry(
         )
     seed = secrets.randbelow(2**31)
     settings = recorded_settings(record, data_root, lists, trust_code)
+    if record.average is not None:  # the checkpoint holds its members
+        settings["model"]["init_args"] |= {"checkpoints": [str(checkpoint.absolute())], "weights": None}
     with tempfile.TemporaryDirectory() as scratch:
         run_dir = _test_again(settings, checkpoint, videos, seed, Path(scratch))
         fresh, again = Ledger.read(run_dir / LEDGER_NAME), Record.read(run_dir)

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def model_facts(network: Any, config: dict[str, Any]) -> Model:
         frame_offsets=tuple(int(offset) for offset in network.frame_offsets),
         input_side=int(network.input_side),
     )
+
+
+def network_title(class_path: str, options: Mapping[str, Any]) -> str:
+    """A network for people, such as `SlowFusion, full, width 0.25`."""
+    shown = (options.get(key) for key in ("architecture", "cell", "sampling", "resolution"))
+    width = f"width {options['width']}" if "width" in options else None
+    return ", ".join(str(part) for part in (class_path.split(".")[-1], *shown, width) if part)
 
 
 def hardware_facts(processes: int, device: torch.device) -> Hardware:

@@ -18,6 +18,7 @@ from benchmark.results.problems import first_problem
 from benchmark.results.record import (
     FILE_NAME,
     METHOD,
+    Average,
     Checkpoint,
     LedgerFile,
     ProtocolFields,
@@ -42,10 +43,18 @@ class RecordWriter(L.Callback):
         writer: Has the ledger.
         guard: Knows what the checkpoint has seen.
         config: The whole configuration, as plain values.
+        average: The networks that an average is of.
     """
 
-    def __init__(self, name: str, writer: LedgerWriter, guard: ContaminationGuard, config: dict[str, Any]) -> None:
-        self.name, self.writer, self.guard, self.config = name, writer, guard, config
+    def __init__(
+        self,
+        name: str,
+        writer: LedgerWriter,
+        guard: ContaminationGuard,
+        config: dict[str, Any],
+        average: Average | None = None,
+    ) -> None:
+        self.name, self.writer, self.guard, self.config, self.average = name, writer, guard, config, average
         self.record: Record | None = None
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -77,6 +86,7 @@ class RecordWriter(L.Callback):
                 throughput=Throughput(clips_per_second=None, compute_clips_per_second=None),
                 config=self.config,
                 ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
+                average=self.average,
             )
         except ValidationError as error:
             raise UserError(f"a record cannot hold this test: {first_problem(error)}") from None
