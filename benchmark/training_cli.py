@@ -22,30 +22,26 @@ from benchmark.models.average import UNTRAINABLE
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
-from benchmark.results.averaging import joined_names
-from benchmark.runs.averages import average_facts, is_average, write_average
+from benchmark.runs.averages import is_average, write_average
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import run_checkpoints
 from benchmark.runs.code import code_facts
 from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.epoch_lines import EpochLines
-from benchmark.runs.facts import network_title
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
-from benchmark.runs.ledger import LedgerWriter
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
-from benchmark.runs.record import RecordWriter
+from benchmark.runs.result_writer import ResultWriter
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
-from benchmark.transfer.regimes import REGIMES
 from benchmark.verb_checks import (
     require_config_first,
     require_from_fit,
@@ -53,7 +49,7 @@ from benchmark.verb_checks import (
     require_values,
     require_work,
 )
-from benchmark.verb_options import add_options, require_own_options, with_literal_paths
+from benchmark.verb_options import add_options, require_own_options, usual_entry_name, with_literal_paths
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
@@ -243,20 +239,15 @@ class BenchmarkCLI(LightningCLI):
         plain.pop("transfer")  # what was asked of this command; the checkpoint says what was done
         if facts := transfer_facts(self.checkpoint):
             plain["transfer"] = facts
-        title = network_title(config.model.class_path, plain["model"].get("init_args") or {})
-        if facts:
-            begun = f" from {facts['pretrained_sha256'][:8]}" if facts["pretrained_sha256"] else ""
-            title += f", {REGIMES[facts['regime']]}{begun}"
-        average = average_facts(self.checkpoint)
-        if average is not None:
-            title = joined_names([member.name for member in average.members])
-        name = config.entry_name or title
+        name = config.entry_name or usual_entry_name(plain["model"], self.checkpoint)
         same = {"batch_size": 0, "num_workers": 0, "multiprocessing_context": None}  # they change no score
         data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), **same}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
-        writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
-        record = RecordWriter(name, writer, guard, plain, average)
-        return [guard, writer, record, *wandb_mirrors(config.trainer, record)]
+        checkpoint, sample = Path(config.ckpt_path), config.sample
+        writer = ResultWriter(
+            self.run_dir, name, checkpoint, guard, plain, settings, sample_videos=sample.videos, sample_seed=sample.seed
+        )
+        return [guard, writer, *wandb_mirrors(config.trainer, writer)]
 
 
 def shareable(config: Namespace) -> Namespace:
