@@ -245,7 +245,10 @@ class BenchmarkCLI(LightningCLI):
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
         checkpoint, sample = Path(config.ckpt_path), config.sample
         writer = ResultWriter(
-            self.run_dir, name, checkpoint, guard, plain, settings, sample_videos=sample.videos, sample_seed=sample.seed
+            *(self.run_dir, name, checkpoint, guard, plain, settings),
+            sample_videos=sample.videos,
+            sample_seed=sample.seed,
+            keep_clips=config.keep_clips,
         )
         return [guard, writer, *wandb_mirrors(config.trainer, writer)]
 

@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.errors import UserError
-from benchmark.results.averaging import joined_names
+from benchmark.results.average_record import joined_names
 from benchmark.runs.averages import average_facts
 from benchmark.runs.facts import network_title
 from benchmark.transfer.carrying import Transfer, transfer_facts
@@ -27,6 +27,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "allow_contaminated": ("fit", "test"),
     "entry_name": ("test",),
     "sample": ("test",),
+    "keep_clips": ("test",),
     "predict": ("predict",),
 }
 
@@ -73,6 +74,12 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     )
     parser.add_argument("--sample.videos", type=int | None, default=None, help="Test on so many random videos alone.")
     parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
+    parser.add_argument(
+        "--keep_clips",
+        type=bool | None,
+        default=None,
+        help="Leave what is said of each clip, and of the validation videos, in clips.parquet; null: up to 10^9 bytes.",
+    )
     parser.add_argument(
         "--allow_contaminated",
         type=bool,

@@ -3,15 +3,18 @@
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from benchmark.command_line import Parser
 from benchmark.commands.text import aligned, cells, number
-from benchmark.errors import UserError
-from benchmark.results.averaging import System, averaged, record_of, require_alike
+from benchmark.errors import UserError, printable
+from benchmark.results.average_record import record_of
+from benchmark.results.averaging import System, averaged, averaged_clips, require_alike, validated_weights
+from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.fields import is_plain
 from benchmark.results.ledger import FILE_NAME
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import Record
+from benchmark.results.record import LedgerFile, Record
 from benchmark.runs.code import code_facts, library_versions
 
 
@@ -19,6 +22,7 @@ def average(
     ledgers: Sequence[Path],
     run_dir: Path | None = None,
     entry_name: str | None = None,
+    weights: Literal["equal", "validation"] = "equal",
     allow_contaminated: bool = False,
 ) -> int:
     """Leave the ledger and record of an average in a folder, as a test does, and print its numbers beside its members'.
@@ -27,6 +31,8 @@ def average(
         ledgers: Of the members, or their tests' folders.
         run_dir: Where it is written; None is a new folder under runs/.
         entry_name: Of the record; None joins the members' names.
+        weights: `equal` is the plain mean; `validation` chooses those with which the average is most likely right on
+            the validation videos.
         allow_contaminated: Take members that saw test videos; the record then says so.
 
     Returns:
@@ -42,15 +48,19 @@ def average(
         raise UserError(f"--run_dir {folder} holds a finished test; name another folder")
     systems = [System.read(path) for path in ledgers]
     require_alike(systems, allow_contaminated=allow_contaminated)
-    weights = [1 / len(systems)] * len(systems)
-    ledger = averaged(systems, weights)
+    shares = [1 / len(systems)] * len(systems) if weights == "equal" else validated_weights(systems)
+    clips = averaged_clips(systems, shares)
+    ledger = averaged(systems, shares, clips)
     try:
         sha256 = ledger.write(folder / FILE_NAME)
+        kept = None if clips is None else LedgerFile(file=CLIPS_NAME, sha256=clips.write(folder / CLIPS_NAME))
         record = record_of(
             systems,
-            weights,
+            shares,
             ledger,
             sha256,
+            chosen=weights,
+            clips=kept,
             name=entry_name,
             code=code_facts(),
             libraries=library_versions(),
@@ -58,10 +68,10 @@ def average(
         record.write(folder / RECORD_NAME)
     except OSError as error:
         raise UserError(f"--run_dir {folder} cannot be written to: {error.strerror}; name another folder") from error
-    rows = [_row(system.record, weight) for system, weight in zip(systems, weights, strict=True)]
+    rows = [_row(system.record, weight) for system, weight in zip(systems, shares, strict=True)]
     print(aligned(["", "weight", "video Hit@1", "95% interval", "mAP"], [*rows, ["average", *_row(record, None)[1:]]]))
-    if not ledger.has_clips:
-        print("no clip level: the members' ledgers do not hold what was said of single clips")
+    if lacking := [system.name for system in systems if system.clips is None]:
+        print(f"no clip level: what was said of single clips was not kept by {', '.join(map(printable, lacking))}")
     print(f"weights are {record.checkpoint.provenance}\nwrote {folder / FILE_NAME} and {folder / RECORD_NAME}")
     return 0
 
@@ -83,6 +93,12 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--run_dir", type=Path | None, default=None, help="Folder to write; a new one under runs/.")
     parser.add_argument("--entry_name", type=str | None, default=None, help="Name of the record.")
+    parser.add_argument(
+        "--weights",
+        choices=["equal", "validation"],
+        default="equal",
+        help="The plain mean, or weights that are chosen on validation predictions.",
+    )
     parser.add_argument(
         "--allow_contaminated",
         type=bool,

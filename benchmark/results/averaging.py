@@ -4,41 +4,25 @@ Letters: V videos, K classes.
 """
 
 import dataclasses
-import datetime
-import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
+from benchmark.results.calibration import best_weights
+from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
+from benchmark.results.clip_scores import SPLITS, ClipScores, Said, clip_ranks, clips_beside
+from benchmark.results.confirmation import check_clips
 from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger
 from benchmark.results.record import (
-    METHOD,
-    Average,
-    Checkpoint,
-    Code,
-    ContentCheck,
-    Hardware,
-    LedgerFile,
-    Member,
-    Model,
-    Provenance,
     Record,
-    Throughput,
     check_against,
     differences,
 )
-from benchmark.results.summary import summarise
 
-CLASS_PATH = "benchmark.models.average.Average"
-"""The network that averages while it scores; an average of ledgers is the same system."""
-
-_LONGEST_NAME, _LONGEST_TEXT = 120, 200
 _NAMED = 3
 
 
@@ -49,10 +33,12 @@ class System:
     Args:
         record: What it says of itself.
         ledger: Its predictions.
+        clips: What was said of single clips and of validation videos, or None where that was not kept.
     """
 
     record: Record
     ledger: Ledger
+    clips: ClipScores | None = None
 
     @classmethod
     def read(cls, path: Path) -> "System":
@@ -68,7 +54,9 @@ class System:
             raise UserError(f"{path} is not the ledger of the record beside it; take both from one test")
         if problems := check_against(record, ledger):
             raise UserError(f"{path} and the record beside it contradict each other: {'; '.join(problems)}")
-        return cls(record, ledger)
+        if problems := check_clips(record, ledger, path.with_name(CLIPS_NAME))[0]:
+            raise UserError(f"{path.with_name(CLIPS_NAME)}: {'; '.join(problems)}")
+        return cls(record, ledger, clips_beside(path, ledger))
 
     @property
     def name(self) -> str:
@@ -137,18 +125,20 @@ def in_order(first: Ledger, other: Ledger) -> Ledger:
     return other.select(np.array([place[name] for name in first.video_ids], np.int64))
 
 
-def averaged(systems: Sequence[System], weights: Sequence[float]) -> Ledger:
+def averaged(systems: Sequence[System], weights: Sequence[float], clips: ClipScores | None = None) -> Ledger:
     """The ledger of the weighted mean of class probabilities.
 
-    A video that failed in one of them fails: a mean of the others would be another system. Ledgers do not hold what was
-    said of single clips, so neither does their average.
+    A video that failed in one of them fails: a mean of the others would be another system.
 
     Args:
         systems: As `require_alike` lets them pass.
         weights: Of each, 0 to 1, with sum 1.
+        clips: What `averaged_clips` gives; without it the ledger has no clip level.
     """
     first = systems[0].ledger
     ledgers = [in_order(first, system.ledger) for system in systems]
+    said = None if clips is None else clips.said("test")
+    ranks = {} if said is None else dict(zip(said.video_ids, clip_ranks(said).tolist(), strict=True))
     means = weighted_mean([ledger.scores for ledger in ledgers], weights)
     columns = {name: zip(*(ledger.table[name].to_pylist() for ledger in ledgers), strict=True) for name in SCHEMA.names}
     rows = []
@@ -165,8 +155,53 @@ def averaged(systems: Sequence[System], weights: Sequence[float]) -> Ledger:
         if failed := {s.name: reason for s, reason in zip(systems, reasons, strict=True) if reason is not None}:
             rows.append({**row, "status": "failed", "reason": _why(failed, len(systems))})
         else:
-            rows.append({**row, "status": "scored", "scores": mean.tolist(), "clip_starts": starts[0]})
+            scored = {"scores": mean.tolist(), "clip_starts": starts[0], "clip_ranks": ranks.get(name)}
+            rows.append({**row, "status": "scored", **scored})
     return Ledger(first.info, pa.Table.from_pylist(rows, SCHEMA))
+
+
+def averaged_clips(systems: Sequence[System], weights: Sequence[float]) -> ClipScores | None:
+    """The same of single clips and of validation videos; None where a system did not keep them."""
+    kept = [system.clips for system in systems if system.clips is not None]
+    if len(kept) < len(systems):
+        return None
+    found = {split: _averaged_split([clips.said(split) for clips in kept], weights) for split in SPLITS}
+    return ClipScores.of(systems[0].ledger.info.class_names, {s: said for s, said in found.items() if said is not None})
+
+
+def _averaged_split(parts: Sequence[Said], weights: Sequence[float]) -> Said | None:
+    """Of the videos that all have read, in the first one's order; None where they are of other videos or clips."""
+    common = set.intersection(*({*part.video_ids} for part in parts))
+    names = [name for name in parts[0].video_ids if name in common]
+    rows = []
+    for part in parts:
+        place = {name: row for row, name in enumerate(part.video_ids)}
+        rows.append(np.array([place[name] for name in names], np.int64))
+    scores = [part.scores[chosen] for part, chosen in zip(parts, rows, strict=True)]
+    labels = [part.labels[chosen] for part, chosen in zip(parts, rows, strict=True)]
+    if not names or len({part.shape for part in scores}) > 1 or any((part != labels[0]).any() for part in labels):
+        return None
+    return Said(names, labels[0], weighted_mean(scores, weights))
+
+
+def validated_weights(systems: Sequence[System]) -> list[float]:
+    """Weights with which the average is most likely right on the validation videos.
+
+    Raises:
+        UserError: If a system kept no predictions of validation videos, or they are not of the same ones.
+    """
+    parts = list[Said]()
+    for system in systems:
+        said = None if system.clips is None else system.clips.said("validation")
+        if said is None or not said.video_ids:
+            raise UserError(
+                f"{system.name} kept no predictions of validation videos, which weights are chosen on; test it again, "
+                "or take --weights equal"
+            )
+        if parts and said.video_ids != parts[0].video_ids:
+            raise UserError(f"{system.name} was validated on other videos than {systems[0].name}; take --weights equal")
+        parts.append(said)
+    return best_weights([said.video_scores for said in parts], parts[0].labels)
 
 
 def _why(failed: dict[str, str], systems: int) -> str:
@@ -183,116 +218,3 @@ def weighted_mean(scores: Sequence[np.ndarray], weights: Sequence[float]) -> np.
     for part, weight in zip(scores, weights, strict=True):
         total += weight * part.astype(np.float64)
     return total.astype(np.float32)
-
-
-def record_of(
-    systems: Sequence[System],
-    weights: Sequence[float],
-    ledger: Ledger,
-    sha256: str,
-    *,
-    chosen: Literal["equal", "given", "validation"] = "equal",
-    name: str | None,
-    code: Code,
-    libraries: dict[str, str],
-) -> Record:
-    """The record of an average of ledgers.
-
-    Args:
-        systems: Its members.
-        weights: Of each, 0 to 1, with sum 1.
-        ledger: What `averaged` made of them.
-        sha256: Of the ledger's file.
-        chosen: Where the weights come from.
-        name: Of the entry; None joins the members' names.
-        code: That averaged.
-        libraries: Versions of what it used.
-    """
-    records, first = [system.record for system in systems], systems[0].record
-    models = [record.model for record in records]
-    costs = [model.gflop_per_clip for model in models]
-    metrics, decoded = summarise(ledger)
-    return first.model_copy(
-        update={
-            "name": name or joined_names([record.name for record in records]),
-            "created": datetime.datetime.now(datetime.UTC),
-            "metrics": metrics,
-            "decoded_only": decoded,
-            "intervals": METHOD,
-            "videos": len(ledger),
-            "failed_videos": ledger.failures(),
-            "model": Model(
-                class_path=CLASS_PATH,
-                options={},
-                parameters=sum(model.parameters for model in models),
-                gflop_per_clip=None if None in costs else math.fsum(cost for cost in costs if cost is not None),
-                frame_offsets=tuple(sorted({offset for model in models for offset in model.frame_offsets})),
-                input_side=max(model.input_side for model in models),
-            ),
-            "checkpoint": Checkpoint(
-                sha256=joined_hash([record.checkpoint.sha256 for record in records]),
-                provenance=joined_provenance([record.checkpoint.provenance for record in records]),
-                content=_joined_content([record.checkpoint.content for record in records]),
-            ),
-            "code": code,
-            "hardware": _joined_hardware([record.hardware for record in records]),
-            "precision": ", ".join(dict.fromkeys(record.precision for record in records)),
-            "seed": first.seed if len({record.seed for record in records}) == 1 else None,
-            "libraries": libraries,
-            "throughput": Throughput(clips_per_second=None, compute_clips_per_second=None),  # nothing was timed
-            "config": {},
-            "ledger": LedgerFile(file=FILE_NAME, sha256=sha256),
-            "average": Average(
-                members=tuple(
-                    Member(
-                        name=record.name,
-                        checkpoint_sha256=record.checkpoint.sha256,
-                        ledger_sha256=record.ledger.sha256,
-                        weight=weight,
-                    )
-                    for record, weight in zip(records, weights, strict=True)
-                ),
-                weights=chosen,
-            ),
-        }
-    )
-
-
-def joined_names(names: Sequence[str]) -> str:
-    """A name for the average of systems."""
-    whole = f"Average of {' + '.join(names)}"
-    return whole if len(whole) <= _LONGEST_NAME else f"Average of {len(names)} systems"
-
-
-def joined_hash(hashes: Sequence[str]) -> str:
-    """One SHA-256 for several files, by theirs in their order."""
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-
-
-def joined_provenance(parts: Sequence[Provenance]) -> Provenance:
-    """Of weights that were averaged: contaminated if one of them is, else unknown if one of them is."""
-    worst: tuple[Provenance, ...] = ("contaminated", "unknown", "clean")
-    return next(each for each in worst if each in parts)
-
-
-def _joined_content(parts: Sequence[ContentCheck | None]) -> ContentCheck | None:
-    """What is known for all: members of one fold have seen the same videos, which are not to be counted twice."""
-    held = [part for part in parts if part is not None]
-    if len(held) < len(parts):
-        return None
-    fewest = {name: min(getattr(part, name) for part in held) for name in ("videos", "by_bytes", "by_print")}
-    most = {name: max(getattr(part, name) for part in held) for name in ("against", "same_file", "alike")}
-    return ContentCheck(**fewest, **most)
-
-
-def _joined_hardware(parts: Sequence[Hardware]) -> Hardware:
-    """Of the machines that scored."""
-    if len(set(parts)) == 1:
-        return parts[0]
-    gpus = {part.gpu for part in parts}
-    return Hardware(
-        processor=", ".join(dict.fromkeys(part.processor for part in parts))[:_LONGEST_TEXT],
-        cores=max(part.cores for part in parts),
-        gpu=gpus.pop() if len(gpus) == 1 else None,
-        processes=max(part.processes for part in parts),
-    )

@@ -181,6 +181,7 @@ class Record(Part):
     config: Annotated[dict[str, Any], AfterValidator(storable)]
     ledger: LedgerFile
     average: Average | None = None  # None for a single system
+    clips: LedgerFile | None = None  # scores of single clips, which older tests did not keep
 
     @field_serializer("created")
     def _created(self, moment: datetime.datetime) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
-from benchmark.results.averaging import System, averaged, joined_provenance, require_alike
+from benchmark.results.average_record import joined_provenance
+from benchmark.results.averaging import System, averaged, require_alike
 from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
