@@ -8,10 +8,19 @@ from benchmark.cli import main as cli
 from benchmark.commands.average import main
 from benchmark.commands.leaderboard import main as leaderboard
 from benchmark.errors import UserError
+from benchmark.results.clip_scores import ClipScores
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
-from tests.generators.ledgers import make_ledger, write_run
+from tests.generators.ledgers import (
+    best_rank,
+    draw_clips,
+    draw_labels,
+    ledger_of_clips,
+    make_clips,
+    make_ledger,
+    write_run,
+)
 
 NAMES = ("Slow", "Early", "Late")
 
@@ -107,3 +116,54 @@ def test_mistakes_are_one_message(members: list[str], tmp_path: Path, words: lis
     given = [word.replace("SLOW", members[0]) for word in words]
     with pytest.raises(UserError, match=message):
         main([*members, *given])
+
+
+@pytest.fixture
+def with_clips(tmp_path: Path) -> list[str]:
+    """Folders of two tests of the same videos that kept their clips, the second far better than the first."""
+    folders = []
+    for number, skill in enumerate((0.2, 3.0)):
+        labels, validated = draw_labels(0, 40, 5), draw_labels(5, 60, 5, several=0)
+        probabilities = draw_clips(number + 1, labels, 4, skill=skill)
+        order = np.argsort(validated.argmax(1), kind="stable").reshape(5, -1).T.ravel()  # as `make_clips` labels them
+        validation = draw_clips(number + 7, validated[order], 2, skill=skill)
+        ledger = ledger_of_clips(probabilities, labels, failed=np.arange(40) == 3 + number)
+        folders.append(str(tmp_path / f"kept{number}"))
+        write_run(Path(folders[-1]), ledger, name=NAMES[number], clips=make_clips(probabilities, ledger, validation))
+    return folders
+
+
+def test_with_scores_of_clips_there_is_a_clip_level(
+    with_clips: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([*with_clips, "--run_dir", str(run)]) == 0
+    assert "no clip level" not in capsys.readouterr().out
+    found = ClipScores.read(run / "clips.parquet").said("test")
+    parts = [ClipScores.read(Path(folder) / "clips.parquet").said("test") for folder in with_clips]
+    for name, scores in zip(found.video_ids, found.scores, strict=True):
+        each = [part.scores[part.video_ids.index(name)] for part in parts]
+        np.testing.assert_allclose(scores, (each[0].astype(float) + each[1]) / 2, rtol=0, atol=1e-7)
+    ledger = Ledger.read(run)
+    ranks = [best_rank(clip, true) for scores, true in zip(found.scores, found.labels, strict=True) for clip in scores]
+    assert ledger.clip_ranks.ravel().tolist() == ranks
+    assert list(ledger.failures()) == ["v0003", "v0004"]
+    assert cli(["rescore", str(run), "--curve", "true"]) == 0
+    assert "the ledger's hash and its clips" in capsys.readouterr().out
+
+
+def test_weights_are_chosen_on_validation_and_recorded(
+    with_clips: list[str], members: list[str], tmp_path: Path
+) -> None:
+    assert main([*with_clips, "--weights", "validation", "--run_dir", str(tmp_path / "run")]) == 0
+    average = Record.read(tmp_path / "run").average
+    assert average is not None
+    assert average.weights == "validation"
+    weights = [member.weight for member in average.members]
+    assert sum(weights) == pytest.approx(1)
+    assert weights[1] > 0.7
+    ledger, parts = Ledger.read(tmp_path / "run"), [Ledger.read(Path(folder)) for folder in with_clips]
+    expected = sum(weight * part.scores.astype(float) for weight, part in zip(weights, parts, strict=True))
+    np.testing.assert_allclose(ledger.scores, expected, rtol=0, atol=1e-6)
+    with pytest.raises(UserError, match="Slow kept no predictions of validation videos"):
+        main([*members, "--weights", "validation", "--run_dir", str(tmp_path / "other")])

@@ -10,6 +10,7 @@ from pyarrow import csv
 
 from benchmark.cli import main
 from benchmark.files import file_hash
+from benchmark.results.clip_scores import SPLITS, ClipScores
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.runs.averages import FILE_NAME, average_facts, write_average
@@ -55,6 +56,11 @@ def test_the_model_and_the_ledgers_give_the_same_average(
     assert model.failures() == ledgers.failures()
     assert len(model.failures()) == 1
     np.testing.assert_allclose(model.scores, ledgers.scores, rtol=0, atol=1e-6)
+    assert model.table["clip_ranks"].equals(ledgers.table["clip_ranks"])
+    for split in SPLITS:
+        mine, theirs = (ClipScores.read(run / "clips.parquet").said(split) for run in (averaged, tmp_path / "average"))
+        assert mine.video_ids == theirs.video_ids
+        np.testing.assert_allclose(mine.scores, theirs.scores, rtol=0, atol=1e-6)
     one, other = Record.read(averaged), Record.read(tmp_path / "average")
     assert one.average is not None
     assert other.average is not None
