@@ -44,7 +44,7 @@ def curve(path: Path, ledger: Ledger, clips: ClipScores) -> tuple[str, list[dict
         cost = None if gflop is None else gflop * count * views
         seconds = None if not speed else count / speed
         shown = [*cells("video_hit1", metrics["video_hit1"]), number("map", metrics["map"].value)]
-        rows.append([str(count), *shown, _cost(cost, ",.1f"), _cost(seconds, ".3g")])
+        rows.append([str(count), *shown, _cost(cost), _cost(seconds)])
         values.append(
             {
                 "clips_per_video": count,
@@ -57,8 +57,8 @@ def curve(path: Path, ledger: Ledger, clips: ClipScores) -> tuple[str, list[dict
     return f"\n{aligned(header, rows)}\nfailed videos count as wrong; each clip is seen in {views} views", values
 
 
-def _cost(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _cost(value: float | None) -> str:
+    return "-" if value is None else format(value, ",.0f" if value >= 100 else ".3g")
 
 
 def calibration(ledger: Ledger, clips: ClipScores | None) -> tuple[str, dict[str, Any]]:

@@ -37,6 +37,8 @@ def validation_outputs(trainer: L.Trainer, network: Any) -> Iterator[tuple[Tenso
     left = np.setdiff1d(data.index.rows("validation"), list(data.scored_rows))
     if len(left) < trainer.world_size:  # none, or too few for every process to have one
         return
+    if trainer.is_global_zero:
+        print(f"scoring {len(left):,} validation videos in one view too, for whatever is chosen on them", flush=True)
     for number, batch in enumerate(data.val_dataloader()):
         there = data.transfer_batch_to_device(batch, network.device, 0)
         with trainer.precision_plugin.forward_context():
