@@ -125,7 +125,7 @@ class ResultWriter(L.Callback):
         left_out = [*np.setdiff1d(every, self._rows).tolist(), *validated.tolist()]
         data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *left_out])
         trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
-        self._parts.open()
+        self._parts.begin()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Fill in the record but for the numbers, so that it is checked before hours of scoring, and begin to wait.
