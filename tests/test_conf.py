@@ -25,7 +25,8 @@ from benchmark.transfer.grid import Experiment
 from benchmark.transfer.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
+AVERAGE = ROOT / "conf/average.yaml"  # of networks that are trained already
+EXPERIMENTS = sorted({*(ROOT / "conf").glob("*.yaml")} - {AVERAGE})
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
 EXTRA_MARKS = {
     path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text("utf-8")
@@ -81,6 +82,13 @@ def test_an_experiment_says_what_it_is_about_and_the_rest_is_the_same_for_all(
     assert (trainer["max_epochs"], trainer["precision"], trainer["log_every_n_steps"]) == (24, "auto", 10)
     assert [logger["save_dir"] for logger in loggers] == [".", "."]
     assert loggers[1]["offline"] is True
+
+
+def test_an_average_says_of_what_and_takes_the_data_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--model.checkpoints", "[a.ckpt,b.ckpt]", "--data", str(ROOT / "conf/data/ucf101.yaml")]
+    config = resolved(capsys, "test", "--config", str(AVERAGE), *given)
+    assert config["model"]["init_args"] == {"checkpoints": ["a.ckpt", "b.ckpt"], "weights": None, "classes": []}
+    assert str(config["data"]["class_path"]).endswith("UCF101")
 
 
 @pytest.mark.parametrize("path", TRANSFER, ids=lambda path: path.stem)
