@@ -117,7 +117,7 @@ def test_a_run_stopped_in_mid_epoch_and_resumed_equals_one_that_was_not(
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
     process.send_signal(getattr(signal, order))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     if order == "SIGTERM":
         assert process.returncode == 128 + signal.SIGTERM
         assert "fit was stopped by SIGTERM before its end; --ckpt_path last goes on" in output
@@ -205,8 +205,8 @@ def test_test_scores_every_clip_in_every_view(
     checkpoint = str(run_dir / "checkpoints/best.ckpt")
     assert main(["test", *options(videos, tmp_path / "test"), "--ckpt_path", checkpoint]) == 0
     shown = capsys.readouterr().out
-    assert "test/video_hit1" in shown
-    assert "test/map" in shown
+    assert "test:  clip@1" in shown
+    assert "mAP" in shown
 
 
 def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_cell_killed_with_its_grid_goes_on_in_processes_of_its_own(
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.002)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert main([*call, "--run_dir", str(tmp_path / "whole")]) == 0  # in this process

@@ -222,7 +222,7 @@ def test_no_worker_outlives_a_fit_that_is_killed(small_set: Path, tmp_path: Path
     fit.kill()
     begun = time.monotonic()
     try:
-        fit.communicate(timeout=30)  # the output ends when nobody is left who could write to it
+        fit.communicate(timeout=240)  # the output ends when nobody is left who could write to it
     except subprocess.TimeoutExpired:
         for left in tmp_path.glob("stuck-*"):
             with contextlib.suppress(OSError):

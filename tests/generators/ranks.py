@@ -16,7 +16,7 @@ dist.init_process_group("gloo", rank=rank, world_size=2)
 """
 
 
-def two_processes(folder: Path, code: str, seconds: float = 60) -> list[tuple[int, str]]:
+def two_processes(folder: Path, code: str, seconds: float = 240) -> list[tuple[int, str]]:
     """Exit code and errors of two processes that run some code, in which `rank` is 0 and 1.
 
     Raises:
