@@ -185,11 +185,19 @@ class Average(VideoClassifier):
         self.clip_frames = next(iter(spans.values()))
         self.frame_offsets = tuple(sorted({offset for member in self.networks for offset in member.frame_offsets}))
         self.input_side = max(member.input_side for member in self.networks)
+        for number, member in enumerate(self.networks):  # buffers, so that they go where the weights go
+            wanted = [self.frame_offsets.index(offset) for offset in member.frame_offsets]
+            self.register_buffer(f"places_{number}", torch.tensor(wanted), persistent=False)
 
     @property
     def networks(self) -> list[VideoClassifier]:
         """The members."""
         return [member for member in self.members if isinstance(member, VideoClassifier)]
+
+    @property
+    def _places(self) -> list[Tensor]:
+        """Of each member the places of its frames, (T,) int64, among those that are read."""
+        return [self.get_buffer(f"places_{number}") for number in range(len(self.members))]
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -214,9 +222,9 @@ class Average(VideoClassifier):
     def _mean(self, scored: Callable[[VideoClassifier, Tensor], Tensor], frames: Tensor) -> Tensor:
         """Weighted mean of the members' probabilities, each of its own frames among (B, T, H, W, 3)."""
         total = frames.new_zeros((len(frames), self.num_classes), dtype=torch.float32)
-        for member, share in zip(self.networks, self.shares, strict=True):
-            wanted = [self.frame_offsets.index(offset) for offset in member.frame_offsets]
-            own = frames if wanted == list(range(frames.shape[1])) else frames[:, wanted]
+        for member, share, places in zip(self.networks, self.shares, self._places, strict=True):
+            reads_all = tuple(member.frame_offsets) == self.frame_offsets
+            own = frames if reads_all else frames.index_select(1, places)
             total = total + share * scored(member, own)
         return total
 

@@ -24,6 +24,7 @@ from benchmark.models import (
 from benchmark.models.average import packed, read_parts
 from benchmark.models.options import plain
 from benchmark.protocol import TEST_VIEWS
+from tests.generators.fake_gpu import fake_gpu
 
 CLASSES = 4
 MEMBERS: tuple[tuple[type[Any], str], ...] = (
@@ -188,3 +189,14 @@ def test_what_cannot_be_averaged_is_refused_by_name(files: list[Path], tmp_path:
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0, 1.0, 1.0], [0.0] * 4, [float("nan"), 1.0, 1.0, 1.0]])
 def test_weights_that_cannot_be_are_refused(files: list[Path], weights: list[float]) -> None:
     refused(re.escape(f"model.weights is {weights}; give 4 numbers"), files, weights=weights)
+
+
+def test_it_scores_on_a_gpu_what_it_scores_on_the_processor(files: list[Path]) -> None:
+    average = Average(CLASSES, checkpoints=files).eval()
+    batch = whole_clips(average.frame_offsets)
+    with torch.no_grad():
+        expected = average.test_step(batch, 0)
+        with fake_gpu(values=True):
+            there = average.to("cuda").test_step(batch.to("cuda"), 0)
+            assert there.device.type == "cuda"
+            np.testing.assert_allclose(there.cpu().numpy(), expected.numpy(), rtol=0, atol=1e-5)
