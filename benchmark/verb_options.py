@@ -23,6 +23,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "entry_name": ("test",),
     "sample": ("test",),
     "predict": ("predict",),
+    "figure": ("predict",),
 }
 
 
@@ -58,6 +59,12 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         type=Path,
         default=None,
         help="Table to write, .csv or .parquet; in the run folder by default.",
+    )
+    parser.add_argument(
+        "--figure",
+        type=Path | None,
+        default=None,
+        help="Picture to write, .png: frames of the predicted videos with their top classes.",
     )
     parser.add_argument("--predict.top", type=int, default=5, help="Classes to write for each video.")
     parser.add_argument(
@@ -99,7 +106,7 @@ def require_own_options(verb: str, words: Sequence[str]) -> None:
 # Options whose values are names of files and folders, which may look like anything else.
 _PATHS = frozenset(
     {
-        *("--run_dir", "--predict.videos", "--predict.output", "--transfer.pretrained"),
+        *("--run_dir", "--figure", "--predict.videos", "--predict.output", "--transfer.pretrained"),
         *("--data.root", "--data.annotations", "--data.cache_dir"),
     }
 )

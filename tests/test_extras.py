@@ -18,6 +18,12 @@ BEHIND_AN_EXTRA = {
     "benchmark.leaderboard.wandb_report",
     "benchmark.transfer.plot",
     "benchmark.speed.chart",
+    "benchmark.figures.style",
+    "benchmark.figures.charts",
+    "benchmark.figures.filter_pictures",
+    "benchmark.figures.gallery",
+    "benchmark.figures.strips",
+    "benchmark.runs.pictures",
 }
 MAIN = "from benchmark.cli import main\n"
 

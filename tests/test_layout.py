@@ -31,13 +31,14 @@ ALLOWED = {
     "models": {"changes", "clip", "cost", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "protocol", "errors", "metrics"},
     "leaderboard": {"files", "results", "protocol", "errors", "extras", "metrics"},
+    "figures": {"files", "results", "metrics", "errors"},
     "runs": {
         *("clip", "cost", "metrics", "models", "plugins", "results"),
-        *("caches", "changes", "content", "errors", "extras", "files"),
+        *("caches", "changes", "content", "errors", "extras", "figures", "files"),
     },
     "transfer": {
         *("clip", "data", "leaderboard", "models", "results", "runs"),
-        *("changes", "errors", "files", "process", "shipped"),
+        *("changes", "errors", "figures", "files", "process", "shipped"),
     },
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
     "loose_scores": {"errors", "importing", "metrics"},

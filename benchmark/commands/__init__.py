@@ -9,6 +9,7 @@ COMMANDS = {
     "audit": "videos of a dataset that show the same, under whatever names, with a picture of each pair",
     "rescore": "all numbers of a ledger again, with intervals, classes, confusions and coverage",
     "compare": "two ledgers, paired: differences with intervals, tests, and the classes that differ most",
+    "figures": "pictures of runs: filters, predictions on frames, classes, confusions, training, speed, groups",
     "power": "before a run: how many videos and sources it takes to tell a difference from chance",
     "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
     "leaderboard": "add, build, verify or reproduce entries of the leaderboards",

@@ -1,8 +1,10 @@
 """Mirrors a finished test into its W&B run: tables, config, and record and ledger as an artifact; offline runs too."""
 
 import math
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -10,6 +12,7 @@ import numpy as np
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from benchmark.extras import why_missing
 from benchmark.metrics.arrays import average_precision
 from benchmark.results import wandb_names
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
@@ -48,6 +51,28 @@ class WandbTables(L.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 self._mirror(logger, record, ledger)
+                if why_missing("matplotlib") is None:
+                    self._draw(logger, trainer, pl_module, record, ledger)
+
+    def _draw(
+        self, logger: WandbLogger, trainer: L.Trainer, module: L.LightningModule, record: Record, ledger: Ledger
+    ) -> None:
+        """Log small pictures: filters of the first layer, a few predictions, confusions."""
+        from benchmark.runs.pictures import draw_test  # imports matplotlib, which not everybody has
+
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                drawn = draw_test(Path(folder), record.name, ledger, data, module.state_dict())
+                images = {
+                    f"{wandb_names.PICTURES}{picture.file.partition('-')[0]}": wandb.Image(
+                        str(Path(folder) / picture.file), caption=picture.caption
+                    )
+                    for picture in drawn.pictures
+                }
+                logger.experiment.log(images)
+        except Exception as error:  # as below; a picture is no reason for a finished test to fail
+            warnings.warn(f"W&B did not take the pictures ({type(error).__name__}: {error})", stacklevel=2)
 
     def _mirror(self, logger: WandbLogger, record: Record, ledger: Ledger) -> None:
         parts: dict[str, Callable[[Any], object]] = {
