@@ -6,6 +6,7 @@ What only reads results imports neither torch nor Lightning.
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import signal
 import sys
@@ -47,13 +48,14 @@ def run(argv: Sequence[str]) -> int:
         print(f"clipbench {benchmark.__version__}")
         return 0
     verb, rest = (argv[0], take_scores(argv[1:])) if argv else ("", [])
-    if verb in READING_RESULTS and not importlib.metadata.entry_points(group=ENTRY_POINTS):
+    if verb in READING_RESULTS and not _has_plugins():
         code: int = command(verb).main(rest)
         return code
-    added = _verbs_of_plugins()
+    added = _verbs_of_plugins() if _has_plugins() else {}
     if not argv or verb in {"-h", "--help"}:
         print(usage({**COMMANDS, **{name: str(module.SUMMARY) for name, module in added.items()}}))
         return 0 if argv else 2
+    _require_training(verb)
     tune_process()
     if verb in TRAINER_VERBS:
         _train()(verb, rest)
@@ -65,6 +67,17 @@ def run(argv: Sequence[str]) -> int:
     hint = next((word for word in rest if word in known), None)
     moved = f"; write `python -m benchmark {hint} {' '.join(w for w in argv if w != hint)}`" if hint else ""
     raise UserError(f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join(known)}")
+
+
+def _has_plugins() -> bool:
+    return bool(importlib.metadata.entry_points(group=ENTRY_POINTS))
+
+
+def _require_training(verb: str) -> None:
+    """Refuse what trains or decodes where only what reads results was installed."""
+    for library in ("torch", "lightning"):
+        if importlib.util.find_spec(library) is None:
+            raise UserError(f"{verb} needs {library}, which is not installed; run: pip install clipbench")
 
 
 def _verbs_of_plugins() -> dict[str, ModuleType]:

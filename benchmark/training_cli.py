@@ -30,12 +30,11 @@ from benchmark.runs.facts import code_facts
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
-from benchmark.runs.ledger import LedgerWriter
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
-from benchmark.runs.record import RecordWriter
+from benchmark.runs.result_writer import ResultWriter
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
@@ -246,9 +245,11 @@ class BenchmarkCLI(LightningCLI):
         same = {"batch_size": 0, "num_workers": 0, "multiprocessing_context": None}  # they change no score
         data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), **same}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
-        writer = LedgerWriter(self.run_dir, Path(config.ckpt_path), settings, config.sample.videos, config.sample.seed)
-        record = RecordWriter(name, writer, guard, plain)
-        return [guard, writer, record, *wandb_mirrors(config.trainer, record)]
+        checkpoint, sample = Path(config.ckpt_path), config.sample
+        writer = ResultWriter(
+            self.run_dir, name, checkpoint, guard, plain, settings, sample_videos=sample.videos, sample_seed=sample.seed
+        )
+        return [guard, writer, *wandb_mirrors(config.trainer, writer)]
 
 
 def shareable(config: Namespace) -> Namespace:

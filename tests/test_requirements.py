@@ -24,3 +24,11 @@ def test_the_lowest_versions_are_the_floors_of_every_dependency() -> None:
     for name, version in pinned.items():
         # The floor 2.9 is the version 2.9.0; of some packages the first of it has a longer number.
         assert f"{version}.".startswith(f"{floors[canonical(name)]}."), name
+
+
+def test_readers_need_a_part_of_what_the_project_declares() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {*project["dependencies"], *project["optional-dependencies"]["report"]}
+    wanted = {line for line in (ROOT / ".ci/readers.txt").read_text("utf-8").splitlines() if not line.startswith("#")}
+    assert wanted <= declared
+    assert not any(line.startswith(("torch", "lightning", "av", "opencv")) for line in wanted)

@@ -19,7 +19,7 @@ from benchmark.models import FrameAverage
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
-from benchmark.runs.ledger import read_parts
+from benchmark.runs.unfinished import read_parts
 from tests.generators.small_test import BROKEN, VIDEOS, options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -198,7 +198,7 @@ def test_a_kill_behind_the_last_video_loses_nothing(
     def die(*_: object, **__: object) -> None:
         raise died
 
-    place = "benchmark.runs.ledger.Ledger.write" if left == "parts" else "benchmark.results.record.Record.write"
+    place = "benchmark.results.ledger.Ledger.write" if left == "parts" else "benchmark.results.record.Record.write"
     arguments = ["test", *options(small_set, run), "--ckpt_path", checkpoint]
     with monkeypatch.context() as patched:
         patched.setattr(place, die)

@@ -2,11 +2,11 @@
 
 import dataclasses
 import functools
+import typing
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
-from typing import Protocol as Interface
 
 import lightning as L
 import numpy as np
@@ -35,7 +35,7 @@ from benchmark.protocol import TEST_VIEWS, Protocol, View
 _SHOWN_SIDE = 112  # pixels of a frame in a picture
 
 
-class ModelNeeds(Interface):
+class ModelNeeds(typing.Protocol):
     """What a data module reads off the model: the frames of a clip and the side of its input.
 
     A model may also have `clip_frames`, where a clip of its own is longer than the 16 frames that others share.
@@ -45,7 +45,7 @@ class ModelNeeds(Interface):
     input_side: int
 
 
-class Loaders(Interface):
+class Loaders(typing.Protocol):
     """What takes the place of a data module's loaders of frames in a fit."""
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -18,6 +18,7 @@ from benchmark.data.cache import FrameCache, video_key
 from benchmark.data.decode import DecodeError, DecoderName, open_video
 from benchmark.data.decode import Video as OpenVideo
 from benchmark.data.index import Video, VideoIndex
+from benchmark.data.laps import lap
 from benchmark.data.preprocess import Augmentation, augment, square_rgb
 from benchmark.data.sampling import clip_start, frame_numbers
 from benchmark.errors import UserError
@@ -77,20 +78,31 @@ class ClipReader:
         Raises:
             DecodeError: If the file cannot be read.
         """
-        protocol, name = self.protocol, video.sampled_as or video.video_id
+        protocol = self.protocol
         with contextlib.ExitStack() as stack:
             held = _SquareFrames(video, self, stack)
-            starts = [
-                clip_start(protocol.sampler_seed, name, clip, held.length, protocol.clip_frames) for clip in clips
-            ]
+            starts = [self.start(video, clip, held.length) for clip in clips]
             numbers = np.array([frame_numbers(start, self.frame_offsets, held.length) for start in starts])
             distinct, places = np.unique(numbers, return_inverse=True)
             whole = [frame_numbers(start, tuple(range(protocol.clip_frames)), held.length) for start in starts]
+            lap("open")
             pictures = held.read(distinct, np.unique(whole))
+        lap("open")  # closing goes with it
         # What is usual in training, one clip without a repeated frame, is there already.
         is_one_clip = len(clips) == 1 and np.array_equal(distinct, numbers[0])
         frames = pictures[None] if is_one_clip else pictures[places.reshape(numbers.shape)]
         return Sample(video.row, video.labels, frames, clips, starts, held.length < protocol.clip_frames)
+
+    def start(self, video: Video, clip: int, frames: int) -> int:
+        """First source frame of a clip.
+
+        Args:
+            video: The video.
+            clip: Number of the clip.
+            frames: Frames of the video.
+        """
+        protocol, name = self.protocol, video.sampled_as or video.video_id
+        return clip_start(protocol.sampler_seed, name, clip, frames, protocol.clip_frames)
 
 
 class _SquareFrames:
@@ -150,7 +162,9 @@ class _SquareFrames:
         side = self.reader.protocol.frame_side
         pictures = np.empty((len(numbers), side, side, 3), np.uint8)
         for place, (_, picture) in enumerate(self.opened.read(numbers.tolist(), span.tolist())):
+            lap("decode")
             square_rgb(picture, side, pictures[place])
+            lap("convert and resize")
         return pictures
 
 
@@ -185,6 +199,7 @@ class TrainingClips(Dataset[Sample | Failure]):
             return Failure(row, video.video_id, str(error))
         rng = augmentation_rng(self.seed, epoch, row, clip)
         frames = augment(sample.frames[0], self.side, rng, self.augmentation)
+        lap("cut")
         return dataclasses.replace(sample, frames=frames[None])
 
 

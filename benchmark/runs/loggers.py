@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from benchmark.errors import UserError
 from benchmark.extras import why_missing
 from benchmark.plugins import load_class
-from benchmark.runs.record import RecordWriter
+from benchmark.runs.result_writer import ResultWriter
 
 
 def configured_loggers(trainer: Namespace) -> list[Namespace]:
@@ -46,13 +46,13 @@ def leave_out_wandb(trainer: Namespace) -> str | None:
     return f"no W&B logs: wandb {reason}"
 
 
-def wandb_mirrors(trainer: Namespace, record_writer: RecordWriter) -> list[Callback]:
+def wandb_mirrors(trainer: Namespace, writer: ResultWriter) -> list[Callback]:
     """What copies a finished test into the runs of the Trainer's loggers; only W&B's have room for it."""
     if not any(_is_wandb(logger) for logger in configured_loggers(trainer)):
         return []
     from benchmark.runs.wandb_tables import WandbTables  # imports wandb, which not everybody has
 
-    return [WandbTables(record_writer)]
+    return [WandbTables(writer)]
 
 
 def _is_wandb(logger: Namespace) -> bool:

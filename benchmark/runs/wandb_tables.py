@@ -20,7 +20,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.results.scores import confusions, decoded_only
-from benchmark.runs.record import RecordWriter
+from benchmark.runs.result_writer import ResultWriter
 
 SAMPLE_VIDEOS = 100
 _WRONG_SHARE = 0.7
@@ -37,15 +37,15 @@ class WandbTables(L.Callback):
     """Logs a finished test to the run of each `WandbLogger`; the local files stay the truth, W&B is a mirror.
 
     Args:
-        record_writer: Has the record, and through its writer the ledger and the folder of both files.
+        writer: Has the record, the ledger and the folder of both files.
     """
 
-    def __init__(self, record_writer: RecordWriter) -> None:
-        self.record_writer = record_writer
+    def __init__(self, writer: ResultWriter) -> None:
+        self.writer = writer
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log; what W&B refuses is named in a warning, as the test is finished and its files are written."""
-        record, ledger = self.record_writer.record, self.record_writer.writer.ledger
+        record, ledger = self.writer.record, self.writer.ledger
         if not trainer.is_global_zero or record is None or ledger is None:
             return
         for logger in trainer.loggers:
@@ -102,7 +102,7 @@ class WandbTables(L.Callback):
             metadata={"ledger_sha256": record.ledger.sha256, "protocol_hash": record.protocol_hash},
         )
         for name in (RECORD_NAME, LEDGER_NAME):
-            artifact.add_file(str(self.record_writer.writer.folder / name), name=name)
+            artifact.add_file(str(self.writer.folder / name), name=name)
         return artifact
 
 

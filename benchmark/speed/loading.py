@@ -1,23 +1,20 @@
-"""Reading training clips in one process, stage by stage, by the very functions that a fit's loader workers run."""
+"""Reading training clips in one process, stage by stage, by the very objects that a fit's loader workers run."""
 
-import collections
-import contextlib
 import dataclasses
 import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 
 from benchmark.clip import Failure
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.dataset import Collate, Sample, TrainingClips, augmentation_rng
+from benchmark.data.dataset import Collate, TrainingClips
 from benchmark.data.decode import DecodeError, open_video
-from benchmark.data.preprocess import augment, square_rgb
+from benchmark.data.laps import lap, measured_laps
 from benchmark.data.pyav_video import read_timeline
-from benchmark.data.sampling import clip_start, frame_numbers
+from benchmark.data.sampling import frame_numbers
 from benchmark.errors import UserError
 from benchmark.speed.bare_decoder import decode_alone, frames_per_second
 from benchmark.speed.report import Loading, Stage
@@ -134,8 +131,10 @@ class _Passes:
         passes: dict[str, list[float]] = {"whole": [], "decoding alone": [], "cached": []}
 
         def by_stage(keys: list[Key]) -> None:
-            for name, seconds in self.by_stage(keys).items():
-                stages[name].append(seconds)
+            whole, parts = self.by_stage(keys)
+            passes["whole"].append(whole)
+            for name in STAGES:
+                stages[name].append(parts[name])
 
         def timed(name: str, work: Callable[[list[Key]], None]) -> Callable[[list[Key]], None]:
             def run(keys: list[Key]) -> None:
@@ -145,18 +144,14 @@ class _Passes:
 
             return run
 
-        work = [
-            by_stage,
-            timed("whole", lambda keys: self.whole(self.dataset, keys)),
-            timed("decoding alone", self.decoding_alone),
-        ]
+        work = [by_stage, timed("decoding alone", self.decoding_alone)]
         for number, keys in enumerate(drawn):
             turn = number % len(work)
             for measure in work[turn:] + work[:turn]:
                 measure(keys)
             if self.cached is not None:
-                self.whole(self.cached, keys)  # fills it
-                timed("cached", functools.partial(self.whole, self.cached))(keys)
+                self.read(self.cached, keys)  # fills it
+                timed("cached", functools.partial(self.read, self.cached))(keys)
         counts = tuple(len(keys) for keys in drawn)
         return Loading(
             decoder=self.dataset.reader.decoder,
@@ -172,7 +167,7 @@ class _Passes:
         for first in range(0, len(keys), self.batch_size):
             yield keys[first : first + self.batch_size]
 
-    def whole(self, dataset: TrainingClips, keys: list[Key]) -> None:
+    def read(self, dataset: TrainingClips, keys: list[Key]) -> None:
         """As a loader worker does it."""
         for batch in self._batches(keys):
             self.collate([dataset[key] for key in batch])
@@ -181,57 +176,17 @@ class _Passes:
         """The least that any reader must do."""
         for _, row, clip in keys:
             frames, rate = self.facts[row]
-            _, numbers = self._frame_numbers(row, clip, frames)
-            decode_alone(self.dataset.index.video(row).path, numbers[0], numbers[-1], rate)
+            reader, video = self.dataset.reader, self.dataset.index.video(row)
+            numbers = frame_numbers(reader.start(video, clip, frames), reader.frame_offsets, frames)
+            decode_alone(video.path, numbers[0], numbers[-1], rate)
 
-    def _frame_numbers(self, row: int, clip: int, frames: int) -> tuple[int, list[int]]:
-        """Start of a clip, and the frames that the strategy reads."""
-        reader, video = self.dataset.reader, self.dataset.index.video(row)
-        protocol = reader.protocol
-        start = clip_start(protocol.sampler_seed, video.video_id, clip, frames, protocol.clip_frames)
-        return start, frame_numbers(start, reader.frame_offsets, frames)
-
-    def by_stage(self, keys: list[Key]) -> dict[str, float]:
-        """Seconds of each stage."""
-        seconds: dict[str, float] = collections.defaultdict(float)
-        for batch in self._batches(keys):
-            samples = [self._sample(key, seconds) for key in batch]
-            start = time.perf_counter()
-            self.collate(samples)
-            seconds["batch"] += time.perf_counter() - start
-        return seconds
-
-    def _sample(self, key: Key, seconds: dict[str, float]) -> Sample | Failure:
-        """One training clip, as `ClipReader` and `TrainingClips` make it, with a clock between the parts."""
-        epoch, row, clip = key
-        video, reader = self.dataset.index.video(row), self.dataset.reader
-        marks = [time.perf_counter()]
-        with contextlib.ExitStack() as closing:
-            try:
-                opened = closing.enter_context(open_video(video.path, reader.decoder))
-                start, numbers = self._frame_numbers(row, clip, opened.frames)
-                distinct, places = np.unique(numbers, return_inverse=True)
-                marks.append(time.perf_counter())
-                span = frame_numbers(start, tuple(range(reader.protocol.clip_frames)), opened.frames)
-                pictures = [picture for _, picture in opened.read(distinct.tolist(), span)]
-                marks.append(time.perf_counter())
-            except DecodeError as error:
-                return Failure(row, video.video_id, str(error))
-            side = reader.protocol.frame_side
-            frames = np.empty((len(pictures), side, side, 3), np.uint8)
-            for place, picture in enumerate(pictures):
-                square_rgb(picture, side, frames[place])
-            marks.append(time.perf_counter())
-            rng = augmentation_rng(self.dataset.seed, epoch, row, clip)
-            cut = augment(
-                frames if len(distinct) == len(numbers) else frames[places],
-                self.dataset.side,
-                rng,
-                self.dataset.augmentation,
-            )
-            marks.append(time.perf_counter())
-            is_short = opened.frames < reader.protocol.clip_frames
-        for name, (begin, end) in zip(STAGES, itertools.pairwise(marks), strict=False):
-            seconds[name] += end - begin
-        seconds["open"] += time.perf_counter() - marks[-1]  # and close
-        return Sample(row, video.labels, cut[None], [clip], [start], is_short)
+    def by_stage(self, keys: list[Key]) -> tuple[float, dict[str, float]]:
+        """Seconds of all of it, and of each stage."""
+        start = time.perf_counter()
+        with measured_laps() as seconds:
+            for batch in self._batches(keys):
+                samples = [self.dataset[key] for key in batch]
+                lap("cut")  # what is left of a sample
+                self.collate(samples)
+                lap("batch")
+        return time.perf_counter() - start, seconds

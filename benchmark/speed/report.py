@@ -96,8 +96,8 @@ class Loading:
 
     Args:
         decoder: Backend that decoded.
-        stages: What a clip goes through, in order, timed apart.
-        whole: The same clips, through the data set and the collation as a loader worker runs them.
+        stages: What a clip goes through, in order.
+        whole: All stages together, as a loader worker runs them.
         decoding_alone: The least any reader must do for the same clips: open, seek, decode, convert nothing.
         timelines: Learning which frame is where, once a file; its `clips` count files.
         cached: The same clips from the frame cache, where one is configured.

@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score
 
 from benchmark.results.ledger import Ledger
 from benchmark.results.wandb_names import board_key
-from benchmark.runs.record import RecordWriter
+from benchmark.runs.result_writer import ResultWriter
 from benchmark.runs.wandb_tables import (
     WandbTables,
     class_ap_rows,
@@ -49,8 +49,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def callback(folder: Path, ledger: Ledger | None) -> WandbTables:
     """The callback at the end of a test that has left its files in a folder."""
     record = None if ledger is None else write_run(folder, ledger, name="Made, width 1")
-    writer = SimpleNamespace(ledger=ledger, folder=folder)
-    return WandbTables(cast(RecordWriter, SimpleNamespace(record=record, writer=writer)))
+    return WandbTables(cast(ResultWriter, SimpleNamespace(record=record, ledger=ledger, folder=folder)))
 
 
 def end_test(tables: WandbTables, *loggers: Any, rank: int = 0) -> None:

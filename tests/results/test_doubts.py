@@ -1,6 +1,6 @@
 import numpy as np
 
-from benchmark.runs.record import doubts
+from benchmark.results.doubts import doubts
 from tests.generators.ledgers import draw_labels, ledger_of_clips, make_ledger
 
 
