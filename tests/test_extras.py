@@ -24,6 +24,10 @@ BEHIND_AN_EXTRA = {
     "benchmark.figures.gallery",
     "benchmark.figures.strips",
     "benchmark.runs.pictures",
+    "benchmark.paper.pictures",
+    "benchmark.paper.report",
+    "benchmark.paper.html",
+    "benchmark.paper.pdf",
 }
 MAIN = "from benchmark.cli import main\n"
 

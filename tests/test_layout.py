@@ -36,9 +36,13 @@ ALLOWED = {
         *("clip", "cost", "metrics", "models", "plugins", "results"),
         *("caches", "changes", "content", "errors", "extras", "figures", "files"),
     },
+    "grid": {"changes", "errors", "files", "process", "results", "runs"},
     "transfer": {
-        *("clip", "data", "leaderboard", "models", "results", "runs"),
-        *("changes", "errors", "figures", "files", "process", "shipped"),
+        *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
+        *("changes", "errors", "figures", "files", "shipped"),
+    },
+    "paper": {
+        *("errors", "figures", "files", "grid", "leaderboard", "results", "runs", "shipped", "transfer"),
     },
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
     "loose_scores": {"errors", "importing", "metrics"},

@@ -7,12 +7,14 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 _STREAM = re.compile(r"streams\.trunks\.(\w+)\.conv1\.weight")
 _PADDED = 64  # side of the transform that spatial frequency is read from
 _GAP = 1
+_REPLICATES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +62,42 @@ def first_filters(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def measure(filters: np.ndarray) -> FilterStatement:
     """What filters (F, T, 3, S, S) look at, each counted by its energy."""
-    grey = filters.mean(2)
-    energy, grey_energy = float((filters**2).sum()), 3 * float((grey**2).sum())
-    if not energy:
-        return FilterStatement(len(filters), math.nan, math.nan)
-    power = (np.abs(np.fft.fft2(filters, (_PADDED, _PADDED))) ** 2).sum((0, 1, 2))
+    return FilterStatement(len(filters), *map(float, _measures(_sums(filters))))
+
+
+def contrasts(first: np.ndarray, second: np.ndarray) -> dict[str, tuple[float, float, float]]:
+    """`colour_share` and `frequency` of one stream less another's, with the ends of a 95% interval.
+
+    The interval is a bootstrap over filters, which takes those of a stream as independent of each other.
+
+    Args:
+        first: (F, T, 3, S, S).
+        second: Of another stream.
+    """
+    rng, sums = np.random.default_rng(0), [_sums(filters) for filters in (first, second)]
+    draws = [part[rng.integers(len(part), size=(_REPLICATES, len(part)))] for part in sums]
+    values, drawn = ([_measures(part) for part in parts] for parts in (sums, draws))
+    found = {}
+    for place, name in enumerate(("colour_share", "frequency")):
+        low, high = np.quantile(drawn[0][place] - drawn[1][place], (0.025, 0.975))
+        found[name] = (float(values[0][place] - values[1][place]), float(low), float(high))
+    return found
+
+
+def _sums(filters: np.ndarray) -> np.ndarray:
+    """(F, 4): energy of each filter, its energy in colour, its power, and its power times frequency."""
+    energy, grey = (filters**2).sum((1, 2, 3, 4)), 3 * (filters.mean(2) ** 2).sum((1, 2, 3))
+    power = (np.abs(np.fft.fft2(filters, (_PADDED, _PADDED))) ** 2).sum((1, 2))
     axis = np.fft.fftfreq(_PADDED)
     radius = np.hypot(axis[:, None], axis[None, :])
-    return FilterStatement(len(filters), 1 - grey_energy / energy, float((power * radius).sum() / power.sum()))
+    return np.stack([energy, energy - grey, power.sum((1, 2)), (power * radius).sum((1, 2))], 1)
+
+
+def _measures(sums: np.ndarray) -> tuple[Any, Any]:
+    """Share of colour and mean frequency of (..., F, 4); NaN of filters without energy."""
+    energy, colour, power, weighted = np.moveaxis(sums.sum(-2), -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return colour / energy, weighted / power
 
 
 def tiles(filters: np.ndarray, columns: int | None = None) -> np.ndarray:

@@ -179,6 +179,12 @@ class Gallery:
         if self._tried(title, lambda: draw_groups(records, path)):
             self._note(path, title, "Lines: 95% intervals.")
 
+    def own(self, name: str, title: str, caption: str, draw: Callable[[Path], None]) -> None:
+        """A picture of another kind."""
+        path = self._path(name)
+        if self._tried(title, lambda: draw(path)):
+            self._note(path, title, caption)
+
     def _tried(self, title: str, draw: Callable[[], None]) -> bool:
         """Draw, or note why that cannot be; returns whether it was drawn."""
         try:

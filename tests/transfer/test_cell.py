@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.grid.processes import locked
 from benchmark.transfer import cell as transfer_cell
 from benchmark.transfer.cell import run_cell
 from benchmark.transfer.grid import Experiment
@@ -37,7 +38,7 @@ def test_a_file_system_without_locks_locks_nothing(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with transfer_cell._locked(tmp_path / "lock") as lock:
+    with locked(tmp_path / "lock") as lock:
         assert lock == -1
 
 
