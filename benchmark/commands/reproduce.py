@@ -51,11 +51,11 @@ def main(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     chosen, words = _parser().parse_known_args(list(argv))
     require_extra("matplotlib", "reproduce")
-    if strange := next((word for word in words if word[:1] == "-" and not word.startswith(_FORWARDED)), None):
-        raise UserError(f"{strange} is no option of reproduce, and of fit's only {', '.join(_FORWARDED)} can be given")
     for option, value in option_values(words):
         if option in _OF_THE_CELL:
             raise UserError(f"{option} {value} is the cells' own; give {_OF_THE_CELL[option]} instead")
+    if strange := next((word for word in words if word[:1] == "-" and not word.startswith(_FORWARDED)), None):
+        raise UserError(f"{strange} is no option of reproduce, and of fit's only {', '.join(_FORWARDED)} can be given")
     plan = _plan(chosen, words)
     cells = plan.cells()
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):

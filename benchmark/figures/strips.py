@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -101,10 +102,15 @@ def _bars(axes: Axes, truth: tuple[str, ...], opinion: Opinion) -> None:
         axes.set_title(short(opinion.model, 44), fontsize=7, pad=2)
     said = short(", ".join(truth), 48) if truth else "no label"
     axes.barh(-1, 1, height=0.9, color=BLUE if truth else GREY)
-    axes.text(0.02, -1, said, va="center", color="white", fontsize=8, fontweight="bold")
+    _write(axes, 0.02, -1, said, color="white", fontweight="bold")
     for place, (name, probability) in enumerate(zip(opinion.classes, opinion.probabilities, strict=True)):
         colour = GREY if not truth else GREEN if name in truth else RED
         axes.barh(place, 1, height=0.86, color="#f1f3f5")
         axes.barh(place, probability, height=0.86, color=colour, alpha=0.75)
-        axes.text(0.02, place, short(name, 40), va="center", color=INK, fontsize=8)
-        axes.text(0.99, place, f"{probability:.0%}", va="center", ha="right", color=INK, fontsize=7)
+        _write(axes, 0.02, place, short(name, 40), color=INK)
+        _write(axes, 0.99, place, f"{probability:.0%}", color=INK, ha="right")
+
+
+def _write(axes: Axes, x: float, place: float, text: str, **look: Any) -> None:
+    """Text on a bar, cut off where it is too long."""
+    axes.text(x, place, text, va="center", fontsize=8, clip_on=True, in_layout=False, **look)

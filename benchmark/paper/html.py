@@ -11,7 +11,7 @@ from benchmark.grid.cells import NOT_RUN
 from benchmark.leaderboard.page import style_sheet
 from benchmark.paper.report import Report
 
-_HOLES = (NOT_RUN, "failed", "unfinished")
+_HOLES = (NOT_RUN, "failed", "unfinished", "unreadable")
 
 
 def write_html(report: Report, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The report as PDF: the same parts as pages of A4, drawn with matplotlib."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_pdf import PdfPages
@@ -15,6 +15,8 @@ from benchmark.paper.report import Report, Section
 
 _WIDTH, _HEIGHT, _MARGIN = 8.27, 11.69, 0.6  # inches
 _LINE = 0.165
+_TITLE = 0.75  # above a picture
+_USUAL = 42  # signs that a cell has in a line at most, where other columns need room
 _SIGNS = 112  # of text in a line
 
 
@@ -48,55 +50,63 @@ class _Pages:
         """Some room."""
         self._top += inches
 
-    def picture(self, path: Path) -> None:
-        """A picture, as wide as the page where it is large."""
+    def picture(self, path: Path, title: str, caption: str) -> None:
+        """A picture under its title, as wide as the page where it is large."""
         pixels = imread(path)
         width = min(_WIDTH - 2 * _MARGIN, pixels.shape[1] / 130)
         height = width * pixels.shape[0] / pixels.shape[1]
-        if height > (most := _HEIGHT - 2 * _MARGIN - 1.0):
+        if height > (most := _HEIGHT - 2 * _MARGIN - _TITLE):
             width, height = width * most / height, most
+        self.room(height + _TITLE)
+        self.text(title, weight="bold")
+        self.text(caption, 8, FAINT)
         figure = self.room(height)
-        axes = figure.add_axes((_MARGIN / _WIDTH, 1 - (self._top + height) / _HEIGHT, width / _WIDTH, height / _HEIGHT))
+        bottom = 1 - (self._top + height) / _HEIGHT
+        axes = figure.add_axes((_MARGIN / _WIDTH, bottom, width / _WIDTH, height / _HEIGHT))
         axes.imshow(pixels, aspect="auto", interpolation="none")
         axes.set_axis_off()
         self._top += height + 0.15
 
     def table(self, table: TextTable) -> None:
-        """Rows of cells, wrapped where they are long; a row is never split."""
-        inches = _WIDTH - 2 * _MARGIN
-        longest = [
-            max(max(map(len, cell.split() or [""])) for cell in column)
-            for column in zip(table.header, *table.rows, strict=True)
+        """Rows of cells, wrapped where they are long; each page begins with the header."""
+        columns = list(zip(table.header, *table.rows, strict=True))
+        words = [max(len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+        usual = [min(_USUAL, max(map(len, column[1:]), default=0)) for column in columns]
+        shares = [max(1.3 * one, other) + 2 for one, other in zip(words, usual, strict=True)]
+        size = min(7.5, 7.5 * 1.1 * _SIGNS / sum(shares))
+        widths = [(_WIDTH - 2 * _MARGIN) * share / sum(shares) for share in shares]
+        signs = [max(3, int(share / 1.05) - 1) for share in shares]
+        header = [max(3, int(share * 0.75)) for share in shares]  # bold letters are wide
+        wrapped = [
+            [textwrap.wrap(short(cell, 400), width) or [""] for cell, width in zip(row, most, strict=True)]
+            for row, most in [(table.header, header), *((row, signs) for row in table.rows)]
         ]
-        usual = (
-            [min(42, max(map(len, column))) for column in zip(*(row for row in table.rows), strict=True)]
-            if table.rows
-            else longest
-        )
-        shares = [max(one, other) + 1.5 for one, other in zip(longest, usual, strict=True)]
-        size = min(7.5, 7.5 * _SIGNS * 1.13 / sum(shares))
-        widths = [inches * share / sum(shares) for share in shares]
-        signs = [max(3, int(share) - 1) for share in shares]
-        for number, row in enumerate((table.header, *table.rows)):
-            cells = [textwrap.wrap(short(cell, 400), signs[place]) or [""] for place, cell in enumerate(row)]
-            height = _LINE * size / 8.5 * max(map(len, cells)) + 0.03
-            figure = self.room(height)
-            left = _MARGIN
-            for place, lines in enumerate(cells):
-                left += widths[place]
-                x = (_MARGIN if place == 0 else left - 0.08) / _WIDTH
-                figure.text(
-                    x,
-                    1 - (self._top + 0.02) / _HEIGHT,
-                    "\n".join(lines),
-                    size=size,
-                    va="top",
-                    ha="left" if place == 0 else "right",
-                    color=FAINT if number == 0 or "the paper" in table.header[place] else INK,
-                    weight="bold" if number == 0 else "normal",
-                )
-            self._top += height
+        heights = [_LINE * size / 8.5 * max(map(len, cells)) + 0.04 for cells in wrapped]
+        self.room(sum(heights[:3]))
+        for number, cells in enumerate(wrapped):
+            before = self._figure
+            if self.room(heights[number]) is not before and number:
+                self._row(wrapped[0], heights[0], widths, size, is_header=True)
+            self._row(cells, heights[number], widths, size, is_header=not number)
         self.space(0.15)
+
+    def _row(
+        self, cells: Sequence[Sequence[str]], height: float, widths: Sequence[float], size: float, *, is_header: bool
+    ) -> None:
+        figure, right = self.room(height), _MARGIN
+        for place, lines in enumerate(cells):
+            right += widths[place]
+            figure.text(
+                (_MARGIN if place == 0 else right - 0.05) / _WIDTH,
+                1 - (self._top + 0.02) / _HEIGHT,
+                "\n".join(lines),
+                size=size,
+                va="top",
+                ha="left" if place == 0 else "right",
+                color=FAINT if is_header else INK,
+                weight="bold" if is_header else "normal",
+            )
+        self._top += height
 
     def end(self) -> None:
         """Write the page."""
@@ -141,6 +151,7 @@ def write_pdf(report: Report, path: Path) -> None:
 
 def _section(pages: _Pages, section: Section, folder: Path) -> None:
     pages.space(0.1)
+    pages.room(2.4)  # no heading at the foot of a page
     pages.text(section.title, 12, weight="bold")
     pages.text(section.about, colour=FAINT)
     for heading, table in section.tables:
@@ -149,16 +160,8 @@ def _section(pages: _Pages, section: Section, folder: Path) -> None:
         pages.table(table)
     for note in section.notes:
         pages.text(note, 8, FAINT)
-    for picture in _still(section):
-        pages.text(picture[0], weight="bold")
-        pages.text(picture[1], 8, FAINT)
-        pages.picture(folder / picture[2])
+    for picture in section.pictures:
+        if not picture.file.startswith("moving"):  # a page has no room for time
+            pages.picture(folder / picture.file, picture.title, picture.caption)
     for hole in section.holes:
         pages.text(f"Not there: {hole}", 8)
-
-
-def _still(section: Section) -> Iterator[Sequence[str]]:
-    """Pictures that do not move; a page has no room for time."""
-    for picture in section.pictures:
-        if not picture.file.startswith("moving"):
-            yield picture.title, picture.caption, picture.file

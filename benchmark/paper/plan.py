@@ -22,7 +22,7 @@ from benchmark.transfer.grid import Experiment
 
 Recipe = Literal["shipped", "paper"]
 
-_AUGMENTATION = {"smallest_region": "null", "aspect_ratio": "1", "colour": "0", "grey": "0"}
+_AUGMENTATION = '{"smallest_region": null, "aspect_ratio": 1.0, "colour": 0.0, "grey": 0.0}'
 _TRANSFER_OF = {"SyntheticActions": "transfer/embedded", "UCF101": "transfer/ucf101"}
 
 
@@ -54,14 +54,14 @@ class Table1Cell(Cell):
         state = super().state()
         return f"{NOT_RUN}, this version does not have it" if state == NOT_RUN and not self.row.is_here else state
 
-    def read(self) -> tuple[Record, Ledger] | None:
-        """Record and ledger of its test, or None where there is none that can be read."""
+    def read(self) -> tuple[Record, Ledger] | str:
+        """Record and ledger of its test, or why there are none."""
         if not self.is_finished:
-            return None
+            return self.state()
         try:
             return Record.read(self.folder), Ledger.read(self.folder / LEDGER_NAME)
-        except UserError:
-            return None
+        except UserError as error:
+            return f"unreadable: {error}; remove {self.folder} to run it again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Plan:
         """Options of a fit of a system, its own last."""
         words = list(self.words)
         if self.recipe == "paper" and row.is_network:  # in front of what was given by hand
-            words[2:2] = [word for name, v in _AUGMENTATION.items() for word in (f"--data.augmentation.{name}", v)]
+            words[2:2] = ["--data.augmentation", _AUGMENTATION]
         if not row.is_network:
             words = [word for option, value in grouped(words) if not option.startswith("--model") for word in value]
         own = {

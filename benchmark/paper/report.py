@@ -95,7 +95,7 @@ def make_report(plan: Plan, claims: Sequence[Claims], command: str, frames_of: C
         summary=paragraph(found),
         findings=tuple(found),
         sections=(
-            _table1(results),
+            _table1(results, command),
             _table2(results, drawn["Table 2"]),
             *_transfer_sections(plan, transfer, drawn["Tables 3 and 4"]),
             _figure("Figure 3", published.FIGURE3, drawn["Figure 3"]),
@@ -116,18 +116,20 @@ def _lead(plan: Plan, results: PaperResults) -> str:
     finished = sum(cell.is_finished for cell in plan.cells())
     recipe = "the paper's own recipe" if plan.recipe == "paper" else "the recipe that ships"
     width = "the configurations' width" if plan.width is None else f"width {plan.width:g}"
-    epochs = "the configurations' epochs" if plan.epochs is None else f"{plan.epochs} epochs"
-    folds = ", ".join(str(fold) for fold in plan.folds if fold is not None)
-    data = sorted({f"{record.dataset.name}" for record in results.records.values()}) or [plan.dataset]
+    epochs = (
+        "the configurations' epochs" if plan.epochs is None else f"{plan.epochs} epoch{'' if plan.epochs == 1 else 's'}"
+    )
+    named = [str(fold) for fold in plan.folds if fold is not None]
+    folds = f", fold{'s' if len(named) > 1 else ''} {', '.join(named)}" if named else ""
+    data = sorted({record.dataset.name for record in results.records.values()}) or [plan.dataset]
     return (
-        f"{', '.join(data)}{f', folds {folds}' if folds else ''}; {recipe}, {width}, {epochs}. {finished} of "
-        f"{len(plan.cells())} cells are finished."
+        f"{', '.join(data)}{folds}; {recipe}, {width}, {epochs}. {finished} of {len(plan.cells())} cells are finished."
     )
 
 
-def _table1(results: PaperResults) -> Section:
+def _table1(results: PaperResults, command: str) -> Section:
     missing = [system.row for system in results.systems.values() if not system.tests]
-    holes = [f"{row.title}: {results.hole(row)}" for row in missing]
+    holes = [f"{row.title}: {results.hole(row)}: {command} --only {row.key}" for row in missing]
     notes = (
         "The paper's numbers are of 200,000 test videos of Sports-1M; ours are of the videos named above, and cannot "
         "be ranked with them.",
@@ -156,7 +158,7 @@ def _transfer_sections(
     about3 = "Accuracy by the layers that are retrained, in percent (video Hit@1)."
     about4 = "Mean average precision by group of classes, by the layers that are retrained."
     if transfer is None:
-        hole = (str(plan.transfer_lacks()),)
+        hole = (f"{plan.transfer_lacks()}.",)
         return Section("Table 3", about3, holes=hole), Section("Table 4", about4, holes=hole)
     pairs = transfer.table_of_comparisons()
     tables = (("", transfer.table3()), *(() if pairs is None else (("Paired comparisons", pairs),)))

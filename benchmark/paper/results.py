@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Sequence
 
+from benchmark.grid.cells import NOT_RUN
 from benchmark.leaderboard.board_tables import UNKNOWN, TextTable
 from benchmark.leaderboard.claims import Claim, Claims
 from benchmark.paper.plan import Plan, Table1Cell
@@ -27,12 +29,14 @@ class SystemResult:
     Args:
         row: The system.
         tests: Record and ledger of each finished cell, by a name such as `fold 1 seed 0`.
+        states: Of the cells without one: why.
         of: Number of its cells.
         metrics: Of the videos of all these tests together, with 95% intervals.
     """
 
     row: Row
     tests: dict[str, tuple[Record, Ledger]]
+    states: tuple[str, ...]
     of: int
     metrics: dict[str, Value]
 
@@ -57,11 +61,13 @@ class PaperResults:
 
     def _system(self, row: Row) -> SystemResult:
         cells = [cell for cell in self.cells if cell.row == row]
-        tests = {test_name(cell): held for cell in cells if (held := cell.read()) is not None}
+        read = {test_name(cell): cell.read() for cell in cells}
+        tests = {name: held for name, held in read.items() if not isinstance(held, str)}
+        states = [held for held in read.values() if isinstance(held, str)]
         metrics: dict[str, Value] = {}
         if tests:
             metrics = summarise(pooled((name, ledger) for name, (_, ledger) in tests.items()))[0]
-        return SystemResult(row, tests, len(cells), metrics)
+        return SystemResult(row, tests, tuple(states), len(cells), metrics)
 
     @property
     def records(self) -> dict[str, Record]:
@@ -91,7 +97,7 @@ class PaperResults:
 
     def _own(self, system: SystemResult, metric: str) -> str:
         if not system.tests:
-            return self.hole(system.row)
+            return re.split("[:,]", self.hole(system.row))[0]
         value = system.metrics.get(metric)
         if value is None or value.value is None:
             return UNKNOWN
@@ -100,10 +106,9 @@ class PaperResults:
         return f"{_percent(value)} ({100 * value.low:.1f} to {100 * value.high:.1f})"
 
     def hole(self, row: Row) -> str:
-        """Why a system has no number, in a word or two."""
-        states = [cell.state() for cell in self.cells if cell.row == row]
-        known = [state for state in states if not state.startswith("not run")]
-        return (known or states)[0].partition(",")[0]
+        """Why a system has no number, or no weights."""
+        states = self.systems[row.key].states or ("its weights are not there",)
+        return next((state for state in states if not state.startswith(NOT_RUN)), states[0])
 
     @functools.cached_property
     def motion(self) -> tuple[list[ClassDifference], list[ClassDifference]]:
