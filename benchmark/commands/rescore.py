@@ -149,10 +149,8 @@ def most_confused(ledger: Ledger) -> list[tuple[str, str, int, int]]:
 
 def _heading(ledger: Ledger) -> str:
     info, protocol = ledger.info, ledger.info.protocol
-    fold = "" if info.fold is None else f", fold {info.fold}"
-    subset = "" if info.classes is None else f", {len(info.classes)} chosen classes"
     return printable(
-        f"{info.dataset}{fold}{subset}: {len(ledger):,} videos of {len(info.class_names)} classes, "
+        f"{info.identity}: {len(ledger):,} videos of {len(info.class_names)} classes, "
         f"{protocol.clips_per_video} clips a video, {len(protocol.views)} views a clip, protocol {protocol.hash}"
     )
 

@@ -1,4 +1,4 @@
-"""Which file the decoded frames of a run are kept in, and when older files go."""
+"""Which folder the decoded frames of a run are kept in, and when older ones go."""
 
 import functools
 import hashlib
@@ -22,8 +22,8 @@ from benchmark.data import (
     timeline,
     torchcodec_video,
 )
-from benchmark.data.cache import FrameCache, remove_files
-from benchmark.data.own_files import open_own, private_folder
+from benchmark.data.cache import FrameCache, remove_unused
+from benchmark.data.own_files import private_folder
 from benchmark.errors import UserError
 
 try:
@@ -61,7 +61,7 @@ def open_cache(
         capacity_bytes: See `FrameCache`; a cache of another size on the same videos gives way, unless it is in use.
 
     Raises:
-        UserError: If the machine has no memory file system, or the file cannot be used.
+        UserError: If the machine has no memory file system, or the folder cannot be used.
     """
     if fcntl is None:
         raise UserError(f"data.cache is {mode}, which needs a POSIX system; use data.cache=off on this machine")
@@ -89,22 +89,6 @@ def _made_by(decoder: decode.DecoderName) -> str:
     sources = [inspect.getsource(module) for module in _FRAMES_COME_FROM]
     libraries = {"pyav": ["av"], "torchcodec": ["av", "torchcodec"]}[decoder]
     return _digest(*sources, *map(metadata.version, libraries), cv2.__version__)
-
-
-def remove_unused(path: Path) -> bool:
-    """Remove a cache that no process uses; says whether it did."""
-    try:
-        file = open_own(path, make=False)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove_files(path)
-    except OSError:
-        return False
-    finally:
-        os.close(file)
-    return True
 
 
 def _digest(*parts: object) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shutil
 import typing
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from benchmark.caches import cache_folder
 from benchmark.clip import ClipBatch, FeatureBatch
 from benchmark.content import Contents
 from benchmark.data.agreement import require_same_index
-from benchmark.data.cache import FrameCache, remove_files
+from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.content_store import contents_of
@@ -308,7 +309,7 @@ class VideoDataModule(L.LightningDataModule):
         if self._trainer().is_global_zero:
             print(held.summary(), flush=True)
             if self.cache == "memory":
-                remove_files(held.path)
+                shutil.rmtree(held.path, ignore_errors=True)
 
     def on_exception(self, exception: BaseException) -> None:
         """A run that is stopped leaves no cache in memory behind either."""

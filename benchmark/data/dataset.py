@@ -146,16 +146,10 @@ class _SquareFrames:
         cache = self.reader.cache
         if cache is None:
             return self._decode(numbers, span)
-        slots = cache.find(self.key, numbers)
-        absent = slots < 0
-        if not absent.any():
-            return cache.read(slots)
-        decoded = self._decode(numbers[absent], span)
-        cache.add(self.key, self.length, numbers[absent], decoded)
-        if absent.all():
-            return decoded
-        pictures = np.empty((len(numbers), *decoded.shape[1:]), np.uint8)
-        pictures[absent], pictures[~absent] = decoded, cache.read(slots[~absent])
+        pictures, is_kept = cache.read(self.key, numbers)
+        if not is_kept.all():
+            pictures[~is_kept] = self._decode(numbers[~is_kept], span)
+            cache.add(self.key, self.length, numbers[~is_kept], pictures[~is_kept])
         return pictures
 
     def _decode(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Any
 from benchmark.data.class_folders import videos_under
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, is_utf8
-from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.index import VideoIndex
 from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.identity import Identity
 
 
 class VideoFiles(VideoDataModule):

@@ -11,10 +11,11 @@ from benchmark.data.content_store import MOST_VIDEOS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, FoundVideo
 from benchmark.data.held import file_of, name_linked, name_untrained, spelt
-from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.index import VideoIndex
 from benchmark.data.spelling import found_otherwise, require_distinct
 from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
 from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.identity import Identity
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 
 Split = Literal["train", "validation", "test", "predict"]
 
@@ -45,26 +46,6 @@ class Video:
     path: Path
     labels: tuple[int, ...]
     sampled_as: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Identity:
-    """What a result must share with another one to be compared: dataset, fold and class subset.
-
-    Args:
-        dataset: Name of the dataset.
-        fold: Official fold, 1-based, or None where the dataset has none.
-        classes: Names of the chosen classes, or None for all of them.
-    """
-
-    dataset: str
-    fold: int | None = None
-    classes: tuple[str, ...] | None = None
-
-    def __str__(self) -> str:
-        fold = "" if self.fold is None else f" fold {self.fold}"
-        subset = "" if self.classes is None else f", {len(self.classes)} chosen classes"
-        return f"{self.dataset}{fold}{subset}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from pyarrow import csv
 
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.index import SCHEMA, Identity, VideoIndex
+from benchmark.data.index import SCHEMA, VideoIndex
 from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.identity import Identity
 
 log = logging.getLogger(__name__)
 

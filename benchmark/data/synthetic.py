@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.index import Identity, Split, VideoIndex, require_classes
+from benchmark.data.index import Split, VideoIndex, require_classes
 from benchmark.data.synthetic_files import NAME, VERSION, read_annotation, require_videos
 from benchmark.data.synthetic_plan import CLASSES, FOLDS, USUAL_SOURCE_GROUPS, validation_sources
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 
 
 def read_synthetic_index(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.index import Identity, Split, VideoIndex, require_classes
+from benchmark.data.index import Split, VideoIndex, require_classes
 from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.identity import Identity
 
 FOLDS = (1, 2, 3)
 LISTS_FOLDER = "ucfTrainTestlist"

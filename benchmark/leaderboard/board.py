@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from benchmark.identity import Identity
 from benchmark.results.record import Provenance, Value
 
 Tier = Literal["claimed", "recomputed", "reproduced"]
@@ -59,9 +60,7 @@ class Board:
     """Rows of equal protocol, dataset, fold and class subset.
 
     Args:
-        dataset: Name of the dataset.
-        fold: Official fold, 1-based, or None.
-        classes: Names of the chosen classes, or None for all of them.
+        identity: Dataset, fold and class subset.
         protocol_hash: Of the protocol; None for claims, whose protocol nobody can check.
         protocol: The protocol in words.
         rows: Best first; claims after the rest.
@@ -70,18 +69,9 @@ class Board:
         pair_detectable: The same for a comparison of one pair alone.
     """
 
-    dataset: str
-    fold: int | None
-    classes: tuple[str, ...] | None
+    identity: Identity
     protocol_hash: str | None
     protocol: str
     rows: tuple[Row, ...]
     detectable: float | None = None
     pair_detectable: float | None = None
-
-    @property
-    def title(self) -> str:
-        """Dataset, fold and class subset."""
-        fold = "" if self.fold is None else f", fold {self.fold}"
-        subset = "" if self.classes is None else f", {len(self.classes)} chosen classes"
-        return f"{self.dataset}{fold}{subset}"

@@ -121,10 +121,8 @@ def _added(boards: Sequence[Board]) -> list[dict[str, Any]]:
 
 def _board(board: Board) -> dict[str, Any]:
     return {
-        "title": board.title,
-        "dataset": board.dataset,
-        "fold": board.fold,
-        "classes": board.classes,
+        "title": str(board.identity),
+        **vars(board.identity),
         "protocol_hash": board.protocol_hash,
         "protocol": board.protocol,
         "detectable": detectable(board),

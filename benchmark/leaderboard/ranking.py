@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 from benchmark.leaderboard.board import Board, Row, Tier
 from benchmark.leaderboard.claims import Claims, read_claims
 from benchmark.leaderboard.entries import Entry, check_entries
@@ -54,8 +55,13 @@ def boards_of(entries: Sequence[Entry], claims: Sequence[Claims]) -> list[Board]
     for entry in entries:
         together[entry.record.board].append(entry)
     boards = [_board(part) for part in together.values()]
-    boards.sort(key=lambda board: (board.dataset, board.fold or 0, board.classes or (), board.protocol_hash or ""))
+    boards.sort(key=_place)
     return [*boards, *(_claimed_board(table) for table in claims)]
+
+
+def _place(board: Board) -> tuple[object, ...]:
+    of = board.identity
+    return of.dataset, of.fold or 0, of.classes or (), board.protocol_hash or ""
 
 
 def _board(entries: Sequence[Entry]) -> Board:
@@ -63,12 +69,9 @@ def _board(entries: Sequence[Entry]) -> Board:
     standing = rank_entries(entries)
     rows = [_row(entry, rank) for entry, rank in zip(entries, standing.ranks, strict=True)]
     rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -_hit1(row), row.entry_id))
-    dataset = record.dataset
     protocol = record.protocol_value
     return Board(
-        dataset.name,
-        dataset.fold,
-        dataset.classes,
+        record.identity,
         protocol.hash,
         in_words(protocol),
         tuple(rows),
@@ -220,4 +223,4 @@ def _claimed_board(claims: Claims) -> Board:
         )
         for claim in claims.rows
     ]
-    return Board(claims.dataset, claims.fold, claims.classes, None, claims.protocol, tuple(rows))
+    return Board(Identity(claims.dataset, claims.fold, claims.classes), None, claims.protocol, tuple(rows))

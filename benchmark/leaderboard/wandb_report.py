@@ -153,12 +153,12 @@ def _blocks(boards: Sequence[Board], entity: str, project: str) -> list[Any]:
     blocks: list[Any] = [wr.P(_INTRODUCTION), wr.TableOfContents()]
     for board in boards:
         blocks += [
-            wr.H2(board.title),
+            wr.H2(str(board.identity)),
             wr.P(f"Protocol: {board.protocol}"),
             wr.MarkdownBlock(board_table(board).markdown()),
         ]
-        if board.classes is not None:
-            blocks.append(wr.P(f"A subset of the dataset: {', '.join(board.classes)}"))
+        if board.identity.classes is not None:
+            blocks.append(wr.P(f"A subset of the dataset: {', '.join(board.identity.classes)}"))
         by_group = group_table(board)
         if by_group is not None:
             blocks += [wr.H3("Mean average precision by group"), wr.MarkdownBlock(by_group.markdown())]
@@ -171,7 +171,7 @@ def _blocks(boards: Sequence[Board], entity: str, project: str) -> list[Any]:
 
 
 def _panels(board: Board, protocol_hash: str, entity: str, project: str) -> wr.PanelGrid:
-    key = wandb_names.board_key(board.dataset, board.fold, board.classes, protocol_hash)
+    key = wandb_names.board_key(board.identity, protocol_hash)
     accuracy = wr.SummaryMetric(f"{wandb_names.METRIC_PREFIX}video_hit1")
     by_group: list[Any] = [wr.SummaryMetric(f"{wandb_names.METRIC_PREFIX}map/{name}") for name in groups(board)]
     fields = {"Actual": "true", "Predicted": "predicted", "nPredictions": "count"}
@@ -203,7 +203,7 @@ def _panels(board: Board, protocol_hash: str, entity: str, project: str) -> wr.P
     runs = wr.Runset(
         entity=entity,
         project=project,
-        name=board.title,
+        name=str(board.identity),
         filters=f'Config("{wandb_names.BOARD}") = "{key}"',
         order=[wr.OrderBy(accuracy, ascending=False)],
     )

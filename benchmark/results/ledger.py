@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash, whole
+from benchmark.identity import Identity
 from benchmark.protocol import Protocol
 from benchmark.results.ledger_size import read_bounded
 from benchmark.results.problems import first_problem
@@ -73,9 +74,14 @@ class LedgerInfo:
     protocol: Protocol
 
     @property
-    def board(self) -> tuple[str, int | None, tuple[str, ...] | None, str]:
-        """What two results must share to be ranked together: dataset, fold, class subset, protocol hash."""
-        return self.dataset, self.fold, self.classes, self.protocol.hash
+    def identity(self) -> Identity:
+        """Dataset, fold and class subset."""
+        return Identity(self.dataset, self.fold, self.classes)
+
+    @property
+    def board(self) -> tuple[Identity, str]:
+        """What two results must share to be ranked together: dataset, fold, class subset, and the protocol's hash."""
+        return self.identity, self.protocol.hash
 
     def groups(self) -> dict[str, list[int]]:
         """Class numbers of each group, in order of first appearance; empty without groups."""

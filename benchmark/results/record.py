@@ -23,6 +23,7 @@ from pydantic import (
 from benchmark.changes import changes
 from benchmark.errors import UserError
 from benchmark.files import write_whole
+from benchmark.identity import Identity
 from benchmark.protocol import Protocol, View
 from benchmark.results.ledger import Ledger, LedgerInfo
 from benchmark.results.problems import first_problem
@@ -258,9 +259,14 @@ class Record(Part):
         return moment.astimezone(datetime.UTC).isoformat(timespec="seconds")
 
     @property
-    def board(self) -> tuple[str, int | None, tuple[str, ...] | None, str]:
-        """What two records must share to be ranked together; the protocol's hash is worked out anew."""
-        return self.dataset.name, self.dataset.fold, self.dataset.classes, self.protocol_value.hash
+    def identity(self) -> Identity:
+        """Dataset, fold and class subset."""
+        return Identity(self.dataset.name, self.dataset.fold, self.dataset.classes)
+
+    @property
+    def board(self) -> tuple[Identity, str]:
+        """What two records must share to be ranked together; the protocol's hash is worked out from its fields."""
+        return self.identity, self.protocol_value.hash
 
     @property
     def protocol_value(self) -> Protocol:
@@ -310,10 +316,11 @@ def differences(first: Record | LedgerInfo, second: Record | LedgerInfo) -> list
 
 def _compared(result: Record | LedgerInfo) -> dict[str, Any]:
     """What must agree, by its name for people."""
-    dataset, fold, classes, _ = result.board
+    identity = result.identity
     protocol = result.protocol_value if isinstance(result, Record) else result.protocol
     fields = {f"protocol's {name}": getattr(protocol, name) for name in ProtocolFields.model_fields}
-    return {"dataset": dataset, "fold": fold or "none", "class subset": classes or "all classes", **fields}
+    subset = identity.classes or "all classes"
+    return {"dataset": identity.dataset, "fold": identity.fold or "none", "class subset": subset, **fields}
 
 
 def check_against(record: Record, ledger: Ledger) -> list[str]:

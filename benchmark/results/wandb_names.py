@@ -3,6 +3,8 @@
 import hashlib
 import json
 
+from benchmark.identity import Identity
+
 METRIC_PREFIX = "test/"
 CLIPS_PER_SECOND = "test/clips_per_second"
 CONFUSION = "evaluation/confusion"
@@ -15,7 +17,7 @@ BOARD = "board"
 """Key of a run's config that holds `board_key`."""
 
 
-def board_key(dataset: str, fold: int | None, classes: tuple[str, ...] | None, protocol_hash: str) -> str:
+def board_key(identity: Identity, protocol_hash: str) -> str:
     """Name of a board in filters: 16 hexadecimal digits, whatever quotes or signs the dataset's name has."""
-    text = json.dumps([dataset, fold, classes, protocol_hash])
+    text = json.dumps([identity.dataset, identity.fold, identity.classes, protocol_hash])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

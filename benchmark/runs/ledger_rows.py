@@ -21,9 +21,7 @@ def ledger_info(data: Any) -> LedgerInfo:
     """What a data module says of its test videos."""
     index = data.index
     return LedgerInfo(
-        dataset=index.identity.dataset,
-        fold=index.identity.fold,
-        classes=index.identity.classes,
+        **vars(index.identity),
         fingerprint=index.fingerprint,
         held_videos=len(index.rows("test")),
         official_videos=len(index.rows("test")) + len(index.missing("test")) if index.official_videos else None,

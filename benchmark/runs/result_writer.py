@@ -111,7 +111,7 @@ class ResultWriter(L.Callback):
         again = max(0, trainer.world_size - (len(self._rows) - len(done)))
         data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *np.setdiff1d(every, self._rows).tolist()])
         trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
-        self._parts.open()
+        self._parts.begin()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Fill in the record but for the numbers, so that it is checked before hours of scoring, and begin to wait.

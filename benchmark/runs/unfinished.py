@@ -59,7 +59,7 @@ class UnfinishedTest:
         """All rows that processes have written, in the order of the index."""
         return read_parts(self.folder, PARTS_SCHEMA).sort_by("row")
 
-    def open(self) -> None:
+    def begin(self) -> None:
         """Begin this process's own part."""
         self._sink = pa.OSFile(str(self.folder / f"{uuid.uuid4().hex}.arrows"), "wb")
         self._writer = pa.ipc.new_stream(self._sink, PARTS_SCHEMA)

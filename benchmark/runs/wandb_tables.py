@@ -115,9 +115,7 @@ def run_config(record: Record) -> dict[str, Any]:
     return {
         wandb_names.BOARD: wandb_names.board_key(*record.board) if whole else None,
         "entry": record.name,
-        "dataset": record.dataset.name,
-        "fold": record.dataset.fold,
-        "classes": record.dataset.classes,
+        **vars(record.identity),
         "protocol": record.protocol.model_dump(mode="json"),
         "protocol_hash": record.protocol_hash,
         "provenance": record.checkpoint.provenance,

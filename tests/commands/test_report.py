@@ -58,7 +58,7 @@ def test_without_a_login_report_and_preview_are_written(
     held = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert len(held["run_sets_to_look_up"]) == 1
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
-    for text in ("Model 0", "Model 1", "Made, fold 1", "Sports-1M", "59.3"):
+    for text in ("Model 0", "Model 1", "Made fold 1", "Sports-1M", "59.3"):
         assert text in page
         assert text in json.dumps(held)
     assert ("there is no login to W&B" if asked else "--publish is not given") in printed

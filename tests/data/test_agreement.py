@@ -8,7 +8,8 @@ from tests.generators.ranks import two_processes
 
 _INDEX = """
 from benchmark.data.agreement import require_same_index
-from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.index import VideoIndex
+from benchmark.identity import Identity
 from benchmark.errors import UserError
 names, labels, classes = [f"v{n}.mp4" for n in range(40)], [[n % 2] for n in range(40)], ["A", "B"]
 held = list(names)

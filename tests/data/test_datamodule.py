@@ -15,9 +15,10 @@ from benchmark.clip import ClipBatch
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.decode import open_video
-from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.index import VideoIndex
 from benchmark.data.sampling import clip_start
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 from tests.generators.indexes import BROKEN, small_index
 
 FEW = ClipsPerVideo(train=4, train_epoch=2, validation=3, test=5)

@@ -11,12 +11,13 @@ from benchmark.clip import Failure
 from benchmark.data import dataset
 from benchmark.data.dataset import ClipReader, Collate, Sample, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import open_video
-from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.index import VideoIndex
 from benchmark.data.loader import VideoBatches
 from benchmark.data.preprocess import Picture, augment, square_rgb
 from benchmark.data.pyav_video import PyAVVideo
 from benchmark.data.sampling import clip_start
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 from benchmark.protocol import Protocol
 from tests.generators.encoded import encode, number_shown, numbered_picture
 from tests.generators.indexes import BROKEN, SHORT, small_index

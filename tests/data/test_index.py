@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.data.index import SCHEMA, Identity, Split, Video, VideoIndex, require_classes
+from benchmark.data.index import SCHEMA, Split, Video, VideoIndex, require_classes
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 
 SPLITS: list[Split] = ["train", "test", "train", "validation", "train"]
 

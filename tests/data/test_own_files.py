@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("fcntl", reason="the cache needs a POSIX system")
 
-from benchmark.data.cache import FrameCache, turns_of
+from benchmark.data.cache import FrameCache
 from benchmark.data.own_files import private_folder
 from benchmark.errors import UserError
 
@@ -23,49 +23,37 @@ def _link(path: Path, secret: Path) -> None:
     path.symlink_to(secret)
 
 
-def _second_name(path: Path, secret: Path) -> None:
-    os.link(secret, path)
-
-
-def _linked_turns(path: Path, secret: Path) -> None:
-    turns_of(path).symlink_to(secret)
-
-
 def _pipe(path: Path, secret: Path) -> None:
     os.mkfifo(path)
 
 
+def _file(path: Path, secret: Path) -> None:
+    path.write_bytes(b"x" * 100_000)
+
+
 def _garbage(path: Path, secret: Path) -> None:
-    path.write_bytes(np.random.default_rng(0).bytes(100_000))
-    path.chmod(0o600)
+    path.mkdir(mode=0o700)
+    (path / "data.mdb").write_bytes(np.random.default_rng(0).bytes(100_000))
 
 
 def _open_to_others(path: Path, secret: Path) -> None:
-    path.touch()
-    path.chmod(0o666)
+    path.mkdir()
+    path.chmod(0o777)
 
 
-@pytest.mark.parametrize("prepare", [_link, _second_name, _linked_turns, _pipe, _garbage, _open_to_others])
+def _linked_folder(path: Path, secret: Path) -> None:
+    (secret.parent / "theirs").mkdir(mode=0o700)
+    path.symlink_to(secret.parent / "theirs")
+
+
+@pytest.mark.parametrize("prepare", [_link, _pipe, _file, _garbage, _open_to_others, _linked_folder])
 def test_what_is_not_a_cache_of_ones_own_is_left_alone(tmp_path: Path, prepare: Callable[[Path, Path], None]) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(PRECIOUS)
     prepare(tmp_path / "frames", secret)
-    with pytest.raises(UserError, match=r"data\.cache cannot use .*frames"):
+    with pytest.raises(UserError, match=r"data\.cache.* .*frames|frames .*data\.cache"):
         FrameCache(tmp_path / "frames", SIDE, 10**5)
     assert secret.read_bytes() == PRECIOUS
-
-
-def test_damaged_numbers_find_nothing_and_end_nothing(tmp_path: Path) -> None:
-    pictures = np.zeros((3, SIDE, SIDE, 3), np.uint8)
-    held = FrameCache(tmp_path / "frames", SIDE, 10**5)
-    rng = np.random.default_rng(1)
-    for part in (held._counters, held._table, held._lengths, held._owners):
-        part[:] = rng.integers(1, 2**63, part.shape, np.int64).astype(part.dtype)
-    again = FrameCache(tmp_path / "frames", SIDE, 10**5)
-    assert (again.find(7, np.arange(3)) == -1).all()
-    again.add(7, 3, np.arange(3), pictures)
-    assert (again.find(7, np.arange(3)) == -1).all()
-    assert again.used_bytes <= again.capacity_bytes
 
 
 def test_a_folder_of_ones_own_is_made_and_taken_again(tmp_path: Path) -> None:

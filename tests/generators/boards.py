@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmark.identity import Identity
 from benchmark.leaderboard.board import Board, Row, Tier
 from benchmark.results.record import Provenance, Value
 
@@ -123,10 +124,10 @@ def sample_boards() -> list[Board]:
         _claim(2, "Slow fusion", 0.419, 0.609, 0.802),
     )
     return [
-        Board("SyntheticActions-v1", 1, None, "3f9c1e70aa52b8d4", PROTOCOL, tuple(rows)),
-        Board("SyntheticActions-v1", 2, None, "3f9c1e70aa52b8d4", PROTOCOL, tuple(second)),
-        Board("UCF101", 1, SUBSET, "b7d02266c9e1f083", SHORT_PROTOCOL, tuple(subset)),
-        Board("Sports-1M", None, None, None, "", claims),
+        Board(Identity("SyntheticActions-v1", 1), "3f9c1e70aa52b8d4", PROTOCOL, tuple(rows)),
+        Board(Identity("SyntheticActions-v1", 2), "3f9c1e70aa52b8d4", PROTOCOL, tuple(second)),
+        Board(Identity("UCF101", 1, SUBSET), "b7d02266c9e1f083", SHORT_PROTOCOL, tuple(subset)),
+        Board(Identity("Sports-1M"), None, "", claims),
     ]
 
 
@@ -146,7 +147,7 @@ def large_board(entries: int) -> Board:
         )
         for number in range(entries)
     )
-    return Board("Large", 1, None, "00112233445566aa", PROTOCOL, rows)
+    return Board(Identity("Large", 1), "00112233445566aa", PROTOCOL, rows)
 
 
 def hostile_board(text: str) -> Board:
@@ -176,4 +177,4 @@ def hostile_board(text: str) -> Board:
         )
         for number in range(2)
     )
-    return Board(text, 1, (text, "B"), text, text, rows)
+    return Board(Identity(text, 1, (text, "B")), text, text, rows)

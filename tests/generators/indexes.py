@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from benchmark.data.index import Identity, VideoIndex
+from benchmark.data.index import VideoIndex
+from benchmark.identity import Identity
 from tests.generators.encoded import encode
 
 BROKEN, MISSING, SHORT = 2, 4, 1

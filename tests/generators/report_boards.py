@@ -1,5 +1,6 @@
 """Sample boards: one of measured rows with groups and failures, one of claims, and names that mean harm."""
 
+from benchmark.identity import Identity
 from benchmark.leaderboard.board import Board, Row
 from benchmark.protocol import Protocol
 from benchmark.results.record import Value
@@ -65,8 +66,8 @@ def sample_boards() -> list[Board]:
         measured_row("of unknown speed", hit=0.4, speed=None),
     )
     protocol = Protocol()
-    measured = Board("Made", 1, None, protocol.hash, "20 clips, 4 views", rows)
-    return [measured, Board("Sports-1M", None, None, None, "the paper's own", (claimed_row("single-frame"),))]
+    measured = Board(Identity("Made", 1), protocol.hash, "20 clips, 4 views", rows)
+    return [measured, Board(Identity("Sports-1M"), None, "the paper's own", (claimed_row("single-frame"),))]
 
 
 def harmful_boards() -> list[Board]:
@@ -74,6 +75,6 @@ def harmful_boards() -> list[Board]:
     rows = tuple(measured_row(name, hit=0.5, speed=10.0, group=0.5) for name in HARMFUL)
     for row, name in zip(rows, HARMFUL, strict=True):
         row.metrics[f"map/{name}"] = Value.of(0.25)
-    measured = Board(HARMFUL[0], 1, HARMFUL, Protocol().hash, HARMFUL[1], rows)
-    claimed = Board(HARMFUL[1], None, None, None, HARMFUL[0], tuple(claimed_row(name) for name in HARMFUL))
+    measured = Board(Identity(HARMFUL[0], 1, HARMFUL), Protocol().hash, HARMFUL[1], rows)
+    claimed = Board(Identity(HARMFUL[1]), None, HARMFUL[0], tuple(claimed_row(name) for name in HARMFUL))
     return [measured, claimed]

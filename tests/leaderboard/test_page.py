@@ -47,7 +47,7 @@ def test_the_table_says_what_the_boards_say(visit: Open) -> None:
     assert page.locator(".interval").nth(1).text_content() == "[89.3, 94.3]"
     assert page.locator(".mark.contaminated").count() == page.locator(".mark.unknown").count() == 2
     assert page.locator("tr.head").nth(2).text_content() == (
-        "UCF101, fold 1, 3 chosen classes class subset5 clips of 16 frames, 200x200, centre view, mean probability, "
+        "UCF101 fold 1, 3 chosen classes class subset5 clips of 16 frames, 200x200, centre view, mean probability, "
         "sampler seed 2014 b7d022663 entriesChosen classesArchery, Bowling, Fencing"
     )
     assert page.locator(".mark.subset").count() == 1
@@ -87,11 +87,11 @@ def test_filters(visit: Open) -> None:
     boards = sample_boards()
     page, total = visit(boards), len(all_rows(boards))
     filters: tuple[tuple[str, str, Callable[[Board, Row], bool]], ...] = (
-        ("dataset", "UCF101", lambda board, row: board.dataset == "UCF101"),
+        ("dataset", "UCF101", lambda board, row: board.identity.dataset == "UCF101"),
         ("protocol", "Claims, not checkable", lambda board, row: board.protocol_hash is None),
-        ("fold", "Fold 2", lambda board, row: board.fold == 2),
-        ("fold", "No fold", lambda board, row: board.fold is None),
-        ("classes", "All classes", lambda board, row: board.classes is None),
+        ("fold", "Fold 2", lambda board, row: board.identity.fold == 2),
+        ("fold", "No fold", lambda board, row: board.identity.fold is None),
+        ("classes", "All classes", lambda board, row: board.identity.classes is None),
         ("tier", "claimed", lambda board, row: row.tier == "claimed"),
         ("tier", "recomputed", lambda board, row: row.tier == "recomputed"),
         ("tier", "reproduced", lambda board, row: row.tier == "reproduced"),

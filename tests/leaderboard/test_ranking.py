@@ -137,8 +137,8 @@ def test_only_equal_protocol_dataset_fold_and_subset_share_a_board(tmp_path: Pat
     boards = read_boards(root)
     together = sorted(sorted(row.name for row in board.rows) for board in boards)
     assert together == [["Model 0", "Model 1"], ["Model 2"], ["Model 3"], ["Model 4"], ["Model 5"]]
-    assert sorted(board.title for board in boards) == [
-        "Made, fold 1", "Made, fold 1", "Made, fold 1, 6 chosen classes", "Made, fold 2", "Other, fold 1"
+    assert sorted(str(board.identity) for board in boards) == [
+        "Made fold 1", "Made fold 1", "Made fold 1, 6 chosen classes", "Made fold 2", "Other fold 1"
     ]  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_a_specification_needs_no_login_and_is_what_wandb_can_read(
     assert (waiting["entity"], waiting["project"]) == ("team", "made")
     assert "project" not in grid["runSets"][waiting["run_set"]]
     headings = [block["children"][0]["text"] for block in held["spec"]["blocks"] if block["type"] == "heading"]
-    assert headings == ["Made, fold 1", "Mean average precision by group", "Sports-1M"]
+    assert headings == ["Made fold 1", "Mean average precision by group", "Sports-1M"]
 
 
 def test_panels_show_accuracy_against_speed_and_groups_of_the_runs_of_a_board() -> None:
@@ -103,10 +103,8 @@ def test_panels_show_accuracy_against_speed_and_groups_of_the_runs_of_a_board() 
 
 def test_a_set_of_runs_is_chosen_by_what_a_test_leaves_in_its_config() -> None:
     record = make_record(make_ledger(fold=2))
-    dataset, fold, classes, protocol_hash = record.board
-    board = dataclasses.replace(
-        sample_boards()[0], dataset=dataset, fold=fold, classes=classes, protocol_hash=protocol_hash
-    )
+    identity, protocol_hash = record.board
+    board = dataclasses.replace(sample_boards()[0], identity=identity, protocol_hash=protocol_hash)
     (grid,) = blocks([board], "panel-grid")
     (condition,) = grid["metadata"]["runSets"][0]["filters"]["filters"]
     assert condition["key"] == {"section": "config", "name": "board"}

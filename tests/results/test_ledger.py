@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.identity import Identity
 from benchmark.protocol import Protocol
 from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger
 from tests.generators.ledgers import REASON, make_ledger
@@ -152,7 +153,7 @@ def test_a_video_without_source_is_a_cluster_of_its_own_even_if_it_is_named_like
 
 def test_board_is_what_must_agree() -> None:
     info = make_ledger().info
-    assert info.board == ("Made", 1, None, info.protocol.hash)
+    assert info.board == (Identity("Made", 1), info.protocol.hash)
     assert dataclasses.replace(info, protocol=Protocol(clips_per_video=2)).board != info.board
     assert info.groups() == {"Group 0": [0, 2, 4], "Group 1": [1, 3, 5]}
 
