@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import PIL.Image
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
@@ -50,31 +51,11 @@ class WandbTables(L.Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                self._mirror(logger, record, ledger)
-                if why_missing("matplotlib") is None:
-                    self._draw(logger, trainer, pl_module, record, ledger)
+                self._mirror(logger, record, ledger, lambda: self._pictures(trainer, pl_module, record, ledger))
 
-    def _draw(
-        self, logger: WandbLogger, trainer: L.Trainer, module: L.LightningModule, record: Record, ledger: Ledger
+    def _mirror(
+        self, logger: WandbLogger, record: Record, ledger: Ledger, pictures: Callable[[], dict[str, wandb.Image]]
     ) -> None:
-        """Log small pictures: filters of the first layer, a few predictions, confusions."""
-        from benchmark.runs.pictures import draw_test  # imports matplotlib, which not everybody has
-
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                drawn = draw_test(Path(folder), record.name, ledger, data, module.state_dict())
-                images = {
-                    f"{wandb_names.PICTURES}{picture.file.partition('-')[0]}": wandb.Image(
-                        str(Path(folder) / picture.file), caption=picture.caption
-                    )
-                    for picture in drawn.pictures
-                }
-                logger.experiment.log(images)
-        except Exception as error:  # as below; a picture is no reason for a finished test to fail
-            warnings.warn(f"W&B did not take the pictures ({type(error).__name__}: {error})", stacklevel=2)
-
-    def _mirror(self, logger: WandbLogger, record: Record, ledger: Ledger) -> None:
         parts: dict[str, Callable[[Any], object]] = {
             "the config": lambda run: run.config.update(run_config(record), allow_val_change=True),
             "clips per second": lambda run: run.log(throughput(record)),
@@ -88,11 +69,29 @@ class WandbTables(L.Callback):
             "failed videos": lambda run: run.log(failed_table(ledger)),
             "record and ledger": lambda run: run.log_artifact(self._artifact(record)),
         }
+        if why_missing("matplotlib") is None:
+            parts["pictures"] = lambda run: run.log(pictures())
         for name, log in parts.items():
             try:
                 log(logger.experiment)
             except Exception as error:  # wandb's own errors, its service's and the network's share no base class
                 warnings.warn(f"W&B did not take {name} of the test ({type(error).__name__}: {error})", stacklevel=2)
+
+    def _pictures(
+        self, trainer: L.Trainer, module: L.LightningModule, record: Record, ledger: Ledger
+    ) -> dict[str, wandb.Image]:
+        """Small ones: filters of the first layer, a few predictions, confusions."""
+        from benchmark.runs.pictures import draw_test  # imports matplotlib, which not everybody has
+
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        images = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for picture in draw_test(Path(folder), record.name, ledger, data, module.state_dict()).pictures:
+                kind = picture.file.partition("-")[0]
+                with PIL.Image.open(Path(folder) / picture.file) as image:  # a moving one would not move there
+                    shown = wandb.Image(image.convert("RGB"), caption=picture.caption)
+                images[f"{wandb_names.PICTURES}{kind}"] = shown
+        return images
 
     def _artifact(self, record: Record) -> wandb.Artifact:
         artifact = wandb.Artifact(

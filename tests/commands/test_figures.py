@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+import numpy as np
 from PIL import Image
 
 from benchmark.cli import main
@@ -32,7 +33,8 @@ def test_all_that_a_fit_and_a_test_have_to_show(
     assert "not drawn: Training: no run folder of a fit was given" in shown
     assert "of the filters' energy is colour" in shown
     with Image.open(tmp_path / f"predictions-{name}.png") as strips:
-        assert len(strips.convert("RGB").resize((60, 30)).getcolors(1800)) > 200  # frames, not empty boxes
+        small = np.asarray(strips.convert("RGB").resize((60, 30)))
+        assert len(np.unique(small.reshape(-1, 3), axis=0)) > 200  # frames, not empty boxes
     assert main(["figures", str(fit), "--out", str(tmp_path / "fit")]) == 0
     assert "not drawn: Training" in capsys.readouterr().out  # it was trained without a logger
 

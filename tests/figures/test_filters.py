@@ -32,7 +32,7 @@ def test_filters_of_the_papers_networks(network: torch.nn.Module, streams: set[s
 def test_a_filter_sees_the_frame_it_is_said_to_see() -> None:
     """A frame of the clip that alone is bright moves the output by the sum of that frame's part of the filter."""
     network = SlowFusion(3, width=0.05)
-    conv = network.streams.trunks["full"].conv1
+    conv = network.get_submodule("streams.trunks.full.conv1")
     (filters,) = first_filters(weights(network)).values()
     for frame in range(4):
         for colour in range(3):
@@ -54,7 +54,8 @@ def test_filters_of_other_networks() -> None:
 def wave(cycles: float, colours: tuple[float, float, float], side: int = 33) -> np.ndarray:
     """One filter with a sine in x, each colour as strong as given."""
     line = np.sin(2 * np.pi * cycles * np.arange(side))
-    return np.array(colours)[None, None, :, None, None] * np.tile(line, (side, 1))[None, None, None]
+    made: np.ndarray = np.array(colours)[None, None, :, None, None] * np.tile(line, (side, 1))[None, None, None]
+    return made
 
 
 @pytest.mark.parametrize("cycles", [0.1, 0.25, 0.4])

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from benchmark.grid.processes import locked
 from benchmark.transfer import cell as transfer_cell
 from benchmark.transfer.cell import run_cell
 from benchmark.transfer.grid import Experiment
@@ -31,15 +30,6 @@ def test_a_cell_that_cannot_be_written_fails_alone(
     two.folder.parent.mkdir(exist_ok=True)
     two.folder.write_text("in the way", "utf-8")
     assert not run_cell(experiment, two, 2)
-
-
-def test_a_file_system_without_locks_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    with locked(tmp_path / "lock") as lock:
-        assert lock == -1
 
 
 def test_a_finished_cell_is_tidied_whenever_it_is_met(
