@@ -1,5 +1,6 @@
 """The verbs fit, validate, test and predict: Lightning's command line with run folders."""
 
+import logging
 import os
 import signal
 import sys
@@ -11,22 +12,23 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, Namespace, dict_to_namespace
 from lightning import Callback
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from benchmark.command_line import WholeNames, unknown_option
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.models.average import UNTRAINABLE
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
+from benchmark.runs.averages import is_average, write_average
 from benchmark.runs.casts import CastOnce
-from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs.checkpoints import BestWeights, run_checkpoints
+from benchmark.runs.code import code_facts
 from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
-from benchmark.runs.epoch_lines import EpochLines
-from benchmark.runs.facts import code_facts
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
@@ -34,13 +36,14 @@ from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
+from benchmark.runs.resolved_config import ResolvedConfig, shareable
 from benchmark.runs.result_writer import ResultWriter
+from benchmark.runs.screen import RunLines, ScoreLines
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
-from benchmark.transfer.regimes import REGIMES
 from benchmark.verb_checks import (
     require_config_first,
     require_from_fit,
@@ -48,7 +51,7 @@ from benchmark.verb_checks import (
     require_values,
     require_work,
 )
-from benchmark.verb_options import add_options, require_own_options, with_literal_paths
+from benchmark.verb_options import add_options, require_own_options, usual_entry_name, with_literal_paths
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
@@ -111,6 +114,9 @@ class BenchmarkCLI(LightningCLI):
         if config.get("ckpt_path") == "":
             raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
         require_values(config)
+        is_averaged = is_average(config.model.class_path)
+        if is_averaged and self.subcommand == "fit":
+            raise UserError(UNTRAINABLE)
         require_work(str(self.subcommand), config.trainer)
         self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
         if config.get("ckpt_path"):
@@ -119,6 +125,9 @@ class BenchmarkCLI(LightningCLI):
             require_from_fit(self.checkpoint, config.ckpt_path)
             if self.subcommand == "fit":
                 require_more_to_train(self.checkpoint, config.trainer, config.ckpt_path)
+        elif is_averaged:
+            config.ckpt_path = write_average(plain(config.model.init_args), self.run_dir)
+            self.checkpoint = read_checkpoint(config.ckpt_path)
         elif self.subcommand != "fit":
             raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
@@ -164,18 +173,21 @@ class BenchmarkCLI(LightningCLI):
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
         seen = self._seen_videos()
+        checkpoints = run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes)
         self.trainer_defaults["callbacks"] = [
             self.together,
             Throughput(),
             FailedVideos(),
             FiniteLoss(),
-            EpochLines(),
             CompiledNetwork(),
             CastOnce(),
+            ScoreLines(),
             seen,
-            *run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes),
+            *checkpoints,
         ]
         if self.subcommand == "fit":
+            best = next(each for each in checkpoints if isinstance(each, BestWeights))
+            self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
             allowed = self.config[self.subcommand].allow_contaminated
             self.trainer_defaults["callbacks"] += [
                 self._conditions(),
@@ -235,50 +247,18 @@ class BenchmarkCLI(LightningCLI):
         plain.pop("transfer")  # what was asked of this command; the checkpoint says what was done
         if facts := transfer_facts(self.checkpoint):
             plain["transfer"] = facts
-        options = plain["model"].get("init_args") or {}
-        shown = ("architecture", "cell", "sampling", "resolution")
-        parts = [config.model.class_path.split(".")[-1], *(options.get(key) for key in shown)]
-        parts.append(f"width {options['width']}" if "width" in options else None)
-        begun = f" from {facts['pretrained_sha256'][:8]}" if facts and facts["pretrained_sha256"] else ""
-        parts.append(f"{REGIMES[facts['regime']]}{begun}" if facts else None)
-        name = config.entry_name or ", ".join(str(part) for part in parts if part)
+        name = config.entry_name or usual_entry_name(plain["model"], self.checkpoint)
         same = {"batch_size": 0, "num_workers": 0, "multiprocessing_context": None}  # they change no score
         data = {**plain["data"], "init_args": {**plain["data"].get("init_args", {}), **same}}
         settings = {"model": plain["model"], "data": data, "code": code_facts().model_dump()}
         checkpoint, sample = Path(config.ckpt_path), config.sample
         writer = ResultWriter(
-            self.run_dir, name, checkpoint, guard, plain, settings, sample_videos=sample.videos, sample_seed=sample.seed
+            *(self.run_dir, name, checkpoint, guard, plain, settings),
+            sample_videos=sample.videos,
+            sample_seed=sample.seed,
+            keep_clips=config.keep_clips,
         )
         return [guard, writer, *wandb_mirrors(config.trainer, writer)]
-
-
-def shareable(config: Namespace) -> Namespace:
-    """A configuration without what belongs to one run alone: its folder and the checkpoint it began with."""
-    shared = config.clone()
-    folder = str(shared.trainer.default_root_dir)
-    shared.run_dir = shared.ckpt_path = shared.trainer.default_root_dir = None
-    move_logs(shared.trainer, folder, ".")
-    return shared
-
-
-class ResolvedConfig(SaveConfigCallback):
-    """Leaves the whole configuration of a fit as `config.yaml` in the run folder, and of a test as `config_test.yaml`.
-
-    What belongs to one run alone, its folder and the checkpoint it began with, is left out, so that the file can be
-    given to `--config` for another run.
-    """
-
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
-        super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
-
-    def save_config(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Write the file."""
-        folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        config = shareable(self.config)
-        verb = trainer.state.fn.value
-        name = "config.yaml" if verb == "fit" else f"config_{verb}.yaml"
-        self.parser.save(config, folder / name, skip_none=False, overwrite=True, multifile=False)
 
 
 def train(verb: str, words: Sequence[str]) -> None:
@@ -331,13 +311,17 @@ _DESCRIPTIONS = {
 
 
 def _quieten() -> None:
-    """Hide notices of libraries that a user can do nothing about."""
+    """Hide notices of libraries that a user can do nothing about, or that a line of ours says."""
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     for text in (
         ".*LightningCLI's args parameter is intended to run from within Python.*",
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*configure_optimizers. will be overridden by.*",
+        ".*The dirpath has changed from.*",
+        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     ):
         warnings.filterwarnings("ignore", text)

@@ -5,13 +5,18 @@ and in its help a verb has its own alone.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.errors import UserError
-from benchmark.transfer.carrying import Transfer
+from benchmark.results.average_record import joined_names
+from benchmark.runs.averages import average_facts
+from benchmark.runs.facts import network_title
+from benchmark.transfer.carrying import Transfer, transfer_facts
+from benchmark.transfer.regimes import REGIMES
 
 # Options that not every verb has, by the first part of their names.
 _VERBS: dict[str, tuple[str, ...]] = {
@@ -22,6 +27,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "allow_contaminated": ("fit", "test"),
     "entry_name": ("test",),
     "sample": ("test",),
+    "keep_clips": ("test",),
     "predict": ("predict",),
     "figure": ("predict",),
 }
@@ -76,6 +82,12 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     parser.add_argument("--sample.videos", type=int | None, default=None, help="Test on so many random videos alone.")
     parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
     parser.add_argument(
+        "--keep_clips",
+        type=bool | None,
+        default=None,
+        help="Leave what is said of each clip, and of the validation videos, in clips.parquet; null: up to 10^9 bytes.",
+    )
+    parser.add_argument(
         "--allow_contaminated",
         type=bool,
         default=False,
@@ -101,6 +113,23 @@ def require_own_options(verb: str, words: Sequence[str]) -> None:
         verbs = _VERBS.get(_first(option.removeprefix("--"))) if option.startswith("--") else None
         if verbs is not None and verb not in verbs:
             raise UserError(f"{option} is an option of {' and '.join(verbs)}, and does nothing in {verb}; leave it out")
+
+
+def usual_entry_name(model: Mapping[str, Any], checkpoint: dict[str, Any]) -> str:
+    """What a test's record is called where nobody said: its network, or the networks that it is the average of.
+
+    Args:
+        model: Class path and options, as plain values.
+        checkpoint: What is tested.
+    """
+    average, carried = average_facts(checkpoint), transfer_facts(checkpoint)
+    if average is not None:
+        return joined_names([member.name for member in average.members])
+    name = network_title(model["class_path"], model.get("init_args") or {})
+    if carried is None:
+        return name
+    begun = f" from {carried['pretrained_sha256'][:8]}" if carried["pretrained_sha256"] else ""
+    return f"{name}, {REGIMES[carried['regime']]}{begun}"
 
 
 # Options whose values are names of files and folders, which may look like anything else.

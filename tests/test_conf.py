@@ -26,7 +26,8 @@ from benchmark.transfer.grid import Experiment
 from benchmark.transfer.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
+AVERAGE = ROOT / "conf/average.yaml"  # of networks that are trained already
+EXPERIMENTS = sorted({*(ROOT / "conf").glob("*.yaml")} - {AVERAGE})
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
 EXTRA_MARKS = {
     path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text("utf-8")
@@ -106,6 +107,13 @@ def test_the_papers_recipe_is_the_papers(path: Path, capsys: pytest.CaptureFixtu
 
 def test_the_papers_recipe_is_there_for_every_experiment() -> None:
     assert [path.name for path in PAPER] == [path.name for path in EXPERIMENTS]
+
+
+def test_an_average_says_of_what_and_takes_the_data_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--model.checkpoints", "[a.ckpt,b.ckpt]", "--data", str(ROOT / "conf/data/ucf101.yaml")]
+    config = resolved(capsys, "test", "--config", str(AVERAGE), *given)
+    assert config["model"]["init_args"] == {"checkpoints": ["a.ckpt", "b.ckpt"], "weights": None, "classes": []}
+    assert str(config["data"]["class_path"]).endswith("UCF101")
 
 
 @pytest.mark.parametrize("path", TRANSFER, ids=lambda path: path.stem)

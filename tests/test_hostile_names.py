@@ -9,7 +9,7 @@ import pytest
 from benchmark.cli import main
 from benchmark.errors import printable
 from benchmark.results.csv_cells import plain_cell
-from benchmark.results.record import _plain
+from benchmark.results.fields import _plain
 from benchmark.runs.predictions import _for_spreadsheets
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J"

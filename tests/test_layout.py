@@ -29,7 +29,7 @@ ALLOWED = {
     "content": set[str](),
     "metrics": set[str](),
     "data": {"caches", "clip", "content", "files", "identity", "protocol", "errors", "process"},
-    "models": {"changes", "clip", "cost", "protocol", "errors", "extras", "metrics"},
+    "models": {"changes", "clip", "cost", "files", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "identity", "protocol", "errors", "metrics"},
     "leaderboard": {"files", "identity", "results", "protocol", "errors", "extras", "metrics"},
     "figures": {"files", "results", "metrics", "errors"},

@@ -16,6 +16,7 @@ from benchmark.cost import gflop_per_clip
 from benchmark.files import file_hash
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.models import FrameAverage
+from benchmark.results.clip_scores import ClipScores
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
@@ -43,9 +44,18 @@ def assert_equal(one: Ledger, other: Ledger) -> None:
     assert np.mean(one.clip_ranks == other.clip_ranks) > 0.95  # ties within 1e-5 may turn
 
 
+def assert_equal_clips(one: Path, other: Path) -> None:
+    """The same clips of the same videos, of both splits, and scores within 1e-5."""
+    for split, videos in (("test", VIDEOS - 1), ("validation", VIDEOS)):
+        mine, theirs = (ClipScores.read(run / "clips.parquet").said(split) for run in (one, other))  # type: ignore[arg-type]
+        assert len(mine.video_ids) == videos
+        assert mine.video_ids == theirs.video_ids
+        np.testing.assert_allclose(mine.scores, theirs.scores, atol=1e-5, rtol=0)
+
+
 def test_a_test_leaves_a_ledger_and_a_record_that_agree(tested: Path, checkpoint: str) -> None:
     left = {path.name for path in tested.iterdir() if not path.name.startswith(".")}
-    assert left == {"ledger.parquet", "record.json", "config_test.yaml", "failed_videos.csv"}
+    assert left == {"ledger.parquet", "clips.parquet", "record.json", "config_test.yaml", "failed_videos.csv"}
     ledger, record = Ledger.read(tested), Record.read(tested)
     assert len(ledger) == record.videos == VIDEOS
     assert list(record.failed_videos) == [BROKEN]
@@ -113,6 +123,7 @@ def test_any_number_of_processes_gives_the_same_ledger(
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert_equal(Ledger.read(tmp_path / "run"), Ledger.read(tested))
+    assert_equal_clips(tmp_path / "run", tested)
     assert Record.read(tmp_path / "run").hardware.processes == processes
     assert output.count("test/video_hit1") == 1
 
@@ -138,6 +149,7 @@ def test_a_killed_test_goes_on_where_it_stopped(small_set: Path, checkpoint: str
     done = int(output.partition("holds the scores of ")[2].partition(" ")[0])
     assert 1 <= done < VIDEOS
     assert_equal(Ledger.read(run), Ledger.read(tested))
+    assert_equal_clips(run, tested)
     assert not (run / "unfinished").exists()
 
 
@@ -206,6 +218,7 @@ def test_a_kill_behind_the_last_video_loses_nothing(
     assert (run / "ledger.parquet").exists() == (left == "parts and ledger")
     assert main(arguments) == 0
     assert_equal(Ledger.read(run), Ledger.read(tested))
+    assert_equal_clips(run, tested)
     assert Record.read(run).ledger.sha256 == file_hash(run / "ledger.parquet")
     assert not (run / "unfinished").exists()
 

@@ -8,6 +8,7 @@ COMMANDS = {
     "prepare": "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic",
     "audit": "videos of a dataset that show the same, under whatever names, with a picture of each pair",
     "rescore": "all numbers of a ledger again, with intervals, classes, confusions and coverage",
+    "average": "the mean of several tests' class probabilities, from their ledgers alone, as an entry of its own",
     "compare": "two ledgers, paired: differences with intervals, tests, and the classes that differ most",
     "figures": "pictures of runs: filters, predictions on frames, classes, confusions, training, speed, groups",
     "power": "before a run: how many videos and sources it takes to tell a difference from chance",
@@ -23,7 +24,7 @@ COMMANDS = {
 }
 """What each verb is for, in one line."""
 
-READING_RESULTS = frozenset({"configs", "rescore", "compare", "power", "protocol", "leaderboard"})
+READING_RESULTS = frozenset({"configs", "rescore", "average", "compare", "power", "protocol", "leaderboard"})
 """Verbs that import neither torch nor Lightning, so that numbers can be checked where those are not installed."""
 
 

@@ -10,6 +10,7 @@ from benchmark.commands.reproduction import reproduce_entry
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.files import file_hash
+from benchmark.leaderboard.averages import check_averages
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.claims import check_claims, read_claims
 from benchmark.leaderboard.entries import (
@@ -30,13 +31,14 @@ PLOTS_SHA256 = "3b6e15d45dbb7fca5bd2094291e961ddc5472cd887009e6009a56dab668d721f
 """Of the plotting library beside the published page, which stays when a newer one is installed."""
 
 
-def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None) -> int:
+def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None, clips_url: str | None = None) -> int:
     """Check a finished test and copy its record and ledger into the leaderboards.
 
     Args:
         run_dir: Run folder of the test.
         root: The leaderboards' folder.
         ledger_url: Address of the ledger, for ledgers too large for the repository.
+        clips_url: Address of the scores of single clips, likewise; without one a large file stays out of the entry.
 
     Returns:
         0.
@@ -44,7 +46,9 @@ def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None) -> int:
     Raises:
         UserError: If the test cannot be an entry.
     """
-    folder = add_entry(run_dir, root, ledger_url)
+    folder = add_entry(run_dir, root, ledger_url, clips_url)
+    if Record.read(run_dir).clips is not None and Record.read(folder).clips is None:
+        print("without what was said of single clips, whose file is too large for the repository; --clips_url adds it")
     print(f"added {folder}; now run: python -m benchmark leaderboard build --root {root}")
     return 0
 
@@ -85,7 +89,7 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     require_extra("plotly", "leaderboard verify, which makes the page again,")
     entries, problems, unchecked = check_entries(root, ledgers)
     wrong, unknown = check_claims(root)
-    problems += wrong
+    problems += [*check_averages(entries), *wrong]
     unchecked += unknown
     problems += [
         f"{path.name} does not belong here; beside the folders are {', '.join(GENERATED)}"

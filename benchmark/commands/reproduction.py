@@ -49,6 +49,12 @@ def reproduce_entry(
             says of model, board or provenance what the test denies.
     """
     record = Record.read(folder)
+    if record.average is not None and any(member.ledger_sha256 for member in record.average.members):
+        names = ", ".join(member.name for member in record.average.members)
+        raise UserError(
+            f"{folder} is an average of ledgers, which no checkpoint has; reproduce its members: {names}. `leaderboard "
+            "verify` works it out again from those that are entries"
+        )
     path = ledger_path(folder, record)
     if path is None or file_hash(path) != record.ledger.sha256:
         raise UserError(f"{folder} holds no ledger, or not the one that its record is about")
@@ -60,6 +66,8 @@ def reproduce_entry(
         )
     seed = secrets.randbelow(2**31)
     settings = recorded_settings(record, data_root, lists, trust_code)
+    if record.average is not None:  # the checkpoint holds its members
+        settings["model"]["init_args"] |= {"checkpoints": [str(checkpoint.absolute())], "weights": None}
     with tempfile.TemporaryDirectory() as scratch:
         run_dir = _test_again(settings, checkpoint, videos, seed, Path(scratch))
         fresh, again = Ledger.read(run_dir / LEDGER_NAME), Record.read(run_dir)

@@ -1,6 +1,7 @@
 """Works out every number of a ledger again, without a model or a video."""
 
 import collections
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,12 +13,16 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmark.command_line import Parser
+from benchmark.commands import clip_tables
+from benchmark.commands.clip_tables import require_clips
 from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, too_few
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
 from benchmark.metrics.descriptors import HIT_KS, score_of
-from benchmark.results.confirmation import Confirmation, confirm
+from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
+from benchmark.results.clip_scores import clips_beside
+from benchmark.results.confirmation import Confirmation, check_clips, confirm
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import METHOD, Record, Value, dataset_of
@@ -38,6 +43,8 @@ def rescore(
     map_intervals: bool | None = None,
     output: Path | None = None,
     update: bool = False,
+    curve: bool = False,
+    calibration: bool = False,
 ) -> int:
     """Print the numbers of a ledger, and whether a record beside it says the same.
 
@@ -48,12 +55,15 @@ def rescore(
         map_intervals: Whether average precision gets intervals; None means where they take seconds.
         output: JSON file to leave the numbers in.
         update: Whether to make the intervals of the record beside the ledger again, if its values are confirmed.
+        curve: Whether to show scores and cost of tests with fewer clips, from the scores of single clips.
+        calibration: Whether to show how far probabilities can be believed.
 
     Returns:
         0, or 1 if the record beside the ledger says something else.
 
     Raises:
-        UserError: If there is no ledger, it is damaged, or `update` is set and there is no record of it.
+        UserError: If there is no ledger, it is damaged, `update` is set and there is no record of it, or `curve`
+            and there are no scores of clips.
     """
     path = ledger / FILE_NAME if ledger.is_dir() else ledger
     predictions = Ledger.read(path)
@@ -66,9 +76,16 @@ def rescore(
     print(_numbers(metrics, decoded, predictions, {f"{level}_hit{n}" for level in ("clip", "video") for n in k}))
     print(_classes(predictions, areas, all_classes))
     print(_confusions(confused))
+    more = dict[str, Any]()
+    if curve:
+        text, more["curve"] = clip_tables.curve(path, predictions, require_clips(path, predictions, "--curve true"))
+        print(text)
+    if calibration:
+        text, more["calibration"] = clip_tables.calibration(predictions, clips_beside(path, predictions))
+        print(text)
     confirmation = _confirm(path, predictions, metrics, decoded)
     if output is not None:
-        _save(output, path, predictions, metrics, decoded, areas, confused, confirmation)
+        _save(output, path, predictions, metrics, decoded, areas, confused, confirmation, more)
         print(f"\nwrote {output}")
     if confirmation is not None and confirmation.denied:
         return 1
@@ -106,6 +123,18 @@ def main(argv: Sequence[str]) -> int:
         type=bool,
         default=False,
         help="Make the intervals of the record beside the ledger again, if its values are confirmed.",
+    )
+    parser.add_argument(
+        "--curve",
+        type=bool,
+        default=False,
+        help="Scores and cost against clips a video, where the test kept what was said of its clips.",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=bool,
+        default=False,
+        help="Brier score and reliability, of videos, and where they were kept of clips and validation videos.",
     )
     chosen = parser.parse_args(list(argv)).as_dict()
     return rescore(all_classes=chosen.pop("classes") == "all", **chosen)
@@ -238,6 +267,8 @@ def _confirm(path: Path, ledger: Ledger, metrics: Numbers, decoded: Numbers | No
             print(f"\n{file} is the record of another ledger, {printable(record.ledger.file)}")
             return None
         found = confirm(record, ledger, file_hash(path), metrics, decoded)
+        denied, missing = check_clips(record, ledger, path.with_name(CLIPS_NAME))
+        found = dataclasses.replace(found, denied=(*found.denied, *denied), unchecked=(*found.unchecked, *missing))
         if record.intervals != METHOD:
             print(f"\nits record has intervals of the older method {record.intervals}; --update true makes them again")
     if found.denied:
@@ -245,7 +276,10 @@ def _confirm(path: Path, ledger: Ledger, metrics: Numbers, decoded: Numbers | No
         for denial in found.denied:
             print(f"  {printable(denial)}")
     else:
-        print(f"\n{file} is confirmed: the ledger's hash, its dataset and protocol, and {found.confirmed} numbers")
+        kept = " and its clips" if record is not None and record.clips is not None and not missing else ""
+        print(
+            f"\n{file} is confirmed: the ledger's hash{kept}, its dataset and protocol, and {found.confirmed} numbers"
+        )
     if found.unchecked:
         print(f"not checked: {printable(', '.join(found.unchecked))}")
     return found
@@ -273,6 +307,7 @@ def _save(
     areas: dict[str, np.ndarray],
     confused: list[tuple[str, str, int, int]],
     confirmation: Confirmation | None,
+    more: dict[str, Any],
 ) -> None:
     columns = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in areas.items()}
     content: dict[str, Any] = {
@@ -292,6 +327,7 @@ def _save(
             for true, said, count, videos in confused
         ],
         "record_denied": None if confirmation is None else list(confirmation.denied),
+        **more,
     }
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from benchmark.commands.text import aligned
 from benchmark.errors import printable
 from benchmark.speed.multires import PAPER_CLIPS_PER_SECOND
 from benchmark.speed.peers import OURS
-from benchmark.speed.report import Comparison, Gain, Loading, Machine, SpeedReport, Stage, Training
+from benchmark.speed.report import Comparison, Gain, Loading, Machine, Scoring, SpeedReport, Stage, Training
 
 _HEADER = ["ms a clip", "clips/s", "range over rounds"]
 
@@ -18,7 +18,10 @@ def speed_tables(report: SpeedReport) -> str:
     parts = [
         _machine(report.name, report.machine),
         _loading(report.loading),
-        _training(report.training, report.machine, is_cached=report.loading.cached is not None),
+        _training(report.training, report.machine, is_cached=report.loading.cached is not None)
+        if report.training is not None
+        else "",
+        _scoring(report.scoring) if report.scoring is not None else "",
         _gains(report.gains),
         comparison_tables(report.comparison) if report.comparison else "",
     ]
@@ -83,6 +86,16 @@ def _training(training: Training, machine: Machine, *, is_cached: bool) -> str:
             f"{training.inference_gflop_per_clip:.3f} GFLOP a clip and view in testing, "
             f"{training.training_gflop_per_clip:.3f} in training ({ratio:.2f}x); compute reaches "
             f"{training.share_of_peak(machine):.1%} of the peak in {training.dtype}",
+        ]
+    )
+
+
+def _scoring(scoring: Scoring) -> str:
+    return "\n".join(
+        [
+            f"Scoring, {scoring.precision}, batches of {scoring.batch_size}, one view; an average is not trained",
+            _table("network", [*scoring.members, scoring.whole]),
+            f"{scoring.gflop_per_clip:.3f} GFLOP a clip and view",
         ]
     )
 

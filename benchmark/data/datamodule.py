@@ -119,7 +119,7 @@ class VideoDataModule(L.LightningDataModule):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.multiprocessing_context = require_start_method(multiprocessing_context)
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
-        # Rows of test videos that a test which goes on has scored before.
+        # Rows of videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
         # Where set, a fit trains and validates on these.
         self.fit_loaders: Loaders | None = None
@@ -268,7 +268,7 @@ class VideoDataModule(L.LightningDataModule):
     def _video_loader(self, split: Split, protocol: Protocol, cache: FrameCache | None = None) -> DataLoader[ClipBatch]:
         offsets, trainer = self._needs().frame_offsets, self._trainer()
         rows = self.index.rows(split)
-        if split == "test" and self.scored_rows:
+        if self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
         if 0 < len(rows) < trainer.world_size:
             raise UserError(

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash
-from benchmark.results.record import Part, Plain, Value, read_limited
+from benchmark.results.fields import Part, Plain, read_limited
+from benchmark.results.record import Value
 
 CLAIMS = "paper"
 """Folder of the claims below the leaderboards' root."""

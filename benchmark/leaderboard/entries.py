@@ -18,14 +18,17 @@ from pydantic import AwareDatetime, Field, ValidationError
 from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.leaderboard.claims import CLAIMS
+from benchmark.leaderboard.entry_clips import check_entry_clips, stored_clips
 from benchmark.leaderboard.official import check_official
+from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.clip_starts import impossible_clips
-from benchmark.results.confirmation import confirm
+from benchmark.results.confirmation import check_clips, confirm
+from benchmark.results.fields import Part, Plain, Sha256, read_limited
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import METHOD, LedgerFile, Part, Plain, Record, Sha256, read_limited
+from benchmark.results.record import METHOD, LedgerFile, Record
 from benchmark.results.summary import summarise
 
 REPRODUCTION_NAME = "reproduction.json"
@@ -34,7 +37,7 @@ REPRODUCED_VIDEOS = 200
 LARGEST_DIFFERENCE = 0.05
 """Of a class probability, that may still count as the same: bfloat16 on another machine differs by less."""
 
-_FILES = {RECORD_NAME, LEDGER_NAME, REPRODUCTION_NAME}
+_FILES = {RECORD_NAME, LEDGER_NAME, CLIPS_NAME, REPRODUCTION_NAME}
 
 
 class Reproduction(Part):
@@ -121,6 +124,10 @@ def check_entries(root: Path, ledgers: Path | None = None) -> tuple[list[Entry],
         entries.append(entry)
         found = _check_entry(folder, entry, ledgers, seen)
         problems += [f"{name}: {line}" for line in found]
+        if entry.ledger is not None:
+            denied, missing = check_entry_clips(folder, entry.record, entry.ledger, ledgers)
+            problems += [f"{name}: {line}" for line in denied]
+            unchecked += [f"{name}: {line}" for line in missing]
         if entry.record.intervals != METHOD:
             unchecked.append(f"{name}: {_older(entry.record, folder)}")
         if entry.ledger is None and not found:
@@ -197,13 +204,14 @@ def _read_reproduction(folder: Path) -> Reproduction | None:
         raise UserError(f"{REPRODUCTION_NAME} is none: {first_problem(error)}") from None
 
 
-def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
+def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None, clips_url: str | None = None) -> Path:
     """Check a finished test and copy its record and ledger to where they belong; returns the new folder.
 
     Args:
         run_dir: The test's run folder.
         root: The leaderboards' folder.
         ledger_url: Where the ledger can be fetched from, if it is too large to lie in the repository.
+        clips_url: The same of the scores of clips, which a large entry does without otherwise.
 
     Raises:
         UserError: If the test cannot be an entry; nothing is copied then.
@@ -213,7 +221,10 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
     if path is None:
         raise UserError(f"{run_dir} has a record but no {record.ledger.file}; an entry needs the ledger behind it")
     ledger, size = Ledger.read(path), path.stat().st_size
-    if problems := check_record(record, ledger, file_hash(path)):
+    if problems := [
+        *check_record(record, ledger, file_hash(path)),
+        *check_clips(record, ledger, run_dir / CLIPS_NAME)[0],
+    ]:
         raise UserError(f"{run_dir} cannot be an entry: {'; '.join(problems)}")
     if record.intervals != METHOD:
         raise UserError(f"{run_dir} cannot be an entry yet: {_older(record, run_dir)}")
@@ -230,16 +241,19 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None) -> Path:
         )
     try:
         stored = LedgerFile(file=LEDGER_NAME, sha256=record.ledger.sha256, url=ledger_url or record.ledger.url)
+        clips = stored_clips(run_dir / CLIPS_NAME, record, clips_url, LARGEST_LEDGER_BYTES)
     except ValidationError as error:
-        raise UserError(f"--ledger_url: {error.errors()[0]['msg']}") from None
+        raise UserError(f"--ledger_url or --clips_url: {error.errors()[0]['msg']}") from None
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as scratch:  # so that an entry is there whole or not at all
         fresh = Path(scratch) / "entry"
         model = record.model.model_copy(update={"options": without_local_paths(record.model.options)})
-        public = {"ledger": stored, "model": model, "config": without_local_paths(record.config)}
+        public = {"ledger": stored, "clips": clips, "model": model, "config": without_local_paths(record.config)}
         record.model_copy(update=public).write(fresh / RECORD_NAME)
         if not is_large:
             shutil.copyfile(path, fresh / LEDGER_NAME)
+        if clips is not None and clips.url is None:
+            shutil.copyfile(run_dir / CLIPS_NAME, fresh / CLIPS_NAME)
         if target.exists():
             raise UserError(f"{run_dir} is an entry already: {target}")
         fresh.rename(target)

@@ -1,5 +1,6 @@
 """Architectures; importing this package makes their class names short names on the command line."""
 
+from benchmark.models.average import Average
 from benchmark.models.early_fusion import EarlyFusion
 from benchmark.models.frame_average import FrameAverage
 from benchmark.models.fusion import FusionNetwork
@@ -14,6 +15,7 @@ from benchmark.models.torchvision_video import TorchvisionVideo
 from benchmark.models.video_classifier import VideoClassifier
 
 __all__ = [
+    "Average",
     "EarlyFusion",
     "FrameAverage",
     "FusionNetwork",

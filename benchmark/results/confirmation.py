@@ -2,7 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
+from benchmark.errors import UserError
+from benchmark.files import file_hash
+from benchmark.results.clip_scores import ClipScores, denials
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import METHOD, Record, Value, check_against
 
@@ -67,6 +71,29 @@ def confirm(
             else:
                 confirmed += 1
     return Confirmation(tuple(denied), confirmed, tuple(unchecked))
+
+
+def check_clips(record: Record, ledger: Ledger, path: Path) -> tuple[list[str], list[str]]:
+    """What the scores of single clips deny, and whether they could be looked at.
+
+    Args:
+        record: What somebody says.
+        ledger: The predictions.
+        path: Where the scores of clips would be.
+
+    Returns:
+        One sentence for each thing that is wrong; and what was not checked.
+    """
+    if record.clips is None:
+        return ([f"{path.name} is not named in its record"] if path.is_file() else []), []
+    if not path.is_file():
+        return [], ["scores of single clips, whose file is not at hand"]
+    if (found := file_hash(path)) != record.clips.sha256:
+        return [f"the scores of its clips have the SHA-256 {record.clips.sha256}, but the file's is {found}"], []
+    try:
+        return denials(ClipScores.read(path), ledger), []
+    except UserError as error:
+        return [str(error)], []
 
 
 def _equal(one: float | None, other: float | None) -> bool:

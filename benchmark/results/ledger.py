@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
         pa.field("reason", pa.string()),  # why a video failed
         pa.field("scores", pa.list_(pa.float32())),  # K mean class probabilities; null if failed
         pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip
-        pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1
+        pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1; or all null
     ]
 )
 
@@ -162,10 +162,17 @@ class Ledger:
         return values
 
     @property
+    def has_clips(self) -> bool:
+        """Whether it says anything of single clips; an average of ledgers that lack their clips' scores does not."""
+        return self.table["clip_ranks"].null_count < len(self) or not self.scored.any()
+
+    @property
     def clip_ranks(self) -> np.ndarray:
-        """(scored videos, clips) int32, 1 to K + 1."""
+        """(scored videos, clips) int32, 1 to K + 1; (scored videos, 0) without a clip level."""
         held = self.table["clip_ranks"].combine_chunks().drop_null()
-        return np.asarray(held.flatten().to_numpy().reshape(len(held), self.info.protocol.clips_per_video))
+        clips = self.info.protocol.clips_per_video if self.has_clips else 0
+        videos = len(held) if self.has_clips else int(self.scored.sum())
+        return np.asarray(held.flatten().to_numpy().reshape(videos, clips))
 
     def clusters(self) -> np.ndarray:
         """(V,) int64 from 0: number of each video's source group, or of the video itself where that is unknown."""
@@ -270,8 +277,8 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
         yield "a video stands in it twice"
     if not pc.all(pc.is_in(table["status"], pa.array(["scored", "failed"]))).as_py() and len(table):
         yield "a status is neither scored nor failed"
-    scored = ledger.scored
-    for name, held in (("scores", scored), ("clip_starts", scored), ("clip_ranks", scored), ("reason", ~scored)):
+    scored, ranked = ledger.scored, ledger.scored & ledger.has_clips
+    for name, held in (("scores", scored), ("clip_starts", scored), ("clip_ranks", ranked), ("reason", ~scored)):
         if (np.asarray(table[name].is_valid().to_numpy()) != held).any():
             yield f"a row has {name} that its status does not allow, or lacks it"
     for name in ("labels", "scores", "clip_starts", "clip_ranks"):

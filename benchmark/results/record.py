@@ -1,30 +1,19 @@
 """The record: one small JSON a test, which says what was scored, how, by what, and what came out."""
 
 import datetime
-import errno
 import json
 import math
-import re
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, field_serializer, model_validator
 
 from benchmark.changes import changes
 from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.identity import Identity
 from benchmark.protocol import Protocol, View
+from benchmark.results.fields import Count, FileName, Https, Part, Plain, Sha256, read_limited, storable
 from benchmark.results.ledger import Ledger, LedgerInfo
 from benchmark.results.problems import first_problem
 
@@ -38,85 +27,7 @@ Intervals = Literal["percentile-bootstrap", "effective-size"]
 
 METHOD: Intervals = "effective-size"
 
-# What a reader of a table sees; nothing that a terminal, a page or Markdown would take for anything but text.
-_PLAIN = re.compile(
-    r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff<>\"`|\\]{1,200}"
-)
-_HASH = r"^[0-9a-f]{64}$"
-
-
-# To the eye they are blanks, though Unicode calls them letters and signs.
-_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
-_JOINERS = "\u200c\u200d"  # Persian and Hindi are not written without them
-_MOST_MARKS = 4  # in a row; Vietnamese and Hebrew have three on one letter
 _LARGEST_BYTES = 64_000_000
-
-
-def read_limited(path: Path, most: int = 1_000_000) -> bytes:
-    """The bytes of a small file.
-
-    Raises:
-        OSError: If it cannot be read, or has more than `most` bytes.
-    """
-    if (size := path.stat().st_size) > most:
-        raise OSError(errno.EFBIG, f"it has {size:,} bytes; allowed are {most:,}")
-    return path.read_bytes()
-
-
-def _is_seen(text: str) -> bool:
-    """Whether something of a text is there to be seen, and nothing in it draws over its neighbours."""
-    seen = [sign for sign in text if sign not in _JOINERS]
-    kinds = [unicodedata.category(sign) for sign in seen]
-    marks = 0
-    for kind in kinds:
-        marks = marks + 1 if kind in {"Mn", "Me"} else 0
-        if marks > _MOST_MARKS or kind in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}:
-            return False
-    return any(kind[0] in "LNPS" and sign not in _BLANKS for kind, sign in zip(kinds, seen, strict=True))
-
-
-def _plain(text: str) -> str:
-    if not (_PLAIN.fullmatch(text) and _is_seen(text)):
-        raise ValueError(
-            f'{text[:80]!r} is blank, too long, or has control characters, piles of marks, or one of < > " ` | \\'
-        )
-    return text
-
-
-def _inside(text: str) -> str:
-    if "/" in text or "\\" in text or text in {".", ".."}:
-        raise ValueError(f"{text[:80]!r} is no file name; it must name a file in the record's own folder")
-    return _plain(text)
-
-
-def _https(text: str) -> str:
-    if not re.fullmatch(r"https://[\w.-]+(:\d+)?/[\w./~%+@=-]{0,2000}", text, re.ASCII) or ".." in text:
-        raise ValueError(f"{text[:80]!r} is no plain https address")
-    return text
-
-
-def _storable(value: Any) -> Any:
-    """Refuse numbers that JSON cannot hold or other readers cannot read."""
-    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
-        _storable(part)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number of JSON")
-    if isinstance(value, int) and abs(value) >= 2**64:
-        raise ValueError("an integer of more than 64 bits")
-    return value
-
-
-Plain = Annotated[str, AfterValidator(_plain)]
-FileName = Annotated[str, AfterValidator(_inside)]
-Https = Annotated[str, AfterValidator(_https)]
-Sha256 = Annotated[str, Field(pattern=_HASH)]
-Count = Annotated[int, Field(ge=0, le=2**53)]  # above that, readers in other languages round
-
-
-class Part(BaseModel):
-    """Data of strangers: exactly the fields named, of exactly their types, no infinity and no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Value(Part):
@@ -168,7 +79,7 @@ class Model(Part):
     """What scored it."""
 
     class_path: Plain
-    options: Annotated[dict[Plain, Plain | int | float | bool | None], AfterValidator(_storable)]
+    options: Annotated[dict[Plain, Plain | int | float | bool | None], AfterValidator(storable)]
     parameters: Count
     gflop_per_clip: float | None = Field(ge=0)  # one view; a multiplication and an addition are two
     frame_offsets: tuple[Count, ...]
@@ -226,6 +137,22 @@ class LedgerFile(Part):
     url: Https | None = None  # where the file lies if it is too large to lie beside the record
 
 
+class Member(Part):
+    """A system whose class probabilities are part of an average."""
+
+    name: Plain
+    checkpoint_sha256: Sha256
+    ledger_sha256: Sha256 | None  # None where networks were averaged while they scored, not their ledgers
+    weight: float = Field(ge=0, le=1)
+
+
+class Average(Part):
+    """Of what an entry is the mean."""
+
+    members: tuple[Member, ...] = Field(min_length=2)
+    weights: Literal["equal", "given", "validation"]  # the last: chosen on validation predictions
+
+
 class Record(Part):
     """One test.
 
@@ -251,8 +178,10 @@ class Record(Part):
     seed: int | None
     libraries: dict[Plain, Plain]
     throughput: Throughput
-    config: Annotated[dict[str, Any], AfterValidator(_storable)]
+    config: Annotated[dict[str, Any], AfterValidator(storable)]
     ledger: LedgerFile
+    average: Average | None = None  # None for a single system
+    clips: LedgerFile | None = None  # scores of single clips, which older tests did not keep
 
     @field_serializer("created")
     def _created(self, moment: datetime.datetime) -> str:

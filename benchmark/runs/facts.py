@@ -1,22 +1,17 @@
-"""Facts about a test that are no number of it: its model, code, hardware and libraries."""
+"""Facts about a test that are no number of it: its model and hardware; `code.py` has those that need no torch."""
 
-import contextlib
-import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import benchmark
 from benchmark.cost import gflop_per_clip, parameter_count
-from benchmark.results.record import Code, Hardware, Model
-
-_LIBRARIES = ("torch", "torchvision", "lightning", "torchmetrics", "av", "opencv-python-headless", "numpy", "pyarrow")
+from benchmark.results.record import Hardware, Model
 
 
 def model_facts(network: Any, config: dict[str, Any]) -> Model:
@@ -34,21 +29,11 @@ def model_facts(network: Any, config: dict[str, Any]) -> Model:
     )
 
 
-def code_facts() -> Code:
-    """Version of this package, and commit and state of the working tree that it is run from, if it is."""
-    folder = Path(benchmark.__file__).parent
-    try:
-        _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # else it is installed inside another repository
-        commit = _git(folder, "rev-parse", "HEAD")
-        modified = bool(_git(folder, "status", "--porcelain"))
-    except (OSError, subprocess.SubprocessError):
-        commit, modified = None, None
-    return Code(version=benchmark.__version__, commit=commit, modified=modified)
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=20).stdout.strip()
+def network_title(class_path: str, options: Mapping[str, Any]) -> str:
+    """A network for people, such as `SlowFusion, full, width 0.25`."""
+    shown = (options.get(key) for key in ("architecture", "cell", "sampling", "resolution"))
+    width = f"width {options['width']}" if "width" in options else None
+    return ", ".join(str(part) for part in (class_path.split(".")[-1], *shown, width) if part)
 
 
 def hardware_facts(processes: int, device: torch.device) -> Hardware:
@@ -70,12 +55,3 @@ def hardware_facts(processes: int, device: torch.device) -> Hardware:
 
 def _text(name: str) -> str:
     return re.sub(r"[^\w .,:;+()=/@%-]", " ", name).strip() or "unknown"
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # it may go by another distribution's name
-            versions[name] = importlib.metadata.version(name)
-    return versions

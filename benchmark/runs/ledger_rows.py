@@ -45,14 +45,16 @@ def require_probabilities(outputs: object) -> Tensor:
     return outputs
 
 
-def ledger_rows(outputs: Tensor, batch: ClipBatch, table: pa.Table) -> Iterator[dict[str, Any]]:
+def ledger_rows(outputs: Tensor, batch: ClipBatch, table: pa.Table, *, keep_clips: bool) -> Iterator[dict[str, Any]]:
     """One row a video of a batch, in its failures' order and then that of its first clip.
 
     Args:
         outputs: Class probabilities (B, K).
         batch: The clips; it holds all clips of each of its videos.
         table: Of the index that the batch's rows count in.
+        keep_clips: Whether each row gets what was said of its clips.
     """
+    outputs = outputs.float()
 
     def row(number: int, **rest: Any) -> dict[str, Any]:
         names = ("video_id", "labels", "source_group")
@@ -72,4 +74,5 @@ def ledger_rows(outputs: Tensor, batch: ClipBatch, table: pa.Table) -> Iterator[
             yield row(number, status="failed", reason=_NO_NUMBERS)
             continue
         own = dict(scores=score.tolist(), clip_starts=starts[places].tolist(), clip_ranks=rank[places].tolist())
-        yield row(number, status="scored", **own)
+        kept = {"clip_scores": outputs[places].flatten().cpu().numpy()} if keep_clips else {}
+        yield row(number, status="scored", **own, **kept)

@@ -28,8 +28,10 @@ def move_logs(trainer: Namespace, before: str, behind: str) -> None:
 def leave_out_wandb(trainer: Namespace) -> str | None:
     """Take W&B's loggers out of the Trainer's options where wandb cannot be imported or is switched off.
 
+    Where all of them are offline, wandb's own lines about that are left out.
+
     Returns:
-        A line that says so, or None where nothing was left out.
+        A line that says what becomes of W&B's logs, or None where they are sent or nobody asked for any.
 
     Raises:
         UserError: If one of them sends its logs online, which is more than a mirror on this disk.
@@ -37,9 +39,13 @@ def leave_out_wandb(trainer: Namespace) -> str | None:
     mirrors = [logger for logger in configured_loggers(trainer) if _is_wandb(logger)]
     is_disabled = os.environ.get("WANDB_MODE") == "disabled"  # which Lightning's `offline` would overrule
     reason = "is switched off by WANDB_MODE" if is_disabled else why_missing("wandb")
+    is_offline = all(logger.init_args.get("offline") for logger in mirrors)
+    if mirrors and is_offline and reason is None:
+        os.environ.setdefault("WANDB_SILENT", "true")
+        return "W&B logs stay in the run folder, and `wandb sync` sends them"
     if not mirrors or reason is None:
         return None
-    if not is_disabled and not all(logger.init_args.get("offline") for logger in mirrors):
+    if not is_disabled and not is_offline:
         raise UserError(f"trainer.logger sends logs to W&B, which needs wandb, which {reason}; or leave the logger out")
     kept = [logger for logger in configured_loggers(trainer) if logger not in mirrors]
     trainer.logger = kept or False

@@ -5,6 +5,7 @@ videos show, see `seen_content`.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning as L
@@ -131,6 +132,19 @@ def _named_hashes(index: Any, split: str) -> list[tuple[str, int]]:
         *((name, seen_hash("video", dataset, name)) for name in videos),
         *((f"source group {name}", seen_hash("source", dataset, name)) for name in sources),
     ]
+
+
+def union_of(checkpoints: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What several checkpoints together have seen, as one would hold it."""
+    seen = SeenVideos()
+    for checkpoint in checkpoints:
+        seen.inherit(checkpoint)
+    return {
+        "is_known": seen.is_known,
+        "seen": seen.inherited,
+        "trained": seen.trained_before,
+        "content": packed(seen.content),
+    }
 
 
 def find_seen(checkpoint: dict[str, Any], index: Any, split: str = "test") -> list[str]:

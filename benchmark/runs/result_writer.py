@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import pyarrow as pa
 import torch
 import torch.distributed
 from lightning.pytorch.utilities.types import STEP_OUTPUT
@@ -17,9 +18,11 @@ from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.metrics.throughput import ClipsPerSecond
+from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
+from benchmark.results.clip_scores import Split
 from benchmark.results.doubts import doubts
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
-from benchmark.results.ledger import Ledger
+from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import (
@@ -32,7 +35,10 @@ from benchmark.results.record import (
     dataset_of,
 )
 from benchmark.results.summary import summarise
-from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
+from benchmark.runs.averages import average_facts
+from benchmark.runs.clip_level import are_kept, clip_scores, validation_outputs
+from benchmark.runs.code import code_facts, library_versions
+from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.ledger_rows import ledger_info, ledger_rows, require_probabilities
 from benchmark.runs.provenance import ContaminationGuard
 from benchmark.runs.unfinished import UnfinishedTest
@@ -52,6 +58,8 @@ class ResultWriter(L.Callback):
         settings: The part of it that decides the scores, and the code; a test goes on only with equal ones.
         sample_videos: Number of videos to score, drawn at random, or None for all of them.
         sample_seed: Seed of that draw.
+        keep_clips: Whether scores of single clips and of validation videos are left in `clips.parquet` too; None where
+            they take 10^9 bytes or less.
 
     Attributes:
         ledger: In the first process, once the test is over.
@@ -72,13 +80,14 @@ class ResultWriter(L.Callback):
         settings: dict[str, Any],
         sample_videos: int | None = None,
         sample_seed: int = 0,
+        keep_clips: bool | None = None,
     ) -> None:
         if sample_videos is not None and sample_videos < 1:
             raise UserError(f"--sample.videos is {sample_videos}; it must be 1 or more, or null for all videos")
         self.folder, self.name, self.checkpoint, self.guard = folder, name, checkpoint, guard
         self.checkpoint_sha256 = file_hash(checkpoint)
         self.config, self.settings = config, settings
-        self.sample_videos, self.sample_seed = sample_videos, sample_seed
+        self.sample_videos, self.sample_seed, self.keep_clips = sample_videos, sample_seed, keep_clips
         self.ledger: Ledger | None = None
         self.record: Record | None = None
         self._stopwatch = ClipsPerSecond(warmup_steps=1)
@@ -88,6 +97,7 @@ class ResultWriter(L.Callback):
         """Find what an earlier, killed test in this folder has scored, and leave those videos out of the loader."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         self._info = ledger_info(data)
+        self._keeps_clips = are_kept(self.keep_clips, data)
         if (self.folder / RECORD_NAME).exists():
             raise UserError(f"--run_dir {self.folder} holds a finished test; name another folder")
         key = {
@@ -95,11 +105,14 @@ class ResultWriter(L.Callback):
             "ledger": json.loads(self._info.to_json()),
             "precision": str(trainer.precision),
             "sample": [self.sample_videos, self.sample_seed],
+            "clips": self._keeps_clips,
             **self.settings,
         }
         self._parts.claim(key, is_first=trainer.is_global_zero)
         trainer.strategy.barrier("ledger")
-        done = self._parts.read()["row"].to_pylist()
+        held = self._parts.read()["row"].to_numpy()
+        validated = held[np.isin(held, data.index.rows("validation"))]
+        done = np.setdiff1d(held, validated).tolist()
         if done and trainer.is_global_zero:
             print(f"{self.folder} holds the scores of {len(done):,} videos; scoring the rest", flush=True)
         every = data.index.rows("test")
@@ -109,7 +122,8 @@ class ResultWriter(L.Callback):
             self._rows = np.sort(drawn)
         # Lightning leaves out a test without a batch, so every process scores one, again if need be.
         again = max(0, trainer.world_size - (len(self._rows) - len(done)))
-        data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *np.setdiff1d(every, self._rows).tolist()])
+        left_out = [*np.setdiff1d(every, self._rows).tolist(), *validated.tolist()]
+        data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *left_out])
         trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
         self._parts.begin()
 
@@ -144,13 +158,20 @@ class ResultWriter(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Append the videos of a batch; outputs are class probabilities (B, K)."""
-        table = trainer.datamodule.index.table  # type: ignore[attr-defined]
-        rows = list(ledger_rows(require_probabilities(outputs), batch, table))
+        rows = self._rows_of(trainer, outputs, batch)
         self._stopwatch.step_done(len(batch))
         self._parts.append(rows)
 
+    def _rows_of(self, trainer: L.Trainer, outputs: object, batch: ClipBatch) -> list[dict[str, Any]]:
+        table = trainer.datamodule.index.table  # type: ignore[attr-defined]
+        return list(ledger_rows(require_probabilities(outputs), batch, table, keep_clips=self._keeps_clips))
+
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Work out the numbers once, from the whole ledger, and give them to every process."""
+        limit = trainer.limit_test_batches
+        if self._keeps_clips and self.sample_videos is None and isinstance(limit, float) and limit == 1.0:
+            for outputs, batch in validation_outputs(trainer, pl_module):
+                self._parts.append(self._rows_of(trainer, outputs, batch))
         self._parts.close()
         trainer.strategy.barrier("ledger written")
         throughput = self._throughput(trainer, pl_module.device)
@@ -182,7 +203,8 @@ class ResultWriter(L.Callback):
             f"video Hit@1 {_percent(hit.value)}"
             + (f" (95% interval {_percent(hit.low)} to {_percent(hit.high)})" if known else "")
             + f" on {record.videos:,} videos; {len(record.failed_videos)} failed and count as wrong; weights are "
-            f"{record.checkpoint.provenance}\nwrote {self.folder / LEDGER_NAME} and {self.folder / RECORD_NAME}",
+            f"{record.checkpoint.provenance}\nwrote {self.folder / LEDGER_NAME} and {self.folder / RECORD_NAME}"
+            + (f", and what was said of each clip as {CLIPS_NAME}" if record.clips is not None else ""),
             flush=True,
         )
         if said := doubts(self.ledger):
@@ -194,11 +216,21 @@ class ResultWriter(L.Callback):
 
     def _write(self, trainer: L.Trainer, throughput: Throughput) -> dict[str, float]:
         """Leave ledger and record; returns the numbers by name."""
-        table, limit = self._parts.read(), trainer.limit_test_batches
+        whole, limit = self._parts.read(), trainer.limit_test_batches
+        validation = trainer.datamodule.index.rows("validation")  # type: ignore[attr-defined]
+        is_validation = np.isin(whole["row"].to_numpy(), validation)
+        table = whole.filter(pa.array(~is_validation))
         if not np.array_equal(table["row"].to_numpy(), self._rows) and isinstance(limit, float) and limit == 1.0:
             raise RuntimeError(f"{len(table)} videos were scored where {len(self._rows)} were to be")
-        self.ledger = Ledger(self._info, table.drop_columns("row").combine_chunks())
+        self.ledger = Ledger(self._info, table.select(SCHEMA.names).combine_chunks())
         sha256 = self.ledger.write(self.folder / LEDGER_NAME)
+        clips = None
+        if self._keeps_clips:
+            kept: dict[Split, pa.Table] = {"test": table}
+            if is_validation.sum() == len(validation):
+                kept["validation"] = whole.filter(pa.array(is_validation))
+            scores = clip_scores(kept, self._info.class_names)
+            clips = LedgerFile(file=CLIPS_NAME, sha256=scores.write(self.folder / CLIPS_NAME))
         metrics, decoded = summarise(self.ledger)
         self.record = self._draft.model_copy(
             update={
@@ -210,6 +242,7 @@ class ResultWriter(L.Callback):
                 "failed_videos": self.ledger.failures(),
                 "throughput": throughput,
                 "ledger": LedgerFile(file=LEDGER_NAME, sha256=sha256),
+                "clips": clips,
             }
         )
         self.record.write(self.folder / RECORD_NAME)
@@ -243,6 +276,7 @@ class ResultWriter(L.Callback):
                 throughput=Throughput(clips_per_second=None, compute_clips_per_second=None),
                 config=self.config,
                 ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
+                average=average_facts(self.guard.checkpoint),
             )
         except ValidationError as error:
             raise UserError(f"a record cannot hold this test: {first_problem(error)}") from None

@@ -1,9 +1,7 @@
 """Lightning's Trainer with this suite's defaults: precision chosen for the machine, our own samplers."""
 
-import math
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -19,6 +17,7 @@ from torch.optim import Optimizer
 from benchmark.errors import UserError
 from benchmark.files import whole
 from benchmark.runs.ranks import LocalSignals
+from benchmark.runs.screen import ProgressBar, is_terminal
 
 CompileName = Literal["auto", "never", "always"]
 
@@ -106,28 +105,6 @@ class WholeCheckpoints(TorchCheckpointIO):
             ) from error
 
 
-class SparingProgressBar(RichProgressBar):
-    """Looks at the figures that it shows twice a second, not at every batch: a GPU has to finish for each look."""
-
-    _looked_at, _figures = -math.inf, dict[str, Any]()
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the new figures at once."""
-        self._looked_at = -math.inf
-        super().on_validation_end(trainer, pl_module)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the new figures at once."""
-        self._looked_at = -math.inf
-        super().on_train_epoch_end(trainer, pl_module)
-
-    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """Figures of half a second ago at most."""
-        if time.monotonic() - self._looked_at > 0.5:
-            self._looked_at, self._figures = time.monotonic(), dict(super().get_metrics(trainer, pl_module))
-        return self._figures
-
-
 class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
@@ -141,6 +118,8 @@ class Trainer(L.Trainer):
         use_distributed_sampler: Off, since our samplers share the videos out themselves, without padding.
         num_sanity_val_steps: Batches of validation before training; 0, since a fit validates soon enough.
         inference_mode: Off, since autocast remembers no copies of weights in it; evaluation keeps no gradients anyway.
+        enable_progress_bar: None is yes in a terminal, where somebody looks at it.
+        enable_model_summary: Off, since a line says how large the network is.
         kwargs: Everything else is Lightning's.
 
     Raises:
@@ -156,6 +135,8 @@ class Trainer(L.Trainer):
         use_distributed_sampler: Literal[False] = False,
         num_sanity_val_steps: int = 0,
         inference_mode: bool = False,
+        enable_progress_bar: bool | None = None,
+        enable_model_summary: bool = False,
         **kwargs: Any,
     ) -> None:
         if compile not in get_args(CompileName):
@@ -168,6 +149,8 @@ class Trainer(L.Trainer):
                 use_distributed_sampler=use_distributed_sampler,
                 num_sanity_val_steps=num_sanity_val_steps,
                 inference_mode=inference_mode,
+                enable_progress_bar=is_terminal() if enable_progress_bar is None else enable_progress_bar,
+                enable_model_summary=enable_model_summary,
                 **kwargs,
             )
         except (ValueError, TypeError) as error:  # as the accelerator, the strategy or the devices
@@ -185,7 +168,7 @@ class Trainer(L.Trainer):
         self._signal_connector = LocalSignals(self)
         bar = self.progress_bar_callback
         if type(bar) is RichProgressBar:
-            bar.__class__ = SparingProgressBar  # it keeps the options that it was made with
+            bar.__class__ = ProgressBar  # it keeps the options that it was made with
         if self.precision == "32-true":  # a GPU would round the factors of its convolutions to TF32's ten bits
             torch.backends.cudnn.allow_tf32 = False
         plugin = self.precision_plugin
@@ -196,3 +179,11 @@ class Trainer(L.Trainer):
             type(self.strategy.checkpoint_io) is TorchCheckpointIO
         ):  # neither a plugin of the user's nor of the strategy's
             self.strategy.checkpoint_io = WholeCheckpoints()
+
+    def validate(self, *arguments: Any, verbose: bool = False, **options: Any) -> Any:
+        """As Lightning's, without its table of unrounded numbers."""
+        return super().validate(*arguments, **options, verbose=verbose)  # type: ignore[misc]
+
+    def test(self, *arguments: Any, verbose: bool = False, **options: Any) -> Any:
+        """As Lightning's, without its table of unrounded numbers."""
+        return super().test(*arguments, **options, verbose=verbose)  # type: ignore[misc]

@@ -16,7 +16,8 @@ from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.results.ledger import SCHEMA
 
-PARTS_SCHEMA = pa.schema([pa.field("row", pa.int64()), *SCHEMA])
+# Beside the ledger's columns the number in the index, and what was said of each clip, C * K, where that is kept.
+PARTS_SCHEMA = pa.schema([pa.field("row", pa.int64()), *SCHEMA, pa.field("clip_scores", pa.list_(pa.float32()))])
 
 
 class UnfinishedTest:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from benchmark.cost import wait_for
-from benchmark.runs.facts import hardware_facts, library_versions
+from benchmark.runs.code import library_versions
+from benchmark.runs.facts import hardware_facts
 from benchmark.speed.report import Machine
 
 _REPEATS = 5

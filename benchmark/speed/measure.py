@@ -9,6 +9,7 @@ import warnings
 import torch
 
 from benchmark.conformance import Subject
+from benchmark.models.average import Average
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.speed.comparison import compare
 from benchmark.speed.loading import measure_loading
@@ -17,6 +18,7 @@ from benchmark.speed.multires import PAPER_CLIPS_PER_SECOND, has_both, measure_g
 from benchmark.speed.options import SpeedCLI
 from benchmark.speed.peers import choose_peers
 from benchmark.speed.report import Gain, SpeedReport
+from benchmark.speed.scoring import measure_scoring
 from benchmark.speed.training import computing_dtype, measure_training
 
 
@@ -34,15 +36,20 @@ def measure(cli: SpeedCLI) -> SpeedReport:
     names, missing = choose_peers(options.compare)
     print("measuring: loading", flush=True)
     loading = measure_loading(data, clips=options.clips, rounds=options.rounds, seed=seed)
-    print("measuring: training", flush=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*ReduceLROnPlateau conditioned on metric.*")  # nothing is validated
-        training = measure_training(trainer, model, data, cli.clock, rounds=options.rounds)
+    training, scoring = None, None
+    if isinstance(model, Average):
+        print("measuring: scoring", flush=True)
+        scoring = measure_scoring(model, trainer, data.batch_size, steps=options.steps, rounds=options.rounds)
+    else:
+        print("measuring: training", flush=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*ReduceLROnPlateau conditioned on metric.*")  # nothing is validated
+            training = measure_training(trainer, model, data, cli.clock, rounds=options.rounds)
     print("measuring: the machine's limits", flush=True)
     device = trainer.strategy.root_device
-    machine = machine_facts(device, [torch.float32, torch.bfloat16, computing_dtype(training.precision)])
+    machine = machine_facts(device, [torch.float32, torch.bfloat16, computing_dtype(str(trainer.precision))])
     gains: tuple[Gain, ...] = ()
-    if has_both(model):
+    if training is not None and has_both(model):
         print("measuring: full and multires", flush=True)
         gains = measure_gains(
             _both_resolutions(cli, model.num_classes),
@@ -57,7 +64,7 @@ def measure(cli: SpeedCLI) -> SpeedReport:
     if names:
         print(f"measuring: {', '.join(names)}", flush=True)
         comparison = compare(data, names, missing, clips=options.clips, rounds=options.rounds, seed=seed)
-    return SpeedReport(cli.name, machine, loading, training, gains, comparison, cli.plain)
+    return SpeedReport(cli.name, machine, loading, training, gains, comparison, cli.plain, scoring)
 
 
 def _both_resolutions(cli: SpeedCLI, num_classes: int) -> dict[str, VideoClassifier]:

@@ -21,6 +21,7 @@ all batches.
 """
 
 import contextlib
+import functools
 import time
 import warnings
 from typing import Literal
@@ -84,8 +85,8 @@ def has_both(model: VideoClassifier) -> bool:
     return getattr(model, "resolution", None) in PAPER_CLIPS_PER_SECOND
 
 
-class _Step:
-    """One network with its own loss and optimiser, run outside of a fit.
+class Step:
+    """One network with its own loss and, where it is trained, optimiser, run outside of a fit.
 
     Args:
         model: The network; it is moved to the Trainer's device and brought to its precision.
@@ -98,8 +99,12 @@ class _Step:
         self.model = model
         self.precision.convert_module(model).to(self.device)
         self.batch: ClipBatch = random_batch(model, clips, self.device)
-        self.optimizer = _optimizer_of(model)
         self.clips = clips
+
+    @functools.cached_property
+    def optimizer(self) -> Optimizer:
+        """Of the first training step."""
+        return _optimizer_of(self.model)
 
     def run(self, work: Work) -> None:
         """One batch, until the device has finished."""
@@ -155,12 +160,12 @@ def measure_gains(
     peak, bandwidth = machine.matmul_peak_gflop_per_second[dtype], machine.memory_bandwidth_bytes_per_second
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*You are trying to `self.log\\(\\)`.*")  # there is nobody to log to
-        ways = {name: _Step(model, trainer, batch_size) for name, model in models.items()}
+        ways = {name: Step(model, trainer, batch_size) for name, model in models.items()}
         gains = []
         works: tuple[Work, ...] = ("testing", "training")
         for work in works:
             gflop = {name: way.gflop_per_clip(work) for name, way in ways.items()}
-            measured = _in_turns(ways, work, steps=max(1, steps // rounds), rounds=rounds)
+            measured = in_turns(ways, work, steps=max(1, steps // rounds), rounds=rounds)
             found = {}
             for name, model in models.items():
                 parameters = parameter_count(model)
@@ -172,8 +177,8 @@ def measure_gains(
     return tuple(gains)
 
 
-def _in_turns(ways: dict[str, _Step], work: Work, *, steps: int, rounds: int) -> dict[str, Stage]:
-    """Clips and seconds of each network and round; full, multires, full, multires, batch by batch."""
+def in_turns(ways: dict[str, Step], work: Work, *, steps: int, rounds: int) -> dict[str, Stage]:
+    """Clips and seconds of each network and round, in turns batch by batch: full, multires, full, multires."""
     seconds = {name: [0.0] * rounds for name in ways}
     with contextlib.ExitStack() as held:
         if work == "testing":  # as in a test, whose weights are cast once for all batches

@@ -10,9 +10,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from benchmark.errors import UserError
 from benchmark.runs.folder import new_run_dir
+from benchmark.runs.resolved_config import shareable
 from benchmark.runs.trainer import Trainer
 from benchmark.speed.training import WARMUP_STEPS, StepClock
-from benchmark.training_cli import BenchmarkCLI, shareable
+from benchmark.training_cli import BenchmarkCLI
 
 
 @dataclasses.dataclass(frozen=True)

@@ -172,6 +172,25 @@ class Training:
         return self.training_gflop_per_clip * self.compute.rate / peak
 
 
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """What an average costs, which is not trained: batches of one view, computed alone.
+
+    Args:
+        precision: As Lightning names it.
+        batch_size: Clips of a batch.
+        whole: All members.
+        members: Each by itself.
+        gflop_per_clip: Counted, one view of one clip, all members.
+    """
+
+    precision: str
+    batch_size: int
+    whole: Stage
+    members: tuple[Stage, ...]
+    gflop_per_clip: float
+
+
 def _total(name: str, *stages: Stage) -> Stage:
     seconds = zip(*(stage.seconds for stage in stages), strict=True)
     return Stage(name, stages[0].clips, tuple(sum(parts) for parts in seconds))
@@ -252,7 +271,8 @@ class SpeedReport:
         name: Of the configuration.
         machine: What it was measured on.
         loading: Training clips, one process.
-        training: Steps of a fit.
+        training: Steps of a fit; None of what is not trained.
+        scoring: What that costs instead.
         gains: Of two streams over one, where the architecture offers both.
         comparison: With other libraries, where it was asked for.
         config: The whole configuration, as plain values.
@@ -261,10 +281,11 @@ class SpeedReport:
     name: str
     machine: Machine
     loading: Loading
-    training: Training
+    training: Training | None
     gains: tuple[Gain, ...]
     comparison: Comparison | None
     config: dict[str, Any]
+    scoring: Scoring | None = None
 
     def write(self, path: Path) -> None:
         """Write all of it as JSON; what is not a finite number becomes null."""

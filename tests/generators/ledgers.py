@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from benchmark.data.sampling import clip_start
 from benchmark.protocol import Protocol
+from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
+from benchmark.results.clip_scores import SPLITS, ClipScores, Said
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import SCHEMA, Ledger, LedgerInfo
 from benchmark.results.record import FILE_NAME as RECORD_NAME
@@ -214,8 +216,34 @@ def make_record(
     )
 
 
-def write_run(folder: Path, ledger: Ledger, *, name: str = "Made model", provenance: Provenance = "clean") -> Record:
-    """Leave a ledger and its record in a folder, as a test does; returns the record."""
+def make_clips(probabilities: np.ndarray, ledger: Ledger, validation: np.ndarray | None = None) -> ClipScores:
+    """What was said of the clips (V, clips, K) of a ledger's videos, and of validation videos of one label each.
+
+    Args:
+        probabilities: Those that the ledger was made of.
+        ledger: Its videos.
+        validation: (N, clips, K) of others, the labels of which are 0, 1, ..., K - 1, 0, ...
+    """
+    rows = np.flatnonzero(ledger.scored)
+    said = {"test": Said([ledger.video_ids[row] for row in rows], ledger.labels[rows], probabilities[rows])}
+    if validation is not None:
+        labels = np.arange(validation.shape[2]) == (np.arange(len(validation)) % validation.shape[2])[:, None]
+        said["validation"] = Said([f"w{row:04d}" for row in range(len(validation))], labels, validation)
+    return ClipScores.of(ledger.info.class_names, {split: said[split] for split in SPLITS if split in said})
+
+
+def write_run(
+    folder: Path,
+    ledger: Ledger,
+    *,
+    name: str = "Made model",
+    provenance: Provenance = "clean",
+    clips: ClipScores | None = None,
+) -> Record:
+    """Leave a ledger, its record and where given its clips in a folder, as a test does; returns the record."""
     record = make_record(ledger, name=name, ledger_sha256=ledger.write(folder / LEDGER_NAME), provenance=provenance)
+    if clips is not None:
+        kept = LedgerFile(file=CLIPS_NAME, sha256=clips.write(folder / CLIPS_NAME))
+        record = record.model_copy(update={"clips": kept})
     record.write(folder / RECORD_NAME)
     return record

@@ -1,5 +1,7 @@
 """Loggers of a configuration: where they write, and what becomes of W&B's without wandb."""
 
+import os
+
 import pytest
 from jsonargparse import Namespace
 
@@ -64,7 +66,9 @@ def test_online_logs_are_not_left_out_in_silence(absent: None) -> None:
 def test_with_wandb_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loggers, "why_missing", lambda library: None)
     trainer = space(logger=[logger("WandbLogger", offline=True)])
-    assert leave_out_wandb(trainer) is None
+    monkeypatch.delenv("WANDB_SILENT", raising=False)
+    assert "stay in the run folder" in str(leave_out_wandb(trainer))
+    assert os.environ["WANDB_SILENT"] == "true"
     assert len(trainer.logger) == 1
 
 

@@ -12,9 +12,9 @@ from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import nn
 
 from benchmark.errors import UserError
+from benchmark.runs.screen import ProgressBar
 from benchmark.runs.trainer import (
     RememberingMixedPrecision,
-    SparingProgressBar,
     Trainer,
     WholeCheckpoints,
     fastest_precision,
@@ -151,20 +151,32 @@ def test_a_gpu_searches_for_its_convolutions_unless_runs_are_to_repeat() -> None
 
 
 def test_the_progress_bar_looks_twice_a_second_and_at_each_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Trainer(accelerator="cpu", logger=False, callbacks=[RichProgressBar(refresh_rate=3, leave=True)])
+    bar_of_user = RichProgressBar(refresh_rate=3, leave=True)
+    made = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=True, callbacks=[bar_of_user]
+    )
     bar = cast(Any, made.progress_bar_callback)
-    assert (type(bar), bar.refresh_rate, bar._leave) == (SparingProgressBar, 3, True)
+    assert (type(bar), bar.refresh_rate, bar._leave) == (ProgressBar, 3, True)
     clock, looks = [10.0], iter(range(100))
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *_: {"looks": next(looks)})
+    monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *_: {"train/loss_step": next(looks), "v_num": 7})
     shown = []
     for seconds in (10.0, 10.4, 10.6, 10.7):
         clock[0] = seconds
-        shown.append(bar.get_metrics(made, None)["looks"])
-    assert shown == [0, 0, 1, 1]
+        shown.append(bar.get_metrics(made, None)["loss"])
+    assert shown == ["0.000", "0.000", "1.000", "1.000"]
     monkeypatch.setattr(RichProgressBar, "on_validation_end", lambda bar, *_: shown.append(bar.get_metrics(made, None)))
     bar.on_validation_end(made, None)
-    assert shown[-1] == {"looks": 2}
+    assert shown[-1] == {"loss": "2.000"}
+    assert bar._get_train_description(0) == "epoch 1"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_log_file_gets_no_progress_bar(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal, raising=False)
+    made = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    assert (made.progress_bar_callback is not None) == is_terminal
+    assert Trainer(accelerator="cpu", logger=False, enable_progress_bar=True).progress_bar_callback is not None
 
 
 def test_a_choice_of_compiling_is_one_of_three() -> None:

@@ -58,6 +58,7 @@ def test_a_stage_has_a_count_for_every_time(clips: tuple[int, ...], seconds: tup
 
 def test_what_follows_from_the_stages() -> None:
     held = report()
+    assert held.training is not None
     assert held.loading.share_of_limit == pytest.approx((2 / 4 + 4 / 5) / 2)
     assert held.training.compute.seconds == (3, 9)
     assert held.training.end_to_end.seconds == (4, 12)

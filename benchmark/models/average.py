@@ -1,0 +1,286 @@
+"""The mean of several trained networks' class probabilities (section 4.1, the last row of Table 1).
+
+Letters: B clips, T frames, S side of the input in pixels, K classes.
+"""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor, nn
+
+from benchmark.clip import ClipBatch, FeatureBatch, cut_view
+from benchmark.errors import UserError
+from benchmark.files import file_hash
+from benchmark.models.options import stored_shape
+from benchmark.models.recipe import Recipe
+from benchmark.models.video_classifier import VideoClassifier
+
+KEY = "average"
+"""Of the members in a checkpoint of an average."""
+
+
+UNTRAINABLE = (
+    "an Average is not trained: fit each member by itself, then test, validate or predict with "
+    "--model Average --model.checkpoints [A.ckpt,B.ckpt]"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One trained network, as its checkpoint holds it.
+
+    Args:
+        name: Its file.
+        sha256: Of that file.
+        shape: Its class, and the options that shape it.
+        options: All that it was built with.
+        weights: Its tensors by name.
+        class_names: In the order of its outputs; empty where the checkpoint does not say.
+        share: Of the average, 0 to 1.
+    """
+
+    name: str
+    sha256: str
+    shape: dict[str, Any]
+    options: dict[str, Any]
+    weights: dict[str, Tensor]
+    class_names: tuple[str, ...]
+    share: float
+
+
+def read_parts(checkpoints: Sequence[Path], weights: Sequence[float] | None = None) -> list[Part]:
+    """The networks of several checkpoints; of an average's own checkpoint, its members.
+
+    Args:
+        checkpoints: Files that fits have written.
+        weights: Of each, 0 or more; None weighs all alike. They are divided by their sum.
+
+    Raises:
+        UserError: If a file is no checkpoint, there are too few, or they have other classes.
+    """
+    if weights is not None and not _are_weights(weights, len(checkpoints)):
+        raise UserError(
+            f"model.weights is {list(weights)}; give {len(checkpoints)} numbers, one for each of model.checkpoints, "
+            "each 0 or more and not all 0, or null for the plain mean"
+        )
+    weighed = [1.0] * len(checkpoints) if weights is None else list(weights)
+    parts = [
+        dataclasses.replace(part, share=part.share * weight / math.fsum(weighed))
+        for path, weight in zip(checkpoints, weighed, strict=True)
+        for part in _parts_of(path)
+    ]
+    if len(parts) < 2:
+        raise UserError(f"model.checkpoints names {len(parts)} networks; an average is of two or more")
+    first = parts[0]
+    for part in parts:
+        if part.class_names != first.class_names:
+            raise UserError(
+                f"{part.name} of model.checkpoints has other classes than {first.name}, or the same in another order; "
+                "average networks that were trained for the same classes"
+            )
+    return parts
+
+
+def _are_weights(weights: Sequence[float], checkpoints: int) -> bool:
+    is_each = all(math.isfinite(weight) and weight >= 0 for weight in weights)
+    return len(weights) == checkpoints and is_each and sum(weights) > 0
+
+
+def _parts_of(path: Path) -> list[Part]:
+    if not path.is_file():
+        raise UserError(f"model.checkpoints names {path}, and there is no such file; give checkpoints of fits")
+    try:
+        held: Any = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever torch's reader makes of bytes that are no checkpoint
+        raise UserError(f"{path} of model.checkpoints is no checkpoint, or is damaged; give another file") from error
+    shape = stored_shape(held) if isinstance(held, Mapping) else None
+    if shape is None or not isinstance(held.get("state_dict"), Mapping):
+        raise UserError(f"{path} of model.checkpoints does not say of which network it is; give a checkpoint of a fit")
+    names = tuple(held.get("class_names") or ())
+    members = held.get(KEY)
+    if members is None:
+        options = dict(held.get("hyper_parameters") or {})
+        return [Part(str(path), file_hash(path), shape, options, held["state_dict"], names, 1.0)]
+    prefixes = [f"members.{number}." for number in range(len(members))]
+    weights = [
+        {name.removeprefix(start): value for name, value in held["state_dict"].items() if name.startswith(start)}
+        for start in prefixes
+    ]
+    return [
+        Part(each["name"], each["sha256"], each["shape"], each["options"], tensors, names, each["share"])
+        for each, tensors in zip(members, weights, strict=True)
+    ]
+
+
+def packed(parts: Sequence[Part]) -> dict[str, Any]:
+    """What a checkpoint of their average holds: all weights, what each network was built with, and its share."""
+    return {
+        "state_dict": {
+            f"members.{number}.{name}": value
+            for number, part in enumerate(parts)
+            for name, value in part.weights.items()
+        },
+        "architecture": _shape(parts),
+        "class_names": list(parts[0].class_names),
+        KEY: [
+            {
+                "name": Path(part.name).name,
+                "sha256": part.sha256,
+                "shape": part.shape,
+                "options": part.options,
+                "share": part.share,
+            }
+            for part in parts
+        ],
+    }
+
+
+def _shape(parts: Sequence[Part]) -> dict[str, Any]:
+    return {
+        "class": Average.__name__,
+        "members": [part.shape for part in parts],
+        "shares": [part.share for part in parts],
+    }
+
+
+class Average(VideoClassifier):
+    """The mean of the class probabilities of networks that are trained already, each with the pixels it was trained on.
+
+    The members read one decode: the frames that any of them wants, whole; each takes its own frames and cuts its own
+    views from them. It is tested, and cannot be trained.
+
+    Args:
+        num_classes: K.
+        checkpoints: Of the members, two or more; or one that an average has left.
+        weights: Of each, 0 or more; None is the plain mean.
+        classes: Classes of members that are neither of this package nor of a plugin, as in `my_file.MyModel`.
+
+    Raises:
+        UserError: If members have other classes or clips, or one cannot be built.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        checkpoints: Sequence[Path],
+        weights: Sequence[float] | None = None,
+        classes: Sequence[type[VideoClassifier]] = (),
+    ) -> None:
+        super().__init__(num_classes, Recipe())
+        self.parts = read_parts([Path(path) for path in checkpoints], weights)
+        self.members = nn.ModuleList(_built(part, num_classes, classes) for part in self.parts)
+        self.shares = [part.share for part in self.parts]
+        self.parts = [dataclasses.replace(part, weights={}) for part in self.parts]  # the members hold them
+        spans = {part.name: member.clip_frames for part, member in zip(self.parts, self.networks, strict=True)}
+        if len(set(spans.values())) > 1:
+            said = ", ".join(f"{name} of {frames} frames" for name, frames in spans.items())
+            raise UserError(f"members of an average must score the same clips; {said}")
+        self.clip_frames = next(iter(spans.values()))
+        self.frame_offsets = tuple(sorted({offset for member in self.networks for offset in member.frame_offsets}))
+        self.input_side = max(member.input_side for member in self.networks)
+
+    @property
+    def networks(self) -> list[VideoClassifier]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, VideoClassifier)]
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """Its members and their shares, wherever their files are."""
+        return _shape(self.parts)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, T, S, S, 3) uint8 RGB, of which each member sees its centre, to logits (B, K): logarithms of the mean."""
+
+        def scored(member: VideoClassifier, frames: Tensor) -> Tensor:
+            return member.logits(cut_view(frames, "centre", member.input_side)).float().softmax(1)
+
+        mean = self._mean(scored, clips)
+        return mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
+
+    def clip_probabilities(self, batch: ClipBatch | FeatureBatch) -> Tensor:
+        """(B, K) float32: the weighted mean of what each member gives for its own views of the clips."""
+        if isinstance(batch, FeatureBatch):
+            raise TypeError("an average has no features")
+        return self._mean(lambda member, frames: member.clip_probabilities(_with(batch, frames)), batch.frames)
+
+    def _mean(self, scored: Callable[[VideoClassifier, Tensor], Tensor], frames: Tensor) -> Tensor:
+        """Weighted mean of the members' probabilities, each of its own frames among (B, T, H, W, 3)."""
+        total = frames.new_zeros((len(frames), self.num_classes), dtype=torch.float32)
+        for member, share in zip(self.networks, self.shares, strict=True):
+            wanted = [self.frame_offsets.index(offset) for offset in member.frame_offsets]
+            own = frames if wanted == list(range(frames.shape[1])) else frames[:, wanted]
+            total = total + share * scored(member, own)
+        return total
+
+    def compile_for(self, batches: Any) -> None:
+        """Let PyTorch compile each member."""
+        for member in self.networks:
+            member.compile_for(batches)
+
+    def configure_optimizers(self) -> NoReturn:
+        """There is nothing to train.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(UNTRAINABLE)
+
+
+def _with(batch: ClipBatch, frames: Tensor) -> ClipBatch:
+    return batch if frames is batch.frames else dataclasses.replace(batch, frames=frames)
+
+
+def _built(part: Part, num_classes: int, classes: Sequence[type[VideoClassifier]]) -> VideoClassifier:
+    """The network of a checkpoint, with its weights."""
+    name = str(part.shape.get("class"))
+    known = {cls.__name__: cls for cls in [*_below(VideoClassifier), *classes]}
+    if name not in known:
+        path = part.options.get("_class_path", name)
+        raise UserError(
+            f"{part.name} of model.checkpoints is a {name}, and no such class is known here; name it: "
+            f"--model.classes [{path}]"
+        )
+    cls = known[name]
+    required = {each.name for each in inspect.signature(cls).parameters.values() if each.default is each.empty}
+    # How it was trained, and what it began with, is of no interest any more.
+    options = {
+        key: value
+        for key, value in part.options.items()
+        if not key.startswith("_") and (key not in cls.training_options or key in required)
+    }
+    if options.get("num_classes", num_classes) != num_classes:
+        raise UserError(
+            f"{part.name} of model.checkpoints was trained for {options['num_classes']} classes, and the data have "
+            f"{num_classes}"
+        )
+    try:
+        network = _instance(cls, {**options, "num_classes": num_classes})
+        network.load_state_dict(part.weights)
+    except UserError:
+        raise
+    except (ArgumentError, RuntimeError, TypeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"{part.name} of model.checkpoints makes no {name} here: {first}") from error
+    return network
+
+
+def _instance(cls: type[VideoClassifier], options: dict[str, Any]) -> VideoClassifier:
+    """A network from plain values, which become what its constructor takes as on the command line."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, "member")
+    config = parser.parse_object({"member": options})
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # the name before 4.49
+    network: VideoClassifier = instantiate(config).member
+    return network
+
+
+def _below(base: type[VideoClassifier]) -> list[type[VideoClassifier]]:
+    return [found for cls in base.__subclasses__() for found in (cls, *_below(cls))]

@@ -1,0 +1,60 @@
+"""What a test keeps of single clips, and of the validation videos that anything may be chosen on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from torch import Tensor
+
+from benchmark.clip import ClipBatch
+from benchmark.results.clip_scores import ClipScores, Said, Split
+
+MOST_BYTES = 10**9
+"""Of scores of clips, up to which they are kept without being asked for."""
+
+
+def are_kept(choice: bool | None, data: Any) -> bool:
+    """Whether a test keeps the scores of its clips.
+
+    Args:
+        choice: What was asked for; None keeps them where they take 10^9 bytes or less, before they are compressed.
+        data: A `VideoDataModule`.
+    """
+    protocols = {"test": data.test_protocol, "validation": data.validation_protocol}
+    clips = sum(len(data.index.rows(split)) * protocol.clips_per_video for split, protocol in protocols.items())
+    return 4 * clips * len(data.class_names) <= MOST_BYTES if choice is None else choice
+
+
+def validation_outputs(trainer: L.Trainer, network: Any) -> Iterator[tuple[Tensor, ClipBatch]]:
+    """Class probabilities (B, K) of the validation videos that are not scored yet, as the weights that are tested say.
+
+    They are few where the test videos are many, and are seen in one view, so that this takes little beside a test.
+    """
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    left = np.setdiff1d(data.index.rows("validation"), list(data.scored_rows))
+    if len(left) < trainer.world_size:  # none, or too few for every process to have one
+        return
+    if trainer.is_global_zero:
+        print(f"scoring {len(left):,} validation videos in one view too, for whatever is chosen on them", flush=True)
+    for number, batch in enumerate(data.val_dataloader()):
+        there = data.transfer_batch_to_device(batch, network.device, 0)
+        with trainer.precision_plugin.forward_context():
+            yield network.test_step(there, number), there
+
+
+def clip_scores(rows: dict[Split, pa.Table], class_names: tuple[str, ...]) -> ClipScores:
+    """From the rows of a test's parts, of each split those that could be read."""
+    return ClipScores.of(class_names, {split: _said(table, len(class_names)) for split, table in rows.items()})
+
+
+def _said(table: pa.Table, classes: int) -> Said:
+    part = table.filter(pc.equal(table["status"], "scored")).combine_chunks()
+    labels = np.zeros((len(part), classes), bool)
+    for row, numbers in enumerate(part["labels"].to_pylist()):
+        labels[row, numbers] = True
+    values = pc.list_flatten(part["clip_scores"]).to_numpy()
+    clips = len(values) // (len(part) * classes) if len(part) else 0
+    return Said(part["video_id"].to_pylist(), labels, values.reshape(len(part), clips, classes))
