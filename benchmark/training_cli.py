@@ -202,7 +202,10 @@ class BenchmarkCLI(LightningCLI):
             predict = self._get(self.config, "predict")
             output = predict.output or self.run_dir / "predictions.csv"
             require_writable(output.parent, "--predict.output")
-            self.trainer_defaults["callbacks"].append(PredictionTable(output, predict.top))
+            figure = self.config[self.subcommand].figure
+            if figure is not None:
+                require_writable(figure.parent, "--figure")
+            self.trainer_defaults["callbacks"].append(PredictionTable(output, predict.top, figure))
         trainer = super().instantiate_trainer(**kwargs)
         if not isinstance(trainer, Trainer):
             raise TypeError(f"expected {Trainer}, got {type(trainer)}")

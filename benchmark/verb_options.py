@@ -29,6 +29,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "sample": ("test",),
     "keep_clips": ("test",),
     "predict": ("predict",),
+    "figure": ("predict",),
 }
 
 
@@ -64,6 +65,12 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         type=Path,
         default=None,
         help="Table to write, .csv or .parquet; in the run folder by default.",
+    )
+    parser.add_argument(
+        "--figure",
+        type=Path | None,
+        default=None,
+        help="Picture to write, .png: frames of the predicted videos with their top classes.",
     )
     parser.add_argument("--predict.top", type=int, default=5, help="Classes to write for each video.")
     parser.add_argument(
@@ -128,7 +135,7 @@ def usual_entry_name(model: Mapping[str, Any], checkpoint: dict[str, Any]) -> st
 # Options whose values are names of files and folders, which may look like anything else.
 _PATHS = frozenset(
     {
-        *("--run_dir", "--predict.videos", "--predict.output", "--transfer.pretrained"),
+        *("--run_dir", "--figure", "--predict.videos", "--predict.output", "--transfer.pretrained"),
         *("--data.root", "--data.annotations", "--data.cache_dir"),
     }
 )

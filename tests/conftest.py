@@ -10,8 +10,8 @@ from benchmark.cli import main
 from benchmark.data import content_store
 from benchmark.data.synthetic import read_synthetic_index
 from benchmark.extras import EXTRAS
+from benchmark.grid import processes
 from benchmark.runs import weights_origin
-from benchmark.transfer import cell
 from tests.generators.small_test import BROKEN, options
 from tests.generators.transfer_grids import InProcess
 
@@ -79,5 +79,5 @@ def pretrained(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str
 def verbs(monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """Runs the verbs of a transfer grid's cells in this process."""
     runner = InProcess()
-    monkeypatch.setattr(cell, "_verb", runner)
+    monkeypatch.setattr(processes, "run_verb", runner)
     return runner

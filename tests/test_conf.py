@@ -16,6 +16,7 @@ import benchmark.data
 import benchmark.models
 from benchmark.cli import main
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.preprocess import Augmentation
 from benchmark.models import Recipe
 from benchmark.models.frame_average import ImageArchitecture
 from benchmark.models.pytorchvideo_video import PytorchvideoArchitecture
@@ -32,7 +33,8 @@ EXTRA_MARKS = {
     path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text("utf-8")
 }
 TRANSFER = sorted((ROOT / "conf/transfer").glob("*.yaml"))
-DATASETS = sorted((ROOT / "conf/data").glob("*.yaml"))
+PAPER = sorted((ROOT / "conf/paper").glob("*.yaml"))
+DATASETS = sorted((ROOT / "conf/data").rglob("*.yaml"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -84,6 +86,29 @@ def test_an_experiment_says_what_it_is_about_and_the_rest_is_the_same_for_all(
     assert loggers[1]["offline"] is True
 
 
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_the_papers_recipe_is_the_papers(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Section 3.3; nothing but rate, width and length differs from the experiment that ships."""
+    shipped = resolved(capsys, "fit", "--config", str(ROOT / "conf" / path.name))
+    for data in ([], ["--data", "data/paper/ucf101"]):
+        config = resolved(capsys, "fit", "--config", str(path), *data)
+        options, videos = config["model"]["init_args"], config["data"]["init_args"]
+        recipe = options["recipe"]
+        assert (options["width"], recipe["learning_rate"], recipe["momentum"]) == (1.0, 0.001, 0.9)
+        assert (recipe["weight_decay"], recipe["warmup_steps"], recipe["cooldown"]) == (5e-4, 0, 0)
+        assert videos["batch_size"] == 32
+        assert videos["clips_per_video"]["train"] == (50 if data else 100)
+        assert videos["augmentation"] == dataclasses.asdict(Augmentation())
+        assert config["model"]["class_path"] == shipped["model"]["class_path"]
+        same = {**shipped["model"]["init_args"], "recipe": recipe, "width": 1.0}
+        assert options == same
+    assert len(path.read_text("utf-8").splitlines()) <= 12
+
+
+def test_the_papers_recipe_is_there_for_every_experiment() -> None:
+    assert [path.name for path in PAPER] == [path.name for path in EXPERIMENTS]
+
+
 def test_an_average_says_of_what_and_takes_the_data_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--model.checkpoints", "[a.ckpt,b.ckpt]", "--data", str(ROOT / "conf/data/ucf101.yaml")]
     config = resolved(capsys, "test", "--config", str(AVERAGE), *given)
@@ -124,7 +149,7 @@ def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
     assert path.stem in {options.get("architecture"), options.get("cell"), "stabilised_fusion"}
 
 
-@pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", DATASETS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = resolved(capsys, "fit", "--config", str(ROOT / "conf/slow_fusion.yaml"), "--data", str(path))
     written = yaml.safe_load(path.read_text("utf-8"))

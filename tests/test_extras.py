@@ -18,6 +18,16 @@ BEHIND_AN_EXTRA = {
     "benchmark.leaderboard.wandb_report",
     "benchmark.transfer.plot",
     "benchmark.speed.chart",
+    "benchmark.figures.style",
+    "benchmark.figures.charts",
+    "benchmark.figures.filter_pictures",
+    "benchmark.figures.gallery",
+    "benchmark.figures.strips",
+    "benchmark.runs.pictures",
+    "benchmark.paper.pictures",
+    "benchmark.paper.report",
+    "benchmark.paper.html",
+    "benchmark.paper.pdf",
 }
 MAIN = "from benchmark.cli import main\n"
 

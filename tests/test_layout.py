@@ -32,13 +32,18 @@ ALLOWED = {
     "models": {"changes", "clip", "cost", "files", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "identity", "protocol", "errors", "metrics"},
     "leaderboard": {"files", "identity", "results", "protocol", "errors", "extras", "metrics"},
+    "figures": {"files", "results", "metrics", "errors"},
     "runs": {
         *("clip", "cost", "metrics", "models", "plugins", "results"),
-        *("caches", "changes", "content", "errors", "extras", "files"),
+        *("caches", "changes", "content", "errors", "extras", "figures", "files"),
     },
+    "grid": {"changes", "errors", "files", "process", "results", "runs"},
     "transfer": {
-        *("clip", "data", "leaderboard", "models", "results", "runs"),
-        *("changes", "errors", "files", "process", "shipped"),
+        *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
+        *("changes", "errors", "figures", "files", "shipped"),
+    },
+    "paper": {
+        *("errors", "figures", "files", "grid", "leaderboard", "results", "runs", "shipped", "transfer"),
     },
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
     "loose_scores": {"errors", "importing", "metrics"},

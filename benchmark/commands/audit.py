@@ -11,12 +11,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.commands.text import aligned
 from benchmark.content import POSITIONS, Pairs, shared
-from benchmark.data.container import DecodeError
 from benchmark.data.content_store import RECORD, contents_of
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.decode import open_video
 from benchmark.data.index import VideoIndex
-from benchmark.data.preprocess import square_rgb
+from benchmark.data.spread_frames import spread_frames
 from benchmark.errors import UserError, printable
 from benchmark.plugins import require_named_classes
 from benchmark.results.csv_cells import plain_cell
@@ -141,14 +139,7 @@ def _write_picture(file: Path, index: VideoIndex, rows: np.ndarray, pairs: Pairs
 
 def _strip(path: Path) -> np.ndarray:
     """(S, 3 S, 3) uint8 BGR; grey where the file cannot be read."""
-    strip = np.full((_SIDE, _SIDE * len(POSITIONS), 3), 128, np.uint8)
-    try:
-        with open_video(path) as video:
-            numbers = [int(position * video.frames) for position in POSITIONS]
-            for number, picture in video.read(sorted(set(numbers))):
-                frame = cv2.cvtColor(square_rgb(picture, _SIDE), cv2.COLOR_RGB2BGR)
-                for place in (place for place, wanted in enumerate(numbers) if wanted == number):
-                    strip[:, place * _SIDE : (place + 1) * _SIDE] = frame
-    except DecodeError:
-        pass
-    return strip
+    frames = spread_frames(path, POSITIONS, _SIDE)
+    if frames is None:
+        return np.full((_SIDE, _SIDE * len(POSITIONS), 3), 128, np.uint8)
+    return np.concatenate(list(frames[..., ::-1]), 1)

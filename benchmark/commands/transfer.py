@@ -20,7 +20,7 @@ from benchmark.runs.folder import read_checkpoint
 from benchmark.shipped import configuration_file, shipped_folder
 from benchmark.transfer.carrying import load_lower_groups, require_carried
 from benchmark.transfer.cell import run_cell
-from benchmark.transfer.grid import FAILURE_NAME, Experiment
+from benchmark.transfer.grid import Experiment
 from benchmark.transfer.tables import TransferResults
 
 LEADERBOARDS = Path("leaderboards")
@@ -130,9 +130,7 @@ def show(experiment: Experiment) -> None:
             print(f"\n{title}\n{aligned(table.header, table.rows)}")
     for cell in experiment.cells:
         if cell.state() == "failed":
-            print(
-                f"\nfailed: cell {cell.number}, {cell.name}: {(cell.folder / FAILURE_NAME).read_text('utf-8').strip()}"
-            )
+            print(f"\nfailed: cell {cell.number}, {cell.name}: {cell.failure()}")
     folder = experiment.folder
     folder.mkdir(parents=True, exist_ok=True)
     # Cells of a cluster may come here at the same time, so each writes its own and moves it into place.

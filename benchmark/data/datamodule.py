@@ -28,9 +28,12 @@ from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.preprocess import Augmentation
+from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
 from benchmark.errors import UserError, printable
 from benchmark.protocol import TEST_VIEWS, Protocol, View
+
+_SHOWN_SIDE = 112  # pixels of a frame in a picture
 
 
 class ModelNeeds(typing.Protocol):
@@ -171,6 +174,11 @@ class VideoDataModule(L.LightningDataModule):
     def contents(self, split: Split) -> Contents:
         """What the videos of a split show, one for each of `index.rows(split)`; of large datasets, what is known."""
         return contents_of(self.index, self.index.rows(split))
+
+    def shown_frames(self, video_id: str) -> np.ndarray | None:
+        """Five frames of a video for a picture of it, (5, S, S, 3) uint8 RGB; None where they cannot be read."""
+        video = self.index.find(video_id)
+        return None if video is None else spread_frames(video.path, evenly(5), _SHOWN_SIDE, self.decoder)
 
     def setup(self, stage: str) -> None:
         """Read what the model needs and say what was found."""

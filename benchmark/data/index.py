@@ -137,6 +137,11 @@ class VideoIndex:
         name, labels = columns["video_id"][row].as_py(), tuple(columns["labels"][row].as_py())
         return Video(row, name, self.root / relative, labels, Path(relative).name if self.ids_are_typed else "")
 
+    def find(self, video_id: str) -> Video | None:
+        """The video of a name, or None where it is not known or its file is missing."""
+        row = pc.index(self.table["video_id"], video_id).as_py()
+        return None if row < 0 or self.table["path"][row].as_py() is None else self.video(row)
+
     def rows(self, split: Split) -> np.ndarray:
         """Rows of a split whose file is present, (N,) int64, ascending."""
         held = pc.and_(pc.equal(self.table["split"].cast(pa.string()), split), pc.is_valid(self.table["path"]))

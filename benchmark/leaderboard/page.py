@@ -97,6 +97,11 @@ def embedded_json(value: object) -> str:
     return text
 
 
+def style_sheet() -> str:
+    """The page's look, which other pages of the suite share."""
+    return _asset("page.css")
+
+
 def _asset(name: str) -> str:
     return (resources.files("benchmark.leaderboard") / "page_assets" / name).read_text("utf-8")
 

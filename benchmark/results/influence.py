@@ -147,21 +147,35 @@ def average_precision_without(
         blocks: (V,) int64 from 0.
         progress: Wraps the loop over blocks of classes.
     """
-    parts = int(blocks.max()) + 1
-    areas = np.full((parts, known.labels.shape[1]), np.nan)
-    present = np.flatnonzero(known.labels.any(0))
-    at_once = max(1, _WEIGHTS_AT_ONCE // len(blocks))
-    for first in progress(range(0, len(present), _CLASSES_AT_ONCE)):
-        numbers = present[first : first + _CLASSES_AT_ONCE]
-        classes = [WeightedAveragePrecision(known.scores[:, n], known.labels[:, n]) for n in numbers]
-        for start in range(0, parts, at_once):
-            some = np.arange(start, min(start + at_once, parts))
-            weights = (blocks[:, None] != some).astype(np.float64).T
-            for number, area in zip(numbers, classes, strict=True):
-                areas[some, number] = area(weights)
+    areas = class_areas_without(known, blocks, np.flatnonzero(known.labels.any(0)), progress)
     means = [mean_average_precisions(row, known.groups) for row in areas]
     names = {name for mean in means for name in mean}
     return {name: np.array([mean.get(name, np.nan) for mean in means]) for name in names}
+
+
+def class_areas_without(
+    known: Predictions, blocks: np.ndarray, numbers: np.ndarray, progress: Progress = iter
+) -> np.ndarray:
+    """Average precision of classes without each block, (S, K) float64; NaN where none of its positives is left.
+
+    Args:
+        known: Of V videos.
+        blocks: (V,) int64 from 0.
+        numbers: Of the classes that are worked out; the others stay NaN.
+        progress: Wraps the loop over blocks of classes.
+    """
+    parts = int(blocks.max()) + 1
+    areas = np.full((parts, known.labels.shape[1]), np.nan)
+    at_once = max(1, _WEIGHTS_AT_ONCE // len(blocks))
+    for first in progress(range(0, len(numbers), _CLASSES_AT_ONCE)):
+        some_numbers = numbers[first : first + _CLASSES_AT_ONCE]
+        classes = [WeightedAveragePrecision(known.scores[:, n], known.labels[:, n]) for n in some_numbers]
+        for start in range(0, parts, at_once):
+            some = np.arange(start, min(start + at_once, parts))
+            weights = (blocks[:, None] != some).astype(np.float64).T
+            for number, area in zip(some_numbers, classes, strict=True):
+                areas[some, number] = area(weights)
+    return areas
 
 
 class WeightedAveragePrecision:

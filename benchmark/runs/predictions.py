@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError
+from benchmark.extras import require_extra
 from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
 from benchmark.results.csv_cells import plain_cell
@@ -24,19 +25,24 @@ class PredictionTable(L.Callback):
     Args:
         output: File to write; `.csv` or `.parquet`.
         top: Classes a video.
+        figure: Picture to draw of the videos, `.png`, or None.
 
     Raises:
-        UserError: If the file is of another kind or a folder, or `top` is below 1.
+        UserError: If a file is of another kind or a folder, or `top` is below 1, or there is nothing to draw with.
     """
 
-    def __init__(self, output: Path, top: int = 5) -> None:
+    def __init__(self, output: Path, top: int = 5, figure: Path | None = None) -> None:
         if output.suffix not in {".csv", ".parquet"}:
             raise UserError(f"--predict.output is {output}; it must end in .csv or .parquet")
         if top < 1:
             raise UserError(f"--predict.top is {top}; it must be 1 or more")
         if output.is_dir():
             raise UserError(f"--predict.output is {output}, which is a folder; name a file in it")
-        self.output, self.top = output, top
+        if figure is not None:
+            require_extra("matplotlib", "--figure")
+            if figure.suffix != ".png" or figure.is_dir():
+                raise UserError(f"--figure is {figure}; it must name a file that ends in .png")
+        self.output, self.top, self.figure = output, top, figure
         self.rows: list[Row] = []
 
     def on_predict_batch_end(
@@ -76,6 +82,10 @@ class PredictionTable(L.Callback):
         self._write(table)
         failed = table["failed"].length() - table["failed"].null_count
         print(f"wrote {self.output}: {len(table)} videos, {failed} of them could not be read", flush=True)
+        if self.figure is not None:
+            from benchmark.runs.pictures import draw_predictions  # imports matplotlib, which not everybody has
+
+            print(draw_predictions(rows, data, self.top, self.figure))
 
     def _write(self, table: pa.Table) -> None:
         """Write the whole file, or none."""

@@ -1,15 +1,19 @@
 """Mirrors a finished test into its W&B run: tables, config, and record and ledger as an artifact; offline runs too."""
 
 import math
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
+import PIL.Image
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from benchmark.extras import why_missing
 from benchmark.metrics.arrays import average_precision
 from benchmark.results import wandb_names
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
@@ -47,9 +51,11 @@ class WandbTables(L.Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                self._mirror(logger, record, ledger)
+                self._mirror(logger, record, ledger, lambda: self._pictures(trainer, pl_module, record, ledger))
 
-    def _mirror(self, logger: WandbLogger, record: Record, ledger: Ledger) -> None:
+    def _mirror(
+        self, logger: WandbLogger, record: Record, ledger: Ledger, pictures: Callable[[], dict[str, wandb.Image]]
+    ) -> None:
         parts: dict[str, Callable[[Any], object]] = {
             "the config": lambda run: run.config.update(run_config(record), allow_val_change=True),
             "clips per second": lambda run: run.log(throughput(record)),
@@ -63,11 +69,29 @@ class WandbTables(L.Callback):
             "failed videos": lambda run: run.log(failed_table(ledger)),
             "record and ledger": lambda run: run.log_artifact(self._artifact(record)),
         }
+        if why_missing("matplotlib") is None:
+            parts["pictures"] = lambda run: run.log(pictures())
         for name, log in parts.items():
             try:
                 log(logger.experiment)
             except Exception as error:  # wandb's own errors, its service's and the network's share no base class
                 warnings.warn(f"W&B did not take {name} of the test ({type(error).__name__}: {error})", stacklevel=2)
+
+    def _pictures(
+        self, trainer: L.Trainer, module: L.LightningModule, record: Record, ledger: Ledger
+    ) -> dict[str, wandb.Image]:
+        """Small ones: filters of the first layer, a few predictions, confusions."""
+        from benchmark.runs.pictures import draw_test  # imports matplotlib, which not everybody has
+
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        images = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for picture in draw_test(Path(folder), record.name, ledger, data, module.state_dict()).pictures:
+                kind = picture.file.partition("-")[0]
+                with PIL.Image.open(Path(folder) / picture.file) as image:  # a moving one would not move there
+                    shown = wandb.Image(image.convert("RGB"), caption=picture.caption)
+                images[f"{wandb_names.PICTURES}{kind}"] = shown
+        return images
 
     def _artifact(self, record: Record) -> wandb.Artifact:
         artifact = wandb.Artifact(

@@ -3,12 +3,12 @@
 import textwrap
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
+from benchmark.figures.style import BLUE, ORANGE, drawing
 from benchmark.speed.report import SpeedReport, Stage
 
-_LOADING, _COMPUTE = "#2f6db3", "#c9803a"
+_LOADING, _COMPUTE = BLUE, ORANGE
 
 
 def _computing(report: SpeedReport) -> tuple[list[Stage], str]:
@@ -29,9 +29,12 @@ def write_chart(report: SpeedReport, path: Path) -> None:
     """
     loading = list(report.loading.stages)
     computing, precision = _computing(report)
-    figure = Figure(figsize=(9, 0.4 * (len(loading) + len(computing)) + 2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    height = 0.4 * (len(loading) + len(computing)) + 2
+    with drawing(path, 9, height) as figure:
+        _draw(figure.subplots(), report, loading, computing, precision)
+
+
+def _draw(axes: Axes, report: SpeedReport, loading: list[Stage], computing: list[Stage], precision: str) -> None:
     stages: list[tuple[Stage, str]] = [(stage, _LOADING) for stage in loading]
     stages += [(stage, _COMPUTE) for stage in computing]
     for place, (stage, colour) in enumerate(stages):
@@ -47,5 +50,3 @@ def write_chart(report: SpeedReport, path: Path) -> None:
     axes.set_xlabel("milliseconds a clip, median and range of the rounds")
     axes.set_title("\n".join(textwrap.wrap(f"{report.name} on {report.machine.title}", 90)), fontsize=10)
     axes.legend(fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=120)

@@ -2,27 +2,26 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.changes import changes, leaves
 from benchmark.errors import UserError
-from benchmark.files import file_hash, write_whole
+from benchmark.files import file_hash
+from benchmark.grid.cells import Cell as AnyCell
+from benchmark.grid.claim import claim, option_values
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.shipped import with_files
 from benchmark.transfer.regimes import Regime
-from benchmark.transfer.tables import NOT_RUN, CellResult
+from benchmark.transfer.tables import CellResult
 
-CHOICE_NAME, FAILURE_NAME, LOG_NAME = "choice.json", "failed.txt", "log.txt"
+CHOICE_NAME = "choice.json"
 
-_CLAIM = "grid.json"
 _FIT_PARTS = {"seed_everything", "model", "data", "trainer", "checkpoint"}
 
 _OF_THE_CELL = {
@@ -32,14 +31,6 @@ _OF_THE_CELL = {
     "--model.recipe.learning_rate": "learning_rate of the regimes in grid.regimes",
 }
 """Options of `fit` that differ from cell to cell, and where the grid says them."""
-
-_IMMATERIAL = (
-    *("data.root", "data.lists", "data.cache", "data.cache_gb", "data.cache_dir", "grid.cache_gb"),
-    *("data.num_workers", "data.multiprocessing_context"),
-    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger"),
-    "trainer.enable_progress_bar",
-)
-"""What a grid may go on with otherwise: where things lie and what it runs on."""
 
 
 class _Part(BaseModel):
@@ -85,7 +76,7 @@ class Grid(_Part):
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(AnyCell):
     """One run of the grid.
 
     Args:
@@ -106,19 +97,6 @@ class Cell:
     def name(self) -> str:
         """For people and as a folder."""
         return f"{self.regime}-fold{self.fold}-seed{self.seed}"
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether its record is there."""
-        return (self.folder / RECORD_NAME).is_file()
-
-    def state(self) -> str:
-        """`finished`, `failed`, `unfinished` or `not run`, from its files."""
-        if self.is_finished:
-            return "finished"
-        if (self.folder / FAILURE_NAME).is_file():
-            return "failed"
-        return "unfinished" if (self.folder / LOG_NAME).is_file() else NOT_RUN
 
     def result(self) -> CellResult:
         """What came of it; a record that cannot be read is a hole like any other."""
@@ -142,18 +120,26 @@ class Experiment:
         folder: Where the grid's files lie.
         pretrained: Checkpoint that all regimes but `scratch` begin with.
         words: Options of the command line for every fit.
+        held: What the file holds, with changes; None reads it.
 
     Raises:
         UserError: If the file is not there or says something that is not allowed, or an option is the cells' own.
     """
 
-    def __init__(self, path: Path, folder: Path, pretrained: Path | None, words: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        folder: Path,
+        pretrained: Path | None,
+        words: Sequence[str],
+        held: dict[str, Any] | None = None,
+    ) -> None:
         self.path, self.folder, self.pretrained, self.words = path, folder, pretrained, list(words)
         for option, value in option_values(words):
             if option in _OF_THE_CELL:
                 raise UserError(f"{option} {value} is the cells' own; change {_OF_THE_CELL[option]} in {path}")
         try:
-            held = yaml.safe_load(path.read_text("utf-8"))
+            held = yaml.safe_load(path.read_text("utf-8")) if held is None else held
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from error
         if not isinstance(held, dict) or not isinstance(held.get("grid"), dict):
@@ -209,40 +195,14 @@ class Experiment:
         """
         if not only_compare:
             self.require_weights()
-        mine = {
-            "grid": self.grid.model_dump(mode="json"),
-            "fit": json.loads(json.dumps(self.fit, default=str)),
-            "options": self.words,
-            "pretrained": None if self.pretrained is None else _sha256(self.pretrained),
-        }
-        file = self.folder / _CLAIM
-        if file.is_file():
-            try:
-                held = dict(json.loads(file.read_text("utf-8")))
-                old, new = _material(held), _material(mine)
-            except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-                raise UserError(f"{file} is damaged; name another folder as --run_dir, or remove the file") from error
-            if only_compare and self.pretrained is None:
-                new["pretrained"] = old["pretrained"]
-            differ = changes(old, new)
-            if differ and self.has_begun():
-                raise UserError(
-                    f"--run_dir {self.folder} holds a grid that differs: {'; '.join(differ)}. Name another folder, or "
-                    "give what was given before"
-                )
-            if not differ:
-                return
-        if only_compare:
-            return
-        write_whole(file, json.dumps(mine, indent=1), shared=True)
-
-    def has_begun(self) -> bool:
-        """Whether a cell in the folder is finished, was begun and did not fail, or has trained weights."""
-        return any(
-            not (cell / FAILURE_NAME).is_file()
-            or (cell / RECORD_NAME).is_file()
-            or any(cell.glob("keep-*/checkpoints/*.ckpt"))
-            for cell in (self.folder / "cells").glob("*")
+        claim(
+            self.folder,
+            "--run_dir",
+            grid=self.grid.model_dump(mode="json"),
+            fit=self.fit,
+            words=self.words,
+            pretrained=None if self.pretrained is None else _sha256(self.pretrained),
+            only_compare=only_compare,
         )
 
     def part_words(self, part: str) -> list[str]:
@@ -273,31 +233,6 @@ class Experiment:
             "cache_gb": self.grid.cache_gb,
         }
         return config
-
-
-def option_values(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Options of a command line with their values; `--a=b` is `--a b`, and `init_args`, which may be left out, is."""
-    found: list[tuple[str, str]] = []
-    for word in words:
-        if word.startswith("--"):
-            option, _, value = word.partition("=")
-            found.append((option.replace(".init_args.", "."), value))
-        elif found:
-            option, value = found[-1]
-            found[-1] = (option, f"{value} {word}".strip())
-    return found
-
-
-def _material(claim: Mapping[str, Any]) -> dict[str, Any]:
-    """What a grid must have in common with another to go on in its folder, by name."""
-    named = leaves({"grid": claim["grid"], **claim["fit"]})
-    given = [f"{option} {v}" for option, v in option_values(claim["options"]) if not _is_immaterial(option[2:])]
-    held = {name: value for name, value in named.items() if not _is_immaterial(name)}
-    return {**held, "the command line": " ".join(given) or "without options", "pretrained": claim["pretrained"]}
-
-
-def _is_immaterial(name: str) -> bool:
-    return any(name == other or name.startswith(f"{other}.") for other in _IMMATERIAL)
 
 
 def _sha256(path: Path) -> str:

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
+from benchmark.figures.style import BLUE, GREEN, GREY, ORANGE, drawing
 from benchmark.transfer.regimes import REGIMES
 from benchmark.transfer.tables import TransferResults
 
-_COLOURS = ("#9aa5b1", "#2f6db3", "#3f9b6c", "#c9803a")
+_COLOURS = (GREY, BLUE, GREEN, ORANGE)
 
 
 def write_plot(results: TransferResults, path: Path) -> None:
@@ -17,37 +16,37 @@ def write_plot(results: TransferResults, path: Path) -> None:
 
     Args:
         results: The cells.
-        path: An .svg file.
+        path: A .svg or .png file.
     """
-    groups = [group for group in results.groups() if group in results.held_groups()]
-    with mpl.rc_context({"svg.hashsalt": "clipbench", "font.size": 9, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(11, 4), layout="constrained")
-        FigureCanvasSVG(figure)
+    with drawing(path, 11, 4) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
-        for place, regime in enumerate(results.regimes):
-            colour = _COLOURS[list(REGIMES).index(regime)]
-            mean = results.mean(regime, "video_hit1")
-            left.bar(place, 100 * (mean.value or 0), yerr=100 * (mean.spread or 0), color=colour, capsize=3)
-            if mean.value is None:
-                left.text(place, 1, results.hole(regime).partition(":")[0], ha="center", rotation=90)
-            if (claimed := results.paper_accuracy(regime)) is not None:
-                left.plot(place, 100 * claimed, "kD", markersize=5)
-            width = 0.8 / len(results.regimes)
-            for number, group in enumerate([*groups, None]):
-                name = "map" if group is None else f"map/{group}"
-                found, here = results.mean(regime, name), number + (place + 0.5) * width - 0.4
-                if found.value is not None:
-                    label = REGIMES[regime] if group is None else None
-                    right.bar(here, found.value, width, yerr=found.spread or 0, color=colour, capsize=2, label=label)
-                if (claimed := results.paper("Table 4", regime, name)) is not None:
-                    right.plot(here, claimed, "kD", markersize=4)
-        left.plot([], [], "kD", markersize=5, label="the paper")
-        left.legend(loc="upper left", fontsize=8)
-        left.set(ylabel="accuracy in %, mean and spread of folds", ylim=(0, 100))
-        left.set_xticks(range(len(results.regimes)), [REGIMES[r].replace(" ", "\n", 1) for r in results.regimes])
-        right.set(ylabel="mAP", ylim=(0, 1))
-        right.set_xticks(range(len(groups) + 1), [group.replace(" ", "\n") for group in [*groups, "All groups"]])
-        if any(results.mean(regime, "map").value is not None for regime in results.regimes):
-            right.legend(loc="upper left", fontsize=8)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "clipbench"})
+        _draw(results, left, right)
+
+
+def _draw(results: TransferResults, left: Axes, right: Axes) -> None:
+    groups = [group for group in results.groups() if group in results.held_groups()]
+    for place, regime in enumerate(results.regimes):
+        colour = _COLOURS[list(REGIMES).index(regime)]
+        mean = results.mean(regime, "video_hit1")
+        left.bar(place, 100 * (mean.value or 0), yerr=100 * (mean.spread or 0), color=colour, capsize=3)
+        if mean.value is None:
+            left.text(place, 1, results.hole(regime).partition(":")[0], ha="center", rotation=90)
+        if (claimed := results.paper_accuracy(regime)) is not None:
+            left.plot(place, 100 * claimed, "kD", markersize=5)
+        width = 0.8 / len(results.regimes)
+        for number, group in enumerate([*groups, None]):
+            name = "map" if group is None else f"map/{group}"
+            found, here = results.mean(regime, name), number + (place + 0.5) * width - 0.4
+            if found.value is not None:
+                label = REGIMES[regime] if group is None else None
+                right.bar(here, found.value, width, yerr=found.spread or 0, color=colour, capsize=2, label=label)
+            if (claimed := results.paper("Table 4", regime, name)) is not None:
+                right.plot(here, claimed, "kD", markersize=4)
+    left.plot([], [], "kD", markersize=5, label="the paper")
+    left.legend(loc="upper left", fontsize=8)
+    left.set(ylabel="accuracy in %, mean and spread of folds", ylim=(0, 100))
+    left.set_xticks(range(len(results.regimes)), [REGIMES[r].replace(" ", "\n", 1) for r in results.regimes])
+    right.set(ylabel="mAP", ylim=(0, 1))
+    right.set_xticks(range(len(groups) + 1), [group.replace(" ", "\n") for group in [*groups, "All groups"]])
+    if any(results.mean(regime, "map").value is not None for regime in results.regimes):
+        right.legend(loc="upper left", fontsize=8)

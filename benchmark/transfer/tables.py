@@ -7,21 +7,22 @@ import csv
 import dataclasses
 import io
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
+from benchmark.grid.cells import NOT_RUN
 from benchmark.leaderboard.board_tables import UNKNOWN, TextTable, escape
 from benchmark.leaderboard.claims import Claims
-from benchmark.results.comparison import Comparison, common_videos, compare
+from benchmark.results.comparison import Comparison, compare
 from benchmark.results.ledger import Ledger
+from benchmark.results.pooled import pooled_pair
 from benchmark.results.record import Record
 from benchmark.results.statistics import holm
 from benchmark.transfer.notes import notes
 from benchmark.transfer.regimes import REGIMES, Regime
 
-NOT_RUN, NOT_HELD = "not run", "not held"
+NOT_HELD = "not held"
 
 _TABLE3, _TABLE4 = "Table 3", "Table 4"
 _ALL_GROUPS = "All groups"
@@ -191,21 +192,14 @@ class TransferResults:
 
     def comparisons(self) -> dict[tuple[Regime, Regime], Comparison]:
         """Each pair of regimes on the test videos of all folds and seeds that both have scored."""
-        held = {(cell.regime, cell.fold, cell.seed): cell.ledger for cell in self.cells if cell.ledger is not None}
         found = {}
         for one, other in itertools.combinations(self.regimes, 2):
-            pairs = [
-                (f"fold {fold} seed {seed}", held[one, fold, seed], held[other, fold, seed])
-                for fold in self.folds
-                for seed in self.seeds
-                if (one, fold, seed) in held and (other, fold, seed) in held
+            tests = [
+                {f"fold {cell.fold} seed {cell.seed}": cell.ledger for cell in self.cells if cell.regime == regime}
+                for regime in (one, other)
             ]
-            if pairs:
-                first, second = common_videos(
-                    pooled((name, ledger) for name, ledger, _ in pairs),
-                    pooled((name, ledger) for name, _, ledger in pairs),
-                )
-                found[one, other] = compare(first, second, map_intervals=False)
+            if (pair := pooled_pair(*tests)) is not None:
+                found[one, other] = compare(*pair, map_intervals=False)
         return found
 
     def table_of_comparisons(self) -> TextTable | None:
@@ -278,34 +272,6 @@ class TransferResults:
             state = NOT_HELD if lacks else f"{len(mean.folds)} of {mean.of} folds"
             writer.writerow([*row, self.paper(table, regime, metric), None, state])
         return text.getvalue()
-
-
-def pooled(ledgers: Iterable[tuple[str, Ledger]]) -> Ledger:
-    """One ledger of several tests of the same classes; a video that stands in two counts in each, as one source.
-
-    Args:
-        ledgers: Each with a name of its own, which its videos get in front.
-    """
-    named = list(ledgers)
-    first, tables = named[0][1], []
-    for name, ledger in named:
-        table = ledger.table
-        place = table.schema.get_field_index("video_id")
-        field = table.schema.field(place)
-        names = pa.array([f"{name}: {video}" for video in ledger.video_ids], field.type)
-        # A video of unknown source is a source of its own, under its own name in all tests.
-        source = table.schema.get_field_index("source_group")
-        known = table["source_group"].to_pylist()
-        sources = [group or f"video {video}" for group, video in zip(known, ledger.video_ids, strict=True)]
-        table = table.set_column(source, "source_group", pa.array(sources, pa.string()))
-        tables.append(table.set_column(place, field, names))
-    info = dataclasses.replace(
-        first.info,
-        fold=None,
-        held_videos=sum(ledger.info.held_videos for _, ledger in named),
-        official_videos=None,
-    )
-    return Ledger(info, pa.concat_tables(tables).combine_chunks())
 
 
 def _percent(value: float | None) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from benchmark.cli import main
-from benchmark.transfer.cell import CellFailure
-from benchmark.transfer.grid import Cell
+from benchmark.grid.processes import CellFailure
 
 ROOT = Path(__file__).resolve().parents[2]
 MOTION = ["Expand", "Contract", "Rise", "Sink"]
@@ -36,10 +35,10 @@ class InProcess:
         self.ran: list[str] = []
         self.dies_at: str | None = None
 
-    def __call__(self, words: Sequence[str], cell: Cell, lock: int) -> None:
-        what = f"{words[0]} {cell.name}"
+    def __call__(self, words: Sequence[str], folder: Path, lock: int) -> None:
+        what = f"{words[0]} {folder.name}"
         self.ran.append(what)
-        (cell.folder / "log.txt").touch()
+        (folder / "log.txt").touch()
         if self.dies_at == what:
             raise KeyboardInterrupt("killed")
         error, sys.stderr = sys.stderr, io.StringIO()

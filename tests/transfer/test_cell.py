@@ -32,15 +32,6 @@ def test_a_cell_that_cannot_be_written_fails_alone(
     assert not run_cell(experiment, two, 2)
 
 
-def test_a_file_system_without_locks_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    with transfer_cell._locked(tmp_path / "lock") as lock:
-        assert lock == -1
-
-
 def test_a_finished_cell_is_tidied_whenever_it_is_met(
     small_set: Path, tmp_path: Path, verbs: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:

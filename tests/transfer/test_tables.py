@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from benchmark.leaderboard.claims import read_claims
+from benchmark.results.pooled import pooled
 from benchmark.transfer.notes import differences
 from benchmark.transfer.regimes import REGIMES, Regime
-from benchmark.transfer.tables import CellResult, TransferResults, pooled
+from benchmark.transfer.tables import CellResult, TransferResults
 from tests.generators.ledgers import make_ledger, make_record
 
 CLAIMS = read_claims(Path(__file__).resolve().parents[2] / "leaderboards")

@@ -1,0 +1,180 @@
+"""The whole paper: trains and tests what is missing, and leaves one report of every table and figure beside ours."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.command_line import WholeNames
+from benchmark.commands.recorded_data import recorded_data
+from benchmark.commands.text import aligned
+from benchmark.commands.transfer import LEADERBOARDS, require_fitting
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.errors import UserError, printable
+from benchmark.extras import require_extra
+from benchmark.grid.cells import Cell
+from benchmark.grid.claim import grouped, option_values
+from benchmark.leaderboard.claims import read_claims
+from benchmark.paper.plan import Plan, Table1Cell
+from benchmark.paper.rows import ROWS
+from benchmark.plugins import require_named_classes
+from benchmark.results.record import Record
+from benchmark.runs.folder import require_writable
+from benchmark.shipped import shipped_folder, with_files
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_TRANSFER = "transfer"
+_FORWARDED = ("--data", "--trainer", "--model.recipe", "--model.dropout")
+_OF_THE_CELL = {
+    "--data.fold": "--folds",
+    "--data.seed": "--seeds",
+    "--trainer.max_epochs": "--epochs",
+    "--model.width": "--width",
+}
+_EPILOG = """Other options go to every fit, as in `fit`: --data.root DIR, --data.classes, --trainer.accelerator gpu.
+What was stopped or killed goes on when the same command is given again. On a cluster, let each job run one cell with
+--cell N. The report is made from whatever is finished, at the end of every call."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `reproduce [--data NAME] [options]` and return the exit code: 0 when every cell is finished."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        print("clipbench: stopped; the same command goes on from here", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(argv: Sequence[str]) -> int:
+    chosen, words = _parser().parse_known_args(list(argv))
+    require_extra("matplotlib", "reproduce")
+    for option, value in option_values(words):
+        if option in _OF_THE_CELL:
+            raise UserError(f"{option} {value} is the cells' own; give {_OF_THE_CELL[option]} instead")
+    if strange := next((word for word in words if word[:1] == "-" and not word.startswith(_FORWARDED)), None):
+        raise UserError(f"{strange} is no option of reproduce, and of fit's only {', '.join(_FORWARDED)} can be given")
+    plan = _plan(chosen, words)
+    cells = plan.cells()
+    if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
+        raise UserError(f"--cell is {chosen.cell}; there are the cells 1 to {len(cells)}, which --list shows")
+    plan.claim(only_compare=chosen.list or chosen.report)
+    if chosen.list:
+        print(aligned(["cell", "name", "state"], [[str(cell.number), cell.name, cell.state()] for cell in cells]))
+        if lacks := plan.transfer_lacks():
+            print(lacks)
+        return 0
+    require_writable(plan.folder, "--out")
+    if not chosen.report:
+        if plan.pretrained is not None and (experiment := plan.transfer()) is not None:
+            require_fitting(experiment)
+        print(f"folder: {plan.folder}", flush=True)
+        wanted = [cell for cell in cells if chosen.cell in {None, cell.number} and _is_of(cell, chosen.only)]
+        for cell in wanted:
+            plan.run(cell, len(cells))
+    _write_report(plan, _command(argv))
+    return 0 if all(cell.is_finished for cell in cells) else 1
+
+
+def _is_of(cell: Cell, only: Sequence[str] | None) -> bool:
+    key = cell.row.key if isinstance(cell, Table1Cell) else _TRANSFER
+    return only is None or key in only
+
+
+def _command(argv: Sequence[str]) -> str:
+    """The command line without what says which cells."""
+    kept = [
+        w for option, held in grouped(argv) if option not in {"--cell", "--list", "--report", "--only"} for w in held
+    ]
+    return shlex.join(["python", "-m", "benchmark", "reproduce", *kept])
+
+
+def _write_report(plan: Plan, command: str) -> None:
+    from benchmark.paper.html import write_html  # with the others, imports matplotlib
+    from benchmark.paper.pdf import write_pdf
+    from benchmark.paper.report import make_report
+
+    places = (LEADERBOARDS, shipped_folder("leaderboards"))
+    claims = next((found for place in places if (found := read_claims(place))), [])
+    report = make_report(plan, claims, command, lambda record: _frames(plan, record))
+    print(f"\n{printable(report.lead)}\n{printable(report.summary)}")
+    for section in report.sections[:1]:
+        for _, table in section.tables:
+            print(f"\n{section.title}: {section.about}\n{aligned(table.header, table.rows)}")
+    failed = [cell for cell in plan.cells() if cell.state() == "failed"]
+    for cell in failed:
+        print(f"failed: cell {cell.number}, {cell.name}: {printable(cell.failure())}")
+    if not any(cell.is_finished for cell in plan.cells()):
+        print(f"nothing is finished yet; run: {command}")
+    files = plan.folder / "report.html", plan.folder / "report.pdf"
+    write_html(report, files[0])
+    write_pdf(report, files[1])
+    print(f"wrote {' and '.join(map(str, files))}")
+
+
+def _frames(plan: Plan, record: Record) -> Callable[[str], np.ndarray | None]:
+    """Frames of the videos of a test of ours; none where they are not here any more."""
+    try:
+        return recorded_data(record, plan.data_root(), None, trust_code=True).shown_frames
+    except UserError:
+        return lambda video: None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clipbench reproduce",
+        description="Train and test the paper's systems, and put every table and figure beside the paper's.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--data", help="Data of Table 1: a file, a name such as data/ucf101, or a class; the embedded data.")
+    add("--out", type=Path, default=Path("runs/paper"), help="Folder of cells, pictures and report; runs/paper.")
+    add("--width", type=float, help="Of the paper's networks; the configurations' by default.")
+    add("--epochs", type=int, help="Of every fit; the configurations' by default.")
+    add("--recipe", choices=("shipped", "paper"), default="shipped", help="Whose: the shipped one, or conf/paper.")
+    parts = [*(row.key for row in ROWS), _TRANSFER]
+    add("--only", nargs="+", choices=parts, help="Systems to run now; `transfer` is Tables 3 and 4.")
+    add("--folds", type=int, nargs="+", help="Official folds; all three where the data has folds.")
+    add("--seeds", type=int, nargs="+", default=[0], help="Seeds of training.")
+    add("--pretrained", type=Path, help="Weights of slow fusion for Tables 3 and 4, trained on other videos.")
+    add("--ucf101", type=Path, help="Folder of UCF-101 for Tables 3 and 4, where --data is something else.")
+    add("--cell", type=int, help="Run this cell alone, counted from 1.")
+    add("--list", action="store_true", help="List the cells and where they stand; run nothing.")
+    add("--report", action="store_true", help="Make the report from what is finished; run nothing.")
+    return parser
+
+
+def _plan(chosen: argparse.Namespace, words: list[str]) -> Plan:
+    if chosen.width is not None and not 0 < chosen.width <= 4:
+        raise UserError(f"--width is {chosen.width:g}; it must be above 0 and at most 4")
+    if chosen.epochs is not None and chosen.epochs < 1:
+        raise UserError(f"--epochs is {chosen.epochs}; it must be 1 or more")
+    words = with_files(["--data", chosen.data or "SyntheticActions", *words])
+    data_words = [word for option, held in grouped(words) if option.split(".")[0] == "--data" for word in held]
+    require_named_classes(data_words)
+    parser = WholeNames(exit_on_error=False)
+    parser.add_subclass_arguments(VideoDataModule, "data", required=True)
+    data = parser.parse_args(data_words).data
+    folds: tuple[int | None, ...] = (None,)
+    if "fold" in data.init_args:
+        folds = tuple(chosen.folds or (1, 2, 3))
+        if wrong := sorted(set(folds) - {1, 2, 3}, key=str):
+            raise UserError(f"--folds has {wrong[0]}; allowed are 1, 2 and 3")
+    elif chosen.folds:
+        raise UserError(f"--folds is {chosen.folds}, but {data.class_path.rpartition('.')[2]} has no folds")
+    return Plan(
+        folder=chosen.out,
+        dataset=data.class_path.rpartition(".")[2],
+        words=tuple(words),
+        folds=folds,
+        seeds=tuple(chosen.seeds),
+        recipe=chosen.recipe,
+        width=chosen.width,
+        epochs=chosen.epochs,
+        pretrained=chosen.pretrained,
+        ucf101=chosen.ucf101,
+    )

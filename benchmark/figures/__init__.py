@@ -1,0 +1,1 @@
+"""Pictures of networks and of finished tests: filters, predictions, classes, curves, costs."""

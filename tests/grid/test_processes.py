@@ -1,0 +1,32 @@
+"""Locks of cells, and what is said of verbs that end with an error."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from benchmark.grid.processes import CellFailure, locked, run_verb
+
+
+def test_a_file_system_without_locks_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locked(tmp_path / "lock") as lock:
+        assert lock == -1
+
+
+def test_a_cell_that_another_holds_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.grid.processes._WAIT_SECONDS", 0.2)
+    with locked(tmp_path / "lock") as first, locked(tmp_path / "lock") as second:
+        assert first is not None
+        assert second is None
+    with locked(tmp_path / "lock") as free:
+        assert free is not None
+
+
+def test_a_verb_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(CellFailure, match=r"protocol: there is no record .*; see .*log\.txt"):
+        run_verb(["protocol", "show", str(tmp_path / "nowhere")], tmp_path, -1)
+    assert "$ protocol show" in (tmp_path / "log.txt").read_text("utf-8")

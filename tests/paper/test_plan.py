@@ -1,0 +1,122 @@
+"""What the cells of a reproduction run, and in which order."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmark.cli import main
+from benchmark.grid import processes
+from benchmark.paper.plan import Plan, Table1Cell
+from benchmark.paper.rows import CNN_AVERAGE, ROWS, SLOW, Row
+from tests.generators.paper_cells import finish, plan_in
+
+
+def resolved(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    with pytest.raises(SystemExit):
+        main(["fit", *words, "--print_config"])
+    held: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
+    return held
+
+
+@pytest.mark.parametrize("recipe", ["shipped", "paper"])
+def test_every_network_of_table_1_can_be_fitted(
+    recipe: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data", "conf/data/ucf101.yaml", "--data.root", "videos", "--data.batch_size", "8")
+    plan = Plan(
+        tmp_path, "UCF101", words, (1, 2, 3), recipe=recipe, width=0.5 if recipe == "shipped" else None, epochs=7
+    )
+    for row in ROWS:
+        if row.is_network:
+            (tmp_path / "fit.yaml").write_text(yaml.safe_dump(plan.row_config(row)), "utf-8")
+            held = resolved(capsys, "--config", str(tmp_path / "fit.yaml"), *plan.fit_words(row, 2, 5))
+            model, data = held["model"]["init_args"], held["data"]["init_args"]
+            assert (data["fold"], data["seed"], data["root"], data["batch_size"]) == (2, 5, "videos", 8)
+            assert held["trainer"]["max_epochs"] == 7
+            assert model["width"] == (0.5 if recipe == "shipped" else 1.0)
+            assert model["recipe"]["learning_rate"] == (0.01 if recipe == "shipped" else 0.001)
+            assert data["augmentation"]["colour"] == (0.4 if recipe == "shipped" else 0.0)
+            assert data["augmentation"]["smallest_region"] == (0.5 if recipe == "shipped" else None)
+
+
+def test_the_grid_of_tables_3_and_4_is_slow_fusion_on_the_same_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data", "SyntheticActions", "--data.clips_per_video.test", "3", "--trainer.accelerator", "cpu")
+    plan = Plan(tmp_path, "SyntheticActions", words, (1, 3), width=0.06, epochs=2)
+    experiment = plan.transfer()
+    assert experiment is not None
+    assert [cell.number for cell in plan.cells()] == list(range(1, len(plan.cells()) + 1))
+    assert len(plan.cells()) == 9 * 2 + 1 + 4 * 2
+    cell = experiment.cells[-1]
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(experiment.fit_config(cell, 0.5)), "utf-8")
+    held = resolved(capsys, "--config", str(tmp_path / "fit.yaml"), *experiment.fit_words(cell))
+    assert held["model"]["class_path"].endswith("SlowFusion")
+    assert (held["model"]["init_args"]["resolution"], held["model"]["init_args"]["width"]) == ("full", 0.06)
+    data = held["data"]["init_args"]
+    assert (data["source_groups"], data["fold"], data["clips_per_video"]["test"]) == (18, 3, 3)
+    assert held["trainer"]["max_epochs"] == 2
+    assert held["transfer"]["pretrained"] == str(plan.transfer_weights())
+    assert not list(tmp_path.glob("transfer*"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "message"),
+    [
+        ("UCF101", {}, "name its checkpoint as --pretrained CKPT"),
+        ("Sports1M", {}, "name the folder of its videos as --ucf101 DIR"),
+        ("VideoFolder", {}, "VideoFolder has none"),
+        ("UCF101", {"pretrained": Path("some.ckpt")}, None),
+        ("Sports1M", {"ucf101": Path("videos")}, None),
+    ],
+)
+def test_what_tables_3_and_4_lack_is_said(dataset: str, options: dict[str, Any], message: str | None) -> None:
+    plan = Plan(Path("out"), dataset, ("--data", dataset), (1, 2, 3) if dataset == "UCF101" else (None,), **options)
+    lacks = plan.transfer_lacks()
+    assert (lacks is None) == (message is None)
+    assert message is None or message in str(lacks)
+    assert (plan.transfer() is None) == (message is not None)
+    if dataset == "Sports1M" and message is None:
+        assert str(plan.transfer_weights()) == "out/cells/slow_fusion-seed0/fit/checkpoints/best.ckpt"
+
+
+def test_the_average_is_of_the_finished_members_of_its_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Row, "is_here", True)
+    ran: list[list[str]] = []
+
+    def run(words: list[str], folder: Path, lock: int) -> None:
+        ran.append(list(words))
+        finish(plan, {CNN_AVERAGE: 1.0})
+
+    monkeypatch.setattr(processes, "run_verb", run)
+    plan = plan_in(tmp_path)
+    cell = next(cell for cell in plan.table1_cells() if (cell.row.key, cell.fold) == (CNN_AVERAGE, 2))
+    assert not plan.run(cell, 18)
+    assert "it averages tests that are not finished: single_frame-fold2-seed0, early_fusion-fold2" in cell.failure()
+    finish(plan, {key: 1.0 for key in cell.row.members})
+    assert plan.run(cell, 18)
+    members = [str(tmp_path / f"cells/{key}-fold2-seed0") for key in cell.row.members]
+    assert ran == [["average", *members, "--run_dir", str(cell.folder)]]
+
+
+def test_a_system_that_is_not_in_this_version_is_a_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Row("cubes", "cubes", "no_such_configuration", is_network=False)
+    cell = Table1Cell(1, row, 1, 0, tmp_path / "cells/cubes")
+    assert not plan_in(tmp_path).run(cell, 1)
+    assert "not run, this version does not have it" in capsys.readouterr().out
+    assert not cell.folder.exists()
+
+
+def test_options_of_networks_stay_with_networks(tmp_path: Path) -> None:
+    words = ("--data", "UCF101", "--model.recipe.learning_rate", "0.1", "--data.batch_size=3", "--model.dropout=0")
+    plan = Plan(tmp_path, "UCF101", words, (1,), width=0.5)
+    other = plan.fit_words(ROWS[0], 1, 0)
+    assert not [word for word in other if word.startswith("--model")]
+    assert "--data.batch_size=3" in other
+    assert "--model.width" in plan.fit_words(next(row for row in ROWS if row.key == SLOW), 1, 0)

@@ -1,0 +1,105 @@
+"""Tables and findings of a reproduction against what `summarise` and `compare` say of the same videos."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.leaderboard.claims import read_claims
+from benchmark.paper.differences import differences
+from benchmark.paper.findings import findings, paragraph
+from benchmark.paper.results import PaperResults
+from benchmark.paper.rows import ROWS, SINGLE, SLOW
+from benchmark.results.comparison import common_videos, compare
+from benchmark.results.pooled import pooled
+from tests.generators.ledgers import make_ledger, make_record
+from tests.generators.paper_cells import finish, ledger_of, plan_in
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIMS = read_claims(ROOT / "leaderboards")
+
+
+def test_every_system_is_a_row_of_the_papers_table() -> None:
+    (table,) = [claims for claims in CLAIMS if claims.source.endswith("Table 1")]
+    assert [row.title for row in ROWS] == [row.name for row in table.rows]
+    results = PaperResults(plan_in(Path("nowhere")), CLAIMS)
+    shown = results.table1()
+    for row, claimed in zip(shown.rows, table.rows, strict=True):
+        assert row[0] == claimed.name
+        for place, name in ((1, "clip_hit1"), (3, "video_hit1"), (5, "video_hit5")):
+            value = claimed.metrics[name].value if name in claimed.metrics else None
+            assert row[place] == ("-" if value is None else f"{100 * value:.1f}")
+        assert (row[2], row[-1]) == ("not run", "0 of 2")
+
+
+def test_numbers_are_of_all_finished_folds_together(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    finish(plan, {SINGLE: 1.0})
+    row = next(row for row in PaperResults(plan, CLAIMS).table1().rows if row[0] == "single-frame")
+    tests = [ledger_of(fold, 1.0, 100 * fold + sum(map(ord, SINGLE))) for fold in (1, 2)]
+    right = held = 0
+    for ledger in tests:
+        for video in range(len(ledger)):
+            held += 1
+            right += bool(ledger.scored[video] and ledger.labels[video, ledger.scores[video].argmax()])
+    assert row[4].startswith(f"{100 * right / held:.1f} (")
+    assert row[-1] == "2 of 2"
+
+
+@pytest.mark.parametrize(
+    ("skills", "verdict"),
+    [((3.0, 0.3), "holds"), ((0.3, 3.0), "the opposite holds"), ((1.0, 1.0), "not told apart")],
+)
+def test_a_finding_is_the_paired_comparison(tmp_path: Path, skills: tuple[float, float], verdict: str) -> None:
+    plan = plan_in(tmp_path)
+    finish(plan, dict(zip((SLOW, SINGLE), skills, strict=True)))
+    results = PaperResults(plan, CLAIMS)
+    found = findings(results, None, {})
+    assert found[0].verdict == verdict
+    assert found[0].paper == "slow fusion 60.9%, single-frame 59.3%"
+    pair = [
+        pooled((f"fold {f}", ledger_of(f, skill, 100 * f + sum(map(ord, key)))) for f in (1, 2))
+        for key, skill in zip((SLOW, SINGLE), skills, strict=True)
+    ]
+    hit = compare(*common_videos(*pair), map_intervals=False).metrics["video_hit1"]
+    assert f"{100 * hit.difference:+.1f} points ({100 * hit.low:+.1f} to {100 * hit.high:+.1f})" in found[0].ours
+    assert {finding.verdict for finding in found[1:]} == {"not run"}
+    said = paragraph(found)
+    assert found[0].ours in said
+    assert "Not run: " in said
+
+
+def test_nothing_finished_is_said() -> None:
+    results = PaperResults(plan_in(Path("nowhere")), CLAIMS)
+    assert paragraph(findings(results, None, {})) == "Nothing that the paper found can be compared yet."
+    assert results.table2() is None
+    assert differences([]) == []
+
+
+def test_a_cell_that_cannot_be_read_is_a_hole(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, folds=(1,))
+    finish(plan, {SINGLE: 1.0})
+    cell = next(cell for cell in plan.table1_cells() if cell.row.key == SINGLE)
+    (cell.folder / "ledger.parquet").write_bytes(b"PAR1")
+    results = PaperResults(plan, CLAIMS)
+    assert not results.systems[SINGLE].tests
+    assert "is no ledger" in results.hole(cell.row)
+    assert [row[2] for row in results.table1().rows if row[0] == cell.row.title] == ["unreadable"]
+
+
+def test_what_differs_from_the_paper_is_read_from_the_records() -> None:
+    record = make_record(make_ledger())
+    config = {
+        "model": {"class_path": "SlowFusion", "init_args": {"width": 0.25, "recipe": {"learning_rate": 0.01}}},
+        "data": {"class_path": "UCF101", "init_args": {"clips_per_video": {"train": 50}}},
+        "trainer": {"max_epochs": 24},
+    }
+    said = "\n".join(differences([record.model_copy(update={"config": config})]))
+    for part in ("Width: 0.25", "Learning rate: 0.01; the paper's is 0.001", "Epochs: 24", "up to 50"):
+        assert part in said
+    paper = json.loads(json.dumps(config))
+    paper["model"]["init_args"] = {"width": 1.0, "recipe": {"learning_rate": 0.001, "cooldown": 0, "warmup_steps": 0}}
+    paper["data"]["init_args"] = {"clips_per_video": {"train": 100}, "augmentation": {"smallest_region": None}}
+    said = "\n".join(differences([record.model_copy(update={"config": paper})]))
+    for part in ("Width", "Learning rate", "warm-up", "Training clips"):
+        assert part not in said
