@@ -83,10 +83,12 @@ def _hit1(row: Row) -> float:
 
 def in_words(protocol: Protocol) -> str:
     """A protocol in one line."""
+    seconds, frames = protocol.clip_seconds, f"{protocol.clip_frames} frames"
+    lasting = frames if seconds is None else f"{frames} in {seconds:g} seconds"
     return (
-        f"{protocol.clips_per_video} clips of {protocol.clip_frames} frames a video, {len(protocol.views)} views of "
+        f"{protocol.clips_per_video} clips of {lasting} a video, {len(protocol.views)} views of "
         f"each in frames of {protocol.frame_side}x{protocol.frame_side}, {protocol.averaging.replace('_', ' ')}, "
-        f"sampler seed {protocol.sampler_seed}"
+        f"sampler seed {protocol.sampler_seed}" + ("" if protocol.version == 1 else f", version {protocol.version}")
     )
 
 

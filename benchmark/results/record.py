@@ -156,6 +156,8 @@ class ProtocolFields(Part):
     clips_per_video: Count
     views: tuple[View, ...]
     averaging: Literal["mean_probability"]
+    clip_seconds: float | None = None
+    version: Count = 1
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

@@ -17,7 +17,7 @@ from benchmark.data.dataset import Collate, Sample, TrainingClips, augmentation_
 from benchmark.data.decode import DecodeError, open_video
 from benchmark.data.preprocess import augment, square_rgb
 from benchmark.data.pyav_video import read_timeline
-from benchmark.data.sampling import clip_start, frame_numbers
+from benchmark.data.sampling import ClipPlan
 from benchmark.errors import UserError
 from benchmark.speed.bare_decoder import decode_alone, frames_per_second
 from benchmark.speed.report import Loading, Stage
@@ -97,7 +97,7 @@ class _Passes:
         reader = dataclasses.replace(dataset.reader, cache=None)
         self.dataset = TrainingClips(dataset.index, reader, dataset.side, dataset.seed, dataset.augmentation)
         self.collate, self.batch_size = collate, batch_size
-        self.facts: dict[int, tuple[int, float]] = {}  # frames and frames a second, by row
+        self.facts: dict[int, tuple[ClipPlan, float]] = {}  # where clips lie and frames a second, by row
         self.failure = ""
 
     def learn_timelines(self, rows: list[int]) -> Stage:
@@ -107,7 +107,8 @@ class _Passes:
             video = self.dataset.index.video(row)
             try:
                 with open_video(video.path, self.dataset.reader.decoder) as opened:
-                    self.facts[row] = opened.frames, frames_per_second(video.path)
+                    plan = self.dataset.reader.plan(video, opened.frames, opened.shown_seconds)
+                    self.facts[row] = plan, frames_per_second(video.path)
             except DecodeError as error:
                 self.failure = f"{video.video_id}: {error}"
                 continue
@@ -180,16 +181,9 @@ class _Passes:
     def decoding_alone(self, keys: list[Key]) -> None:
         """The least that any reader must do."""
         for _, row, clip in keys:
-            frames, rate = self.facts[row]
-            _, numbers = self._frame_numbers(row, clip, frames)
+            plan, rate = self.facts[row]
+            numbers = plan.numbers(plan.start(clip), self.dataset.reader.frame_offsets)
             decode_alone(self.dataset.index.video(row).path, numbers[0], numbers[-1], rate)
-
-    def _frame_numbers(self, row: int, clip: int, frames: int) -> tuple[int, list[int]]:
-        """Start of a clip, and the frames that the strategy reads."""
-        reader, video = self.dataset.reader, self.dataset.index.video(row)
-        protocol = reader.protocol
-        start = clip_start(protocol.sampler_seed, video.video_id, clip, frames, protocol.clip_frames)
-        return start, frame_numbers(start, reader.frame_offsets, frames)
 
     def by_stage(self, keys: list[Key]) -> dict[str, float]:
         """Seconds of each stage."""
@@ -209,10 +203,12 @@ class _Passes:
         with contextlib.ExitStack() as closing:
             try:
                 opened = closing.enter_context(open_video(video.path, reader.decoder))
-                start, numbers = self._frame_numbers(row, clip, opened.frames)
+                plan = reader.plan(video, opened.frames, opened.shown_seconds)
+                start = plan.start(clip)
+                numbers = plan.numbers(start, reader.frame_offsets)
                 distinct, places = np.unique(numbers, return_inverse=True)
                 marks.append(time.perf_counter())
-                span = frame_numbers(start, tuple(range(reader.protocol.clip_frames)), opened.frames)
+                span = plan.numbers(start, tuple(range(reader.protocol.clip_frames)))
                 pictures = [picture for _, picture in opened.read(distinct.tolist(), span)]
                 marks.append(time.perf_counter())
             except DecodeError as error:
@@ -230,8 +226,7 @@ class _Passes:
                 self.dataset.augmentation,
             )
             marks.append(time.perf_counter())
-            is_short = opened.frames < reader.protocol.clip_frames
         for name, (begin, end) in zip(STAGES, itertools.pairwise(marks), strict=False):
             seconds[name] += end - begin
         seconds["open"] += time.perf_counter() - marks[-1]  # and close
-        return Sample(row, video.labels, cut[None], [clip], [start], is_short)
+        return Sample(row, video.labels, cut[None], [clip], [start], plan.is_short)
