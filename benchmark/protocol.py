@@ -15,7 +15,10 @@ View = Literal["upper_left", "upper_left_flipped", "lower_right", "lower_right_f
 """A crop of the 200x200 frame at one of three places; `_flipped` mirrors it left to right."""
 
 VERSION = 1
-"""How pixels and scores are made today; changes with every pinned frame or probability (`benchmark/pins`)."""
+"""How pixels and scores are made today; changes with every pinned frame or probability."""
+
+PINNED = {1: "2be0abbc4e4c9009cf6106c3d8dd71399cd61064ba9b555f46a4e297458e4a6f"}
+"""By version: digest of the pinned videos and of all that is made of them (`benchmark/data/pins.py`)."""
 
 TEST_VIEWS: tuple[View, ...] = ("upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped")
 

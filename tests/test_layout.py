@@ -32,7 +32,7 @@ ALLOWED = {
     "results": {"files", "changes", "protocol", "errors", "metrics"},
     "leaderboard": {"files", "results", "protocol", "errors", "extras", "metrics"},
     "runs": {
-        *("clip", "cost", "metrics", "models", "plugins", "results"),
+        *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
         *("caches", "changes", "content", "errors", "extras", "files"),
     },
     "transfer": {

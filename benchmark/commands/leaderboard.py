@@ -20,7 +20,7 @@ from benchmark.leaderboard.entries import (
     write_reproduction,
 )
 from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
-from benchmark.leaderboard.ranking import boards_of, read_boards
+from benchmark.leaderboard.ranking import boards_of, deviation_of, read_boards
 from benchmark.leaderboard.tables import GENERATED, write_tables
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
@@ -106,6 +106,8 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     for entry in entries:
         if entry.reproduction is not None:
             print(f"on its maintainer's word: {entry.entry_id} was reproduced on {entry.reproduction.videos} videos")
+        if (found := deviation_of(entry.record)) is not None:
+            print(printable(f"other pixels or scores than the protocol's: {entry.entry_id} was {found}"))
     print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
     return 1 if problems else 3 if unchecked else 0
 

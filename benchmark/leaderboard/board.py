@@ -33,6 +33,7 @@ class Row:
         precision: Of the test.
         hardware: Of the test, for people.
         created: Day of the test, ISO 8601.
+        deviation: How far the pinned videos came out from what the protocol says, where that is more than may be.
     """
 
     entry_id: str
@@ -52,6 +53,7 @@ class Row:
     precision: str | None = None
     hardware: str | None = None
     created: str | None = None
+    deviation: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,10 +95,12 @@ def board_table(board: Board) -> TextTable:
 
 
 def rank_text(row: Row) -> str:
-    """Its rank; marked where nobody knows what its weights have seen, so that it may be owed to test videos."""
+    """Its rank; marked where it may be owed to test videos in its weights, or to other pixels than the protocol's."""
     if row.rank is None:
         return UNKNOWN
-    return f"{row.rank} (weights unknown)" if row.provenance == "unknown" else str(row.rank)
+    marks = {"weights unknown": row.provenance == "unknown", "pixels differ": row.deviation is not None}
+    shown = ", ".join(mark for mark, applies in marks.items() if applies)
+    return f"{row.rank} ({shown})" if shown else str(row.rank)
 
 
 _ALWAYS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")

@@ -201,7 +201,15 @@ def _row(entry: Entry, rank: int | None) -> Row:
         precision=record.precision,
         hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
         created=record.created.date().isoformat(),
+        deviation=deviation_of(record),
     )
+
+
+def deviation_of(record: Record) -> str | None:
+    """How far its pinned videos came out, where that is more than may be; None also where nobody looked."""
+    if record.pins is None or record.pins.is_within:
+        return None
+    return f"read by {record.pins.decoder}, scored in {record.precision}: {record.pins}"
 
 
 def _shown(record: Record, values: dict[str, Value]) -> dict[str, Value]:

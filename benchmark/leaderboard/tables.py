@@ -24,7 +24,7 @@ GENERATED = (README_NAME, CSV_NAME, FILE_NAME, PLOTS_FILE_NAME)
 
 _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
-    "precision", "hardware", "created", "source",
+    "precision", "hardware", "created", "deviation", "source",
 )  # fmt: skip
 _TIERS = f"""\
 Only rows of one table, with equal protocol, dataset, fold and class subset, are ranked together. {RANKS}

@@ -25,6 +25,7 @@ from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.protocol import Protocol, View
 from benchmark.results.ledger import Ledger, LedgerInfo
+from benchmark.results.pins import Pins
 from benchmark.results.problems import first_problem
 
 FILE_NAME = "record.json"
@@ -252,6 +253,7 @@ class Record(Part):
     seed: int | None
     libraries: dict[Plain, Plain]
     throughput: Throughput
+    pins: Pins | None = None  # older tests did not look
     config: Annotated[dict[str, Any], AfterValidator(_storable)]
     ledger: LedgerFile
 

@@ -28,6 +28,7 @@ from benchmark.results.record import (
 from benchmark.results.summary import summarise
 from benchmark.runs.facts import code_facts, hardware_facts, library_versions, model_facts
 from benchmark.runs.ledger import LedgerWriter
+from benchmark.runs.pins import deviation
 from benchmark.runs.provenance import ContaminationGuard
 
 _LEVEL = 0.05
@@ -74,6 +75,7 @@ class RecordWriter(L.Callback):
                 seed=None if isinstance(seed, bool) else seed,
                 libraries=library_versions(),
                 throughput=Throughput(clips_per_second=None, compute_clips_per_second=None),
+                pins=deviation(trainer) if trainer.is_global_zero else None,
                 config=self.config,
                 ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
             )

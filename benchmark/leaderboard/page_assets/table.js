@@ -100,6 +100,9 @@ function buildRow(entry) {
     const short = entry.provenance === "unknown" ? "unknown weights" : "contaminated";
     name.append(" ", element("span", { class: `mark ${entry.provenance}`, "aria-hidden": "true" }, short));
   }
+  if (entry.deviation !== null) {
+    name.append(" ", element("span", { class: "mark unknown", title: entry.deviation }, "pixels differ"));
+  }
   fillNumbers(entry);
 }
 
