@@ -1,14 +1,16 @@
 """What is generated from the boards: a Markdown overview, a CSV of all rows, and the page."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.board import Board, Spread
 from benchmark.leaderboard.board_tables import (
     RANKS,
     RANKS_MORE,
+    SPREAD,
     board_table,
     detectable,
     escape,
@@ -26,6 +28,7 @@ _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
     "precision", "hardware", "created", "deviation", "source",
 )  # fmt: skip
+_SPREAD = tuple(f"video_hit1_sd_{field.name}" for field in dataclasses.fields(Spread))
 _TIERS = f"""\
 Only rows of one table, with equal protocol, dataset, fold and class subset, are ranked together. {RANKS}
 {RANKS_MORE} Intervals are made as docs/statistics.md says.
@@ -67,6 +70,8 @@ def markdown(boards: Sequence[Board]) -> str:
         hashed = f" (`{board.protocol_hash}`)" if board.protocol_hash else ""
         parts.append(f"Protocol: {escape(board.protocol)}{hashed}")
         parts.append(board_table(board).markdown())
+        if board.folds is not None:
+            parts.append(SPREAD)
         if (smallest := detectable(board)) is not None:
             parts.append(smallest)
         if (by_group := group_table(board)) is not None:
@@ -81,12 +86,39 @@ def comma_separated(boards: Sequence[Board]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     ends = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
-    writer.writerow(["dataset", "fold", "classes", "protocol_hash", "rank", "entry_id", "name", "tier", *ends, *_FACTS])
+    writer.writerow(
+        [
+            "dataset",
+            "fold",
+            "folds",
+            "classes",
+            "protocol_hash",
+            "rank",
+            "entry_id",
+            "name",
+            "tier",
+            *ends,
+            *_SPREAD,
+            *_FACTS,
+        ]
+    )
     for board, row in rows:
         values = [row.metrics.get(name, Value(value=None)) for name in metrics]
         numbers = [number for value in values for number in (value.value, value.low, value.high)]
         classes = None if board.classes is None else ";".join(board.classes)
         facts = [getattr(row, name) for name in _FACTS]
-        cells = [board.dataset, board.fold, classes, board.protocol_hash, row.rank, row.entry_id, row.name, row.tier]
-        writer.writerow([plain_cell(cell) for cell in (*cells, *numbers, *facts)])
+        folds = None if board.folds is None else ";".join(map(str, board.folds))
+        spread = [None] * len(_SPREAD) if row.spread is None else dataclasses.astuple(row.spread)
+        cells = [
+            board.dataset,
+            board.fold,
+            folds,
+            classes,
+            board.protocol_hash,
+            row.rank,
+            row.entry_id,
+            row.name,
+            row.tier,
+        ]
+        writer.writerow([plain_cell(cell) for cell in (*cells, *numbers, *spread, *facts)])
     return text.getvalue()
