@@ -66,7 +66,7 @@ def test_plots_are_drawn_again_only_if_what_they_show_changes(visit: Open) -> No
     )
     page.select_option("#filter-fold", label="Fold 1")  # the plots show fold 1 anyway
     page.locator("thead .c-rank button").dblclick()
-    page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
+    page.evaluate("() => groups.scrollIntoView()")
     page.wait_for_timeout(400)
     assert page.evaluate("drawn") == []
     page.evaluate("() => choose(entries[3], true)")
