@@ -8,10 +8,17 @@ is not part of it. This module imports neither torch nor anything else of this p
 import dataclasses
 import hashlib
 import json
+import math
 from typing import Literal
 
 View = Literal["upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped", "centre"]
 """A crop of the 200x200 frame at one of three places; `_flipped` mirrors it left to right."""
+
+VERSION = 1
+"""How pixels and scores are made today; changes with every pinned frame or probability."""
+
+PINNED = {1: "2be0abbc4e4c9009cf6106c3d8dd71399cd61064ba9b555f46a4e297458e4a6f"}
+"""By version: digest of the pinned videos and of all that is made of them (`benchmark/data/pins.py`)."""
 
 TEST_VIEWS: tuple[View, ...] = ("upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped")
 
@@ -34,9 +41,12 @@ class Protocol:
         views: Crops and flips of each clip (section 4: 4).
         averaging: How scores are joined; the only rule is the mean of class probabilities, over the views of a clip
             first, then over the clips of a video.
+        clip_seconds: How long a clip lasts at any frame rate; its `clip_frames` moments are spread evenly over that
+            time, and each reads the frame that is shown then. None counts consecutive frames.
+        version: Of the code that makes pixels and scores, 1 for results from before this was recorded.
 
     Raises:
-        ValueError: If a count is below 1 or no view is given.
+        ValueError: If a count is below 1, a clip lasts no time, or no view is given.
     """
 
     clip_frames: int = 16
@@ -45,12 +55,18 @@ class Protocol:
     clips_per_video: int = 20
     views: tuple[View, ...] = TEST_VIEWS
     averaging: Literal["mean_probability"] = "mean_probability"
+    clip_seconds: float | None = None
+    version: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("clip_frames", "frame_side", "clips_per_video"):
+        for name in ("clip_frames", "frame_side", "clips_per_video", "version"):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"protocol.{name} is {value}; it must be 1 or more")
+        if self.clip_seconds is not None and not 0 < self.clip_seconds < math.inf:
+            raise ValueError(
+                f"protocol.clip_seconds is {self.clip_seconds}; it must be above 0, or null to count frames"
+            )
         if not self.views:
             raise ValueError(f"protocol.views is empty; name at least one of {', '.join(TEST_VIEWS)}, centre")
 
@@ -60,6 +76,13 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the fields as sorted JSON."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """First 16 hexadecimal digits of the SHA-256 of the fields as sorted JSON.
+
+        Fields that came later are left out while they say what held before them: results keep their hash.
+        """
+        fields = dataclasses.asdict(self)
+        for name, before in (("clip_seconds", None), ("version", 1)):
+            if fields[name] == before:
+                del fields[name]
+        text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

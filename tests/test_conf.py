@@ -57,7 +57,9 @@ def documented_commands() -> list[str]:
 
 
 def test_the_experiments_are_those_promised() -> None:
-    names = "context early_fusion fovea late_fusion multires single_frame slow_fusion slow_multires"
+    names = (
+        "context early_fusion fovea late_fusion multires multires_half_second single_frame slow_fusion slow_multires"
+    )
     assert [path.stem for path in EXPERIMENTS] == names.split()
 
 

@@ -34,7 +34,7 @@ ALLOWED = {
     "leaderboard": {"files", "identity", "results", "protocol", "errors", "extras", "metrics"},
     "figures": {"files", "results", "metrics", "errors"},
     "runs": {
-        *("clip", "cost", "metrics", "models", "plugins", "results"),
+        *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
         *("caches", "changes", "content", "errors", "extras", "figures", "files"),
     },
     "grid": {"changes", "errors", "files", "process", "results", "runs"},

@@ -30,6 +30,8 @@ def test_the_hash_stays_what_it_is() -> None:
         {"clips_per_video": 19},
         {"views": ("centre",)},
         {"views": TEST_VIEWS[::-1]},
+        {"clip_seconds": 0.5},
+        {"version": 2},
     ],
 )
 def test_every_field_is_in_the_hash(change: dict[str, Any]) -> None:
@@ -53,7 +55,18 @@ def test_the_module_needs_neither_torch_nor_anything_of_this_package() -> None:
     assert done.stdout.strip() == "['benchmark', 'benchmark.protocol']"
 
 
-@pytest.mark.parametrize("name", ["clip_frames", "frame_side", "clips_per_video"])
+def test_a_protocol_that_counts_seconds_has_a_hash_of_its_own() -> None:
+    """Pinned, as the other one."""
+    assert Protocol(clip_seconds=0.5).hash == "5af9deacffa3e821"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_clip_that_lasts_no_time_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match=r"protocol\.clip_seconds is"):
+        Protocol(clip_seconds=seconds)
+
+
+@pytest.mark.parametrize("name", ["clip_frames", "frame_side", "clips_per_video", "version"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_count_below_one_is_refused(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"protocol.{name} is {value}"):

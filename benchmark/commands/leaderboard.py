@@ -5,7 +5,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from benchmark.command_line import Parser
+from benchmark.commands.board_speed import measure_speeds
 from benchmark.commands.reproduction import reproduce_entry
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
@@ -21,7 +24,9 @@ from benchmark.leaderboard.entries import (
     write_reproduction,
 )
 from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
-from benchmark.leaderboard.ranking import boards_of, read_boards
+from benchmark.leaderboard.ranking import boards_of, deviation_of, read_boards
+from benchmark.leaderboard.speeds import FILE_NAME as SPEEDS_NAME
+from benchmark.leaderboard.speeds import read_speeds
 from benchmark.leaderboard.tables import GENERATED, write_tables
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
@@ -89,15 +94,21 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     require_extra("plotly", "leaderboard verify, which makes the page again,")
     entries, problems, unchecked = check_entries(root, ledgers)
     wrong, unknown = check_claims(root)
+    allowed = (*GENERATED, SPEEDS_NAME)
     problems += [*check_averages(entries), *wrong]
     unchecked += unknown
     problems += [
-        f"{path.name} does not belong here; beside the folders are {', '.join(GENERATED)}"
+        f"{path.name} does not belong here; beside the folders are {', '.join(allowed)}"
         for path in sorted(root.iterdir())
-        if path.is_file() and path.name not in GENERATED
+        if path.is_file() and path.name not in allowed
     ]
     try:
-        stale, unknown = _stale(root, boards_of(entries, read_claims(root)))
+        speeds = read_speeds(root)
+        problems += [
+            f"{SPEEDS_NAME} names {name}, which is no entry"
+            for name in sorted(set(speeds.entries if speeds else ()) - {entry.entry_id for entry in entries})
+        ]
+        stale, unknown = _stale(root, boards_of(entries, read_claims(root), speeds))
     except UserError as error:
         problems.append(str(error))
     else:
@@ -110,8 +121,37 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     for entry in entries:
         if entry.reproduction is not None:
             print(f"on its maintainer's word: {entry.entry_id} was reproduced on {entry.reproduction.videos} videos")
+        if (found := deviation_of(entry.record)) is not None:
+            print(printable(f"other pixels or scores than the protocol's: {entry.entry_id} was {found}"))
     print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
     return 1 if problems else 3 if unchecked else 0
+
+
+def speed(root: Path = ROOT, ledgers: Path | None = None, accelerator: str = "cpu") -> int:
+    """Measure the networks of all entries one after the other, on a machine that does nothing else.
+
+    Args:
+        root: The leaderboards' folder.
+        ledgers: Folder with large ledgers, named `<sha256>.parquet`.
+        accelerator: Device that computes, as PyTorch names it: cpu, cuda or mps.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: If the machine is busy, or there is no such device.
+    """
+    try:
+        device = torch.device(accelerator)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--accelerator is {accelerator}, which cannot compute here ({reason}); use cpu") from None
+    entries, _, _ = check_entries(root, ledgers)
+    print(
+        f"wrote {measure_speeds(root, entries, device)}; now run: python -m benchmark leaderboard build --root {root}"
+    )
+    return 0
 
 
 def _stale(root: Path, boards: Sequence[Board]) -> tuple[list[str], list[str]]:
@@ -183,11 +223,12 @@ def reproduce(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `leaderboard add RUN_DIR | build | verify | reproduce RECORD` and return the exit code."""
+    """Run `leaderboard add RUN_DIR | build | verify | speed | reproduce RECORD` and return the exit code."""
     parser = Parser(
-        prog="clipbench leaderboard", description="Add, build, verify or reproduce entries of the leaderboards."
+        prog="clipbench leaderboard", description="Add, build, verify, time or reproduce entries of the leaderboards."
     )
-    verbs: dict[str, Callable[..., int]] = {"add": add, "build": build, "verify": verify, "reproduce": reproduce}
+    named = (add, build, verify, speed, reproduce)
+    verbs: dict[str, Callable[..., int]] = {function.__name__: function for function in named}
     files = {"add": ("run_dir", "Run folder of a test."), "reproduce": ("record", "The entry's record, or its folder.")}
     choices = parser.add_subcommands(dest="verb")
     for name, function in verbs.items():

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import shutil
-import typing
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,33 +26,14 @@ from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
+from benchmark.data.needs import Loaders, ModelNeeds
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
 from benchmark.errors import UserError, printable
-from benchmark.protocol import TEST_VIEWS, Protocol, View
+from benchmark.protocol import TEST_VIEWS, VERSION, Protocol, View
 
 _SHOWN_SIDE = 112  # pixels of a frame in a picture
-
-
-class ModelNeeds(typing.Protocol):
-    """What a data module reads off the model: the frames of a clip and the side of its input.
-
-    A model may also have `clip_frames`, where a clip of its own is longer than the 16 frames that others share.
-    """
-
-    frame_offsets: tuple[int, ...]
-    input_side: int
-
-
-class Loaders(typing.Protocol):
-    """What takes the place of a data module's loaders of frames in a fit."""
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Training batches."""
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Validation batches."""
 
 
 class VideoDataModule(L.LightningDataModule):
@@ -73,6 +53,7 @@ class VideoDataModule(L.LightningDataModule):
         augmentation: How training clips vary.
         seed: Seed of order, choice of clips and augmentation in training.
         sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
+        clip_seconds: How long a clip lasts, at any frame rate; None takes consecutive frames, 16 for most networks.
         decoder: Backend that decodes.
         cache: Where the decoded frames of training and validation are kept for later epochs: `memory` goes with the
             run, `disk` is shared by all runs on these videos, `off` decodes anew. The same bytes either way.
@@ -92,6 +73,7 @@ class VideoDataModule(L.LightningDataModule):
         augmentation: Augmentation = Augmentation(),
         seed: int = 0,
         sampler_seed: int = 2014,
+        clip_seconds: float | None = None,
         decoder: DecoderName = "pyav",
         cache: str | bool = "off",
         cache_gb: float = 8.0,
@@ -110,6 +92,8 @@ class VideoDataModule(L.LightningDataModule):
                 f"data.seed is {seed} and data.sampler_seed is {sampler_seed}; "
                 "both must be 0 or more, the first below 2**31"
             )
+        if clip_seconds is not None and not 0 < clip_seconds < 1e6:
+            raise UserError(f"data.clip_seconds is {clip_seconds}; it must be above 0, or null to count frames")
         if not 0 < cache_gb < 1e6:
             raise UserError(f"data.cache_gb is {cache_gb}; it must be above 0")
         self.root = root
@@ -124,10 +108,14 @@ class VideoDataModule(L.LightningDataModule):
         # Where set, a fit trains and validates on these.
         self.fit_loaders: Loaders | None = None
         self._test_protocol = Protocol(
-            sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
+            sampler_seed=sampler_seed,
+            clips_per_video=clips_per_video.test,
+            views=tuple(test_views),
+            clip_seconds=clip_seconds,
+            version=VERSION,
         )
-        self._validation_protocol = Protocol(
-            sampler_seed=sampler_seed, clips_per_video=clips_per_video.validation, views=("centre",)
+        self._validation_protocol = dataclasses.replace(
+            self._test_protocol, clips_per_video=clips_per_video.validation, views=("centre",)
         )
 
     @property

@@ -6,7 +6,7 @@ Letters: n clips of one video, B clips of a batch, T frames, H height, W width, 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,7 +20,7 @@ from benchmark.data.decode import Video as OpenVideo
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.laps import lap
 from benchmark.data.preprocess import Augmentation, augment, square_rgb
-from benchmark.data.sampling import clip_start, frame_numbers
+from benchmark.data.sampling import ClipPlan
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol, View
 
@@ -72,37 +72,31 @@ class ClipReader:
                 "the frames of a clip. Change the model's frame_offsets"
             )
 
+    def plan(self, video: Video, frames: int, shown_seconds: Callable[[], np.ndarray]) -> ClipPlan:
+        """Where the clips of a video of so many frames lie; when they are shown is asked only where seconds count."""
+        name, counts = video.sampled_as or video.video_id, self.protocol.clip_seconds is None
+        return ClipPlan(self.protocol, name, frames, None if counts else shown_seconds())
+
     def read(self, video: Video, clips: Sequence[int]) -> Sample:
         """Clips of a video; a frame that several clips share is decoded once. The frames must not be written to.
 
         Raises:
             DecodeError: If the file cannot be read.
         """
-        protocol = self.protocol
         with contextlib.ExitStack() as stack:
             held = _SquareFrames(video, self, stack)
-            starts = [self.start(video, clip, held.length) for clip in clips]
-            numbers = np.array([frame_numbers(start, self.frame_offsets, held.length) for start in starts])
+            plan = self.plan(video, held.length, held.shown_seconds)
+            starts = [plan.start(clip) for clip in clips]
+            numbers = np.array([plan.numbers(start, self.frame_offsets) for start in starts])
             distinct, places = np.unique(numbers, return_inverse=True)
-            whole = [frame_numbers(start, tuple(range(protocol.clip_frames)), held.length) for start in starts]
+            whole = [plan.numbers(start, tuple(range(self.protocol.clip_frames))) for start in starts]
             lap("open")
             pictures = held.read(distinct, np.unique(whole))
         lap("open")  # closing goes with it
         # What is usual in training, one clip without a repeated frame, is there already.
         is_one_clip = len(clips) == 1 and np.array_equal(distinct, numbers[0])
         frames = pictures[None] if is_one_clip else pictures[places.reshape(numbers.shape)]
-        return Sample(video.row, video.labels, frames, clips, starts, held.length < protocol.clip_frames)
-
-    def start(self, video: Video, clip: int, frames: int) -> int:
-        """First source frame of a clip.
-
-        Args:
-            video: The video.
-            clip: Number of the clip.
-            frames: Frames of the video.
-        """
-        protocol, name = self.protocol, video.sampled_as or video.video_id
-        return clip_start(protocol.sampler_seed, name, clip, frames, protocol.clip_frames)
+        return Sample(video.row, video.labels, frames, clips, starts, plan.is_short)
 
 
 class _SquareFrames:
@@ -137,6 +131,10 @@ class _SquareFrames:
         """Frames of the video."""
         known = None if self.reader.cache is None else self.reader.cache.length(self.key)
         return self.opened.frames if known is None else known
+
+    def shown_seconds(self) -> np.ndarray:
+        """When the frames are shown, which no cache keeps."""
+        return self.opened.shown_seconds()
 
     def read(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:
         """(n, side, side, 3) uint8 of n ascending frame numbers; not to be written to.

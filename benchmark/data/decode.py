@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+
 from benchmark.data.container import DecodeError as DecodeError
 from benchmark.data.container import reasons
 from benchmark.data.preprocess import Picture
@@ -22,6 +24,15 @@ class Video(Protocol):
     """An open video: its number of frames and the frames themselves."""
 
     frames: int
+
+    def shown_seconds(self) -> np.ndarray:
+        """(frames,) ascending float64: when each frame is shown, counted from the first one.
+
+        Where the container tells no times, frames are taken to be evenly spaced at its frame rate.
+
+        Raises:
+            DecodeError: If it tells neither.
+        """
 
     def read(self, numbers: Sequence[int], span: Sequence[int] | None = None) -> Iterator[tuple[int, Picture]]:
         """Pairs (number, picture) for ascending, distinct frame numbers.

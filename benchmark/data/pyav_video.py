@@ -92,6 +92,16 @@ class PyAVVideo:
         """Width of a pixel of the frame decoded last, as a multiple of its height."""
         return self._pixel_shape.now()
 
+    def shown_seconds(self) -> np.ndarray:
+        """See `Video.shown_seconds`."""
+        shown = self._timeline.shown
+        if shown is not None:
+            return (np.array(shown, np.float64) - shown[0]) * self.tick_seconds
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        if not rate and self.frames > 1:
+            raise DecodeError("nothing tells when its frames are shown")
+        return np.arange(self.frames) / float(rate or 1)
+
     @property
     def tick_seconds(self) -> float:
         """What one step of the timeline's times is."""

@@ -1,4 +1,4 @@
-"""Which frames a clip covers: integers in, integers out; nothing here touches a file.
+"""Which frames a clip covers: numbers in, integers out; nothing here touches a file.
 
 A clip's position is a function of (sampler seed, video id, clip number) and the video's length alone, so every
 strategy, worker, machine and epoch sees the same clips. An epoch only chooses which clip numbers are visited, in
@@ -6,13 +6,72 @@ which order.
 
     video of 40 frames, clip of 16:   start = floor(u * 25),  u in [0, 1) drawn from the hash
     |----------------[################]-------|
+
+A protocol that counts seconds draws the start alike, among the frames from which a whole clip is left, and reads the
+frames that are shown at evenly spaced moments from there.
 """
 
+import dataclasses
+import functools
 import math
 
 import numpy as np
 
-from benchmark.protocol import clip_draw
+from benchmark.protocol import Protocol, clip_draw
+
+_ROUNDING = 0.001  # seconds; what containers round times to
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipPlan:
+    """Where the clips of one video lie, and which of its frames they read.
+
+    Args:
+        protocol: Length of a clip and sampler seed.
+        video_id: Name of the video within its dataset.
+        frames: Frames of the video.
+        seconds: (frames,) ascending float64, when each is shown; needed where the protocol counts seconds.
+    """
+
+    protocol: Protocol
+    video_id: str
+    frames: int
+    seconds: np.ndarray | None = None
+
+    def start(self, clip: int) -> int:
+        """First source frame of a clip."""
+        protocol = self.protocol
+        if protocol.clip_seconds is None:
+            return clip_start(protocol.sampler_seed, self.video_id, clip, self.frames, protocol.clip_frames)
+        left = self._end - self._shown + _ROUNDING >= protocol.clip_seconds
+        return clip_start(protocol.sampler_seed, self.video_id, clip, int(left.sum()), 1)
+
+    def numbers(self, start: int, offsets: tuple[int, ...]) -> list[int]:
+        """Source frames that a clip reads at offsets from 0 to below the protocol's `clip_frames`."""
+        protocol = self.protocol
+        if protocol.clip_seconds is None:
+            return frame_numbers(start, offsets, self.frames)
+        moments = self._shown[start] + np.array(offsets) * (protocol.clip_seconds / protocol.clip_frames)
+        found: list[int] = (np.searchsorted(self._shown, moments + _ROUNDING, "right") - 1).tolist()
+        return found
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the video is shorter than a clip, so that its last frame is repeated."""
+        if self.protocol.clip_seconds is None:
+            return self.frames < self.protocol.clip_frames
+        return bool(self._end - self._shown[0] + _ROUNDING < self.protocol.clip_seconds)
+
+    @functools.cached_property
+    def _shown(self) -> np.ndarray:
+        if self.seconds is None:
+            raise ValueError("the protocol counts seconds; say when the frames are shown")
+        return self.seconds
+
+    @functools.cached_property
+    def _end(self) -> float:
+        """When the last frame ends: it is shown as long as most are."""
+        return float(self._shown[-1] + (np.median(np.diff(self._shown)) if self.frames > 1 else 0.0))
 
 
 def clip_start(sampler_seed: int, video_id: str, clip: int, video_frames: int, clip_frames: int) -> int:

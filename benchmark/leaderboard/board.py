@@ -12,6 +12,23 @@ ledger was made again from the videos and the checkpoint, in part or whole."""
 
 
 @dataclasses.dataclass(frozen=True)
+class Spread:
+    """Standard deviations of a configuration's video Hit@1, 0 to 1; None where nothing tells.
+
+    Args:
+        between: Of its folds, each the mean of its seeds.
+        seed: Of runs on one fold that differ in their seed.
+        fold: Of folds, as far as neither seeds nor sources explain it.
+        source: Of a fold, by which sources of videos it has.
+    """
+
+    between: float | None
+    seed: float | None
+    fold: float | None
+    source: float | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """One entry of a board.
 
@@ -28,12 +45,15 @@ class Row:
         failed_videos: Number of them that could not be read.
         held_share: Share of the official test videos that were there, 0 to 1, or None.
         provenance: Whether its weights have seen test videos; None for a claim.
-        clips_per_second: Of the test, each clip in all views.
+        clips_per_second: Of the network alone, one view a clip, as `leaderboard speed` measured it, or a claim says.
         gflop_per_clip: One view.
         parameters: Of the network.
         precision: Of the test.
         hardware: Of the test, for people.
         created: Day of the test, ISO 8601.
+        seeds: Runs of each fold, where the row is the mean of several folds.
+        spread: How much its folds and seeds differ, there.
+        deviation: How far the pinned videos came out from what the protocol says, where that is more than may be.
     """
 
     entry_id: str
@@ -53,6 +73,9 @@ class Row:
     precision: str | None = None
     hardware: str | None = None
     created: str | None = None
+    deviation: str | None = None
+    seeds: tuple[int, ...] | None = None
+    spread: Spread | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +90,7 @@ class Board:
         detectable: Difference of video Hit@1, 0 to 1, that the test for ranks would detect in 80% of cases; None where
             there is nothing to test.
         pair_detectable: The same for a comparison of one pair alone.
+        folds: Folds whose means the rows are, or None.
     """
 
     identity: Identity
@@ -75,3 +99,12 @@ class Board:
     rows: tuple[Row, ...]
     detectable: float | None = None
     pair_detectable: float | None = None
+    folds: tuple[int, ...] | None = None
+
+    @property
+    def title(self) -> str:
+        """Dataset, fold or folds, and class subset."""
+        if self.folds is None:
+            return str(self.identity)
+        mean = dataclasses.replace(self.identity, dataset=f"{self.identity.dataset}, mean of {len(self.folds)} folds")
+        return str(mean)

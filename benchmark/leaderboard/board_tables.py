@@ -77,6 +77,7 @@ def board_table(board: Board) -> TextTable:
         "rank": [rank_text(row) for row in board.rows],
         "tier": [row.tier for row in board.rows],
         "video Hit@1 in % (95% interval)": [_interval(row.metrics.get("video_hit1")) for row in board.rows],
+        "SD over folds in points": [spread_text(row) for row in board.rows],
         "decoded videos alone in %": [_interval((row.decoded_only or {}).get("video_hit1")) for row in board.rows],
         **{
             f"{score_of(name).title}{' in %' if score_of(name).unit == 'percent' else ''}": [
@@ -95,10 +96,31 @@ def board_table(board: Board) -> TextTable:
 
 
 def rank_text(row: Row) -> str:
-    """Its rank; marked where nobody knows what its weights have seen, so that it may be owed to test videos."""
+    """Its rank; marked where it may be owed to test videos in its weights, or to other pixels than the protocol's."""
     if row.rank is None:
         return UNKNOWN
-    return f"{row.rank} (weights unknown)" if row.provenance == "unknown" else str(row.rank)
+    marks = {"weights unknown": row.provenance == "unknown", "pixels differ": row.deviation is not None}
+    shown = ", ".join(mark for mark, applies in marks.items() if applies)
+    return f"{row.rank} ({shown})" if shown else str(row.rank)
+
+
+SPREAD = (
+    "A row is the mean over folds of the mean over seeds, its interval over the sources of all folds. SD: standard "
+    "deviation of video Hit@1 between folds; and in brackets of runs that differ in their seed, of folds where neither "
+    "seeds nor sources explain it, and of a fold by the sources that it happens to have."
+)
+"""How a row of a board over folds is made."""
+
+
+def spread_text(row: Row) -> str:
+    """How much its folds and seeds differ, in points."""
+    if row.spread is None or row.seeds is None:
+        return UNKNOWN
+    between, *parts = (UNKNOWN if part is None else f"{100 * part:.1f}" for part in dataclasses.astuple(row.spread))
+    split = ", ".join(f"{name} {part}" for name, part in zip(("seed", "fold", "source"), parts, strict=True))
+    few, many = min(row.seeds), max(row.seeds)
+    seeds = f"{few} seed{'s' if few > 1 else ''}" if few == many else f"{few} to {many} seeds"
+    return f"{between} ({split}), {seeds} a fold"
 
 
 _ALWAYS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")

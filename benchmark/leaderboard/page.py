@@ -21,7 +21,7 @@ import jinja2
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.board_tables import RANKS, RANKS_MORE, added_names, detectable
+from benchmark.leaderboard.board_tables import RANKS, RANKS_MORE, SPREAD, added_names, detectable, spread_text
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.record import Value
 
@@ -85,6 +85,7 @@ def _html(boards: Sequence[Board]) -> str:
         plots_file=PLOTS_FILE_NAME,
         ranks=RANKS,
         ranks_more=RANKS_MORE,
+        spread=SPREAD,
         data=embedded_json({"boards": [_board(board) for board in boards], "scores": _added(boards)}),
     )
 
@@ -121,11 +122,12 @@ def _added(boards: Sequence[Board]) -> list[dict[str, Any]]:
 
 def _board(board: Board) -> dict[str, Any]:
     return {
-        "title": str(board.identity),
+        "title": board.title,
         **vars(board.identity),
         "protocol_hash": board.protocol_hash,
         "protocol": board.protocol,
         "detectable": detectable(board),
+        "folds": board.folds,
         "rows": [_row(row) for row in board.rows],
     }
 
@@ -135,6 +137,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         **{name: _number(value) if isinstance(value, float) else value for name, value in plain.items()},
         "metrics": _values(row.metrics),
+        "spread": None if row.spread is None else spread_text(row),
         "decoded_only": None if row.decoded_only is None else _values(row.decoded_only),
     }
 

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,13 @@ from benchmark.identity import Identity
 from benchmark.leaderboard.board import Board, Row, Tier
 from benchmark.leaderboard.claims import Claims, read_claims
 from benchmark.leaderboard.entries import Entry, check_entries
+from benchmark.leaderboard.folds import Configuration, compare_configurations, configurations
+from benchmark.leaderboard.speeds import Speeds, read_speeds
 from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import METHOD, Record, Value
+from benchmark.results.record import METHOD, Provenance, Record, Value
 from benchmark.results.statistics import Paired, exchange_p_value
 
 LEVEL = 0.002
@@ -42,11 +44,11 @@ def read_boards(root: Path, ledgers: Path | None = None) -> list[Board]:
     entries, problems, _ = check_entries(root, ledgers)
     if problems:
         raise UserError(f"{root} has {len(problems)} problems, which `leaderboard verify` lists; first: {problems[0]}")
-    return boards_of(entries, read_claims(root))
+    return boards_of(entries, read_claims(root), read_speeds(root))
 
 
-def boards_of(entries: Sequence[Entry], claims: Sequence[Claims]) -> list[Board]:
-    """Boards of entries that were checked, in a fixed order, claims last.
+def boards_of(entries: Sequence[Entry], claims: Sequence[Claims], speeds: Speeds | None = None) -> list[Board]:
+    """Boards of entries that were checked: means of folds, with what is claimed of the same, single folds, claims.
 
     Raises:
         UserError: If two entries of a board contradict each other in labels or source groups.
@@ -55,11 +57,61 @@ def boards_of(entries: Sequence[Entry], claims: Sequence[Claims]) -> list[Board]
     for entry in entries:
         together[entry.record.board].append(entry)
     boards = [_board(part) for part in together.values()]
-    boards.sort(key=_place)
-    return [*boards, *(_claimed_board(table) for table in claims)]
+    boards.sort(key=_order)
+    claimed = [_claimed_board(table) for table in claims]
+    first = mean_boards(entries, {board.identity.dataset for board in claimed})
+    beside = {
+        id(claim): mean for claim in claimed for mean in reversed(first) if claim.identity.dataset == _dataset_of(mean)
+    }
+    means = [b for mean in first for b in (mean, *(c for c in claimed if beside.get(id(c)) is mean))]
+    found = [*means, *boards, *(claim for claim in claimed if id(claim) not in beside)]
+    return found if speeds is None else [with_speeds(board, speeds) for board in found]
 
 
-def _place(board: Board) -> tuple[object, ...]:
+def with_speeds(board: Board, speeds: Speeds) -> Board:
+    """The same board with the speeds of its entries; a row of several has that of the first."""
+    if board.protocol_hash is None:
+        return board
+    known = [speeds.entries.get(row.source.partition(", ")[0]) for row in board.rows]
+    rows = [dataclasses.replace(row, clips_per_second=value) for row, value in zip(board.rows, known, strict=True)]
+    return dataclasses.replace(board, rows=tuple(rows))
+
+
+def mean_boards(entries: Sequence[Entry], claimed: Collection[str] = ()) -> list[Board]:
+    """Boards of the means of folds, those first of which somebody claims something, then those of most rows."""
+    boards = [_mean_board(folds, held) for folds, held in configurations(entries)]
+    boards.sort(
+        key=lambda board: (_dataset_of(board) not in claimed, board.identity.dataset, -len(board.rows), _order(board))
+    )
+    return boards
+
+
+def _dataset_of(mean: Board) -> str:
+    """What claims call the dataset of a board over folds."""
+    return f"{mean.identity.dataset}, mean of {len(mean.folds or ())} folds"
+
+
+def _mean_board(folds: tuple[int, ...], held: Sequence[Configuration]) -> Board:
+    standing = rank_configurations(held)
+    rows = [_mean_row(one, rank) for one, rank in zip(held, standing.ranks, strict=True)]
+    rows.sort(key=_place)
+    record = held[0].entries[0].record
+    return Board(
+        dataclasses.replace(record.identity, fold=None),
+        record.protocol_value.hash,
+        in_words(record.protocol_value),
+        tuple(rows),
+        standing.detectable,
+        standing.pair_detectable,
+        folds,
+    )
+
+
+def _place(row: Row) -> tuple[bool, int, float, str]:
+    return row.rank is None, row.rank or 0, -_hit1(row), row.entry_id
+
+
+def _order(board: Board) -> tuple[object, ...]:
     of = board.identity
     return of.dataset, of.fold or 0, of.classes or (), board.protocol_hash or ""
 
@@ -68,7 +120,7 @@ def _board(entries: Sequence[Entry]) -> Board:
     record = entries[0].record
     standing = rank_entries(entries)
     rows = [_row(entry, rank) for entry, rank in zip(entries, standing.ranks, strict=True)]
-    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -_hit1(row), row.entry_id))
+    rows.sort(key=_place)
     protocol = record.protocol_value
     return Board(
         record.identity,
@@ -86,10 +138,12 @@ def _hit1(row: Row) -> float:
 
 def in_words(protocol: Protocol) -> str:
     """A protocol in one line."""
+    seconds, frames = protocol.clip_seconds, f"{protocol.clip_frames} frames"
+    lasting = frames if seconds is None else f"{frames} in {seconds:g} seconds"
     return (
-        f"{protocol.clips_per_video} clips of {protocol.clip_frames} frames a video, {len(protocol.views)} views of "
+        f"{protocol.clips_per_video} clips of {lasting} a video, {len(protocol.views)} views of "
         f"each in frames of {protocol.frame_side}x{protocol.frame_side}, {protocol.averaging.replace('_', ' ')}, "
-        f"sampler seed {protocol.sampler_seed}"
+        f"sampler seed {protocol.sampler_seed}" + ("" if protocol.version == 1 else f", version {protocol.version}")
     )
 
 
@@ -128,10 +182,24 @@ def rank_entries(entries: Sequence[Entry]) -> Standing:
         and entry.record.checkpoint.provenance != "contaminated"
         and entry.record.dataset.held_videos >= HELD_SHARE * most
     }
-    tests = {
-        (one, other): _compare(entries[one], able[one], entries[other], able[other])
-        for one, other in itertools.combinations(able, 2)
-    }
+    return _standing(
+        len(entries), list(able), lambda one, other: _compare(entries[one], able[one], entries[other], able[other])
+    )
+
+
+def rank_configurations(held: Sequence[Configuration]) -> Standing:
+    """The same of means of folds, for configurations of which every run could rank."""
+    videos = [
+        sum(entry.record.dataset.held_videos / len(runs) for runs in one.runs.values() for entry in runs)
+        for one in held
+    ]
+    able = [n for n, one in enumerate(held) if one.can_rank and videos[n] >= HELD_SHARE * max(videos)]
+    return _standing(len(held), able, lambda one, other: compare_configurations(held[one], held[other]))
+
+
+def _standing(count: int, able: Sequence[int], test: Callable[[int, int], tuple[Paired, float]]) -> Standing:
+    """Ranks of `count` entries, of which those that are able are compared in pairs."""
+    tests = {(one, other): test(one, other) for one, other in itertools.combinations(able, 2)}
     better: dict[int, set[int]] = {number: set() for number in able}
     for (one, other), (found, p_value) in tests.items():
         if p_value < LEVEL:
@@ -139,7 +207,7 @@ def rank_entries(entries: Sequence[Entry]) -> Standing:
     places = longest_chains(better)
     known = [found for found, _ in tests.values() if found.is_known]
     return Standing(
-        tuple(places.get(number) for number in range(len(entries))),
+        tuple(places.get(number) for number in range(count)),
         float(np.median([found.detectable(LEVEL) for found in known])) if known else None,
         float(np.median([found.detectable() for found in known])) if known else None,
     )
@@ -196,13 +264,51 @@ def _row(entry: Entry, rank: int | None) -> Row:
         failed_videos=len(record.failed_videos),
         held_share=record.dataset.held_share,
         provenance=record.checkpoint.provenance,
-        clips_per_second=record.throughput.clips_per_second,
         gflop_per_clip=record.model.gflop_per_clip,
         parameters=record.model.parameters,
         precision=record.precision,
         hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
         created=record.created.date().isoformat(),
+        deviation=deviation_of(record),
     )
+
+
+_TIERS: tuple[Tier, ...] = ("claimed", "recomputed", "reproduced")
+_PROVENANCES: tuple[Provenance, ...] = ("contaminated", "unknown", "clean")
+
+
+def _mean_row(held: Configuration, rank: int | None) -> Row:
+    rows = [_row(entry, None) for entry in held.entries]
+    first, records = rows[0], [entry.record for entry in held.entries]
+    provenances = [record.checkpoint.provenance for record in records]
+    shares = [row.held_share for row in rows if row.held_share is not None]
+    failed = any(record.decoded_only is not None for record in records)
+    return dataclasses.replace(
+        first,
+        entry_id=f"{first.entry_id}/folds",
+        tier=min((row.tier for row in rows), key=_TIERS.index),
+        rank=rank,
+        metrics=held.metrics(),
+        source=", ".join(row.entry_id for row in rows),
+        decoded_only=held.metrics(decoded=True) if failed else None,
+        videos=sum(runs[0].record.videos for runs in held.runs.values()),
+        failed_videos=sum(max(len(run.record.failed_videos) for run in runs) for runs in held.runs.values()),
+        held_share=min(shares) if len(shares) == len(rows) else None,
+        provenance=min(provenances, key=_PROVENANCES.index),
+        precision=", ".join(sorted({record.precision for record in records})),
+        hardware="; ".join(sorted({row.hardware for row in rows if row.hardware})),
+        created=max(row.created for row in rows if row.created),
+        deviation=next((row.deviation for row in rows if row.deviation), None),
+        seeds=tuple(len(held.runs[fold]) for fold in sorted(held.runs)),
+        spread=held.spread(),
+    )
+
+
+def deviation_of(record: Record) -> str | None:
+    """How far its pinned videos came out, where that is more than may be; None also where nobody looked."""
+    if record.pins is None or record.pins.is_within:
+        return None
+    return f"read by {record.pins.decoder}, scored in {record.precision}: {record.pins}"
 
 
 def _shown(record: Record, values: dict[str, Value]) -> dict[str, Value]:

@@ -40,7 +40,7 @@ svg text { font: 12px system-ui, sans-serif; fill: #1c1c1c; }
 here they show the rows of its table.</p>
 {% for section in sections %}
 <section>
-<h2>{{ section.board.identity }}</h2>
+<h2>{{ section.board.title }}</h2>
 <p>Protocol: {{ section.board.protocol }}</p>
 {% if section.board.identity.classes is not none %}
 <p>A subset of the dataset: {{ section.board.identity.classes | join(", ") }}</p>

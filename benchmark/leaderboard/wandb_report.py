@@ -153,7 +153,7 @@ def _blocks(boards: Sequence[Board], entity: str, project: str) -> list[Any]:
     blocks: list[Any] = [wr.P(_INTRODUCTION), wr.TableOfContents()]
     for board in boards:
         blocks += [
-            wr.H2(str(board.identity)),
+            wr.H2(board.title),
             wr.P(f"Protocol: {board.protocol}"),
             wr.MarkdownBlock(board_table(board).markdown()),
         ]
@@ -203,7 +203,7 @@ def _panels(board: Board, protocol_hash: str, entity: str, project: str) -> wr.P
     runs = wr.Runset(
         entity=entity,
         project=project,
-        name=str(board.identity),
+        name=board.title,
         filters=f'Config("{wandb_names.BOARD}") = "{key}"',
         order=[wr.OrderBy(accuracy, ascending=False)],
     )

@@ -15,6 +15,7 @@ from benchmark.identity import Identity
 from benchmark.protocol import Protocol, View
 from benchmark.results.fields import Count, FileName, Https, Part, Plain, Sha256, read_limited, storable
 from benchmark.results.ledger import Ledger, LedgerInfo
+from benchmark.results.pins import Pins
 from benchmark.results.problems import first_problem
 
 FILE_NAME = "record.json"
@@ -68,6 +69,8 @@ class ProtocolFields(Part):
     clips_per_video: Count
     views: tuple[View, ...]
     averaging: Literal["mean_probability"]
+    clip_seconds: float | None = None
+    version: Count = 1
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -178,6 +181,7 @@ class Record(Part):
     seed: int | None
     libraries: dict[Plain, Plain]
     throughput: Throughput
+    pins: Pins | None = None  # older tests did not look
     config: Annotated[dict[str, Any], AfterValidator(storable)]
     ledger: LedgerFile
     average: Average | None = None  # None for a single system

@@ -77,6 +77,7 @@ def _data_facts(data: Any) -> dict[str, Any]:
         "data.classes": None if identity.classes is None else list(identity.classes),
         "data.seed": data.seed,
         "data.sampler_seed": data.test_protocol.sampler_seed,
+        "data.clip_seconds": data.test_protocol.clip_seconds,
         "data.batch_size": data.batch_size,
         **_fields("data.clips_per_video", data.clips_per_video),
         **_fields("data.augmentation", data.augmentation),

@@ -40,6 +40,7 @@ from benchmark.runs.clip_level import are_kept, clip_scores, validation_outputs
 from benchmark.runs.code import code_facts, library_versions
 from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.ledger_rows import ledger_info, ledger_rows, require_probabilities
+from benchmark.runs.pins import deviation
 from benchmark.runs.provenance import ContaminationGuard
 from benchmark.runs.unfinished import UnfinishedTest
 
@@ -274,6 +275,7 @@ class ResultWriter(L.Callback):
                 seed=None if isinstance(seed, bool) else seed,
                 libraries=library_versions(),
                 throughput=Throughput(clips_per_second=None, compute_clips_per_second=None),
+                pins=deviation(trainer) if trainer.is_global_zero else None,
                 config=self.config,
                 ledger=LedgerFile(file=LEDGER_NAME, sha256="0" * 64),
                 average=average_facts(self.guard.checkpoint),

@@ -14,7 +14,7 @@ from benchmark.data.dataset import Collate, TrainingClips
 from benchmark.data.decode import DecodeError, open_video
 from benchmark.data.laps import lap, measured_laps
 from benchmark.data.pyav_video import read_timeline
-from benchmark.data.sampling import frame_numbers
+from benchmark.data.sampling import ClipPlan
 from benchmark.errors import UserError
 from benchmark.speed.bare_decoder import decode_alone, frames_per_second
 from benchmark.speed.report import Loading, Stage
@@ -94,7 +94,7 @@ class _Passes:
         reader = dataclasses.replace(dataset.reader, cache=None)
         self.dataset = TrainingClips(dataset.index, reader, dataset.side, dataset.seed, dataset.augmentation)
         self.collate, self.batch_size = collate, batch_size
-        self.facts: dict[int, tuple[int, float]] = {}  # frames and frames a second, by row
+        self.facts: dict[int, tuple[ClipPlan, float]] = {}  # where clips lie and frames a second, by row
         self.failure = ""
 
     def learn_timelines(self, rows: list[int]) -> Stage:
@@ -104,7 +104,8 @@ class _Passes:
             video = self.dataset.index.video(row)
             try:
                 with open_video(video.path, self.dataset.reader.decoder) as opened:
-                    self.facts[row] = opened.frames, frames_per_second(video.path)
+                    plan = self.dataset.reader.plan(video, opened.frames, opened.shown_seconds)
+                    self.facts[row] = plan, frames_per_second(video.path)
             except DecodeError as error:
                 self.failure = f"{video.video_id}: {error}"
                 continue
@@ -175,10 +176,9 @@ class _Passes:
     def decoding_alone(self, keys: list[Key]) -> None:
         """The least that any reader must do."""
         for _, row, clip in keys:
-            frames, rate = self.facts[row]
-            reader, video = self.dataset.reader, self.dataset.index.video(row)
-            numbers = frame_numbers(reader.start(video, clip, frames), reader.frame_offsets, frames)
-            decode_alone(video.path, numbers[0], numbers[-1], rate)
+            plan, rate = self.facts[row]
+            numbers = plan.numbers(plan.start(clip), self.dataset.reader.frame_offsets)
+            decode_alone(self.dataset.index.video(row).path, numbers[0], numbers[-1], rate)
 
     def by_stage(self, keys: list[Key]) -> tuple[float, dict[str, float]]:
         """Seconds of all of it, and of each stage."""

@@ -15,6 +15,7 @@ from benchmark.errors import UserError
 from benchmark.leaderboard.entries import check_entries
 from benchmark.leaderboard.ranking import read_boards
 from benchmark.results.ledger import Ledger
+from benchmark.results.pins import GREY_LEVELS
 from benchmark.results.record import LedgerFile, Record
 from benchmark.results.summary import summarise
 from tests.generators.ledgers import make_ledger, write_run
@@ -45,6 +46,28 @@ def test_a_real_test_becomes_an_entry(boards: Path, tested: Path, capsys: pytest
     assert float(row["map"]) == record.metrics["map"].value
     assert row["provenance"] == "clean"
     assert (boards / "index.html").stat().st_size > 1000
+
+
+@pytest.mark.extra("plotly")
+def test_other_pixels_than_the_protocol_s_are_said(
+    tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By how much they may differ is a limit; at it nothing is said, beyond it everything that is made of it speaks."""
+    root, record = tmp_path / "leaderboards", Record.read(tested)
+    assert record.pins is not None
+    for levels, says in ((GREY_LEVELS, False), (GREY_LEVELS + 0.5, True)):
+        run = Path(shutil.copytree(tested, tmp_path / str(levels)))
+        pins = record.pins.model_copy(update={"grey_levels": levels, "video": "large.mp4"})
+        record.model_copy(update={"pins": pins}).write(run / "record.json")
+        shutil.rmtree(root, ignore_errors=True)
+        assert main(["leaderboard", "add", str(run), "--root", str(root)]) == 0
+        assert main(["leaderboard", "build", "--root", str(root)]) == 0
+        assert main(["leaderboard", "verify", "--root", str(root)]) == 0
+        said = "was read by pyav, scored in 32-true: frames of the pinned videos differ by 2.5 grey levels (large.mp4)"
+        assert (said in capsys.readouterr().out) == says
+        assert ("| 1 (pixels differ) |" in (root / "README.md").read_text("utf-8")) == says
+        with (root / "entries.csv").open(newline="", encoding="utf-8") as file:
+            assert bool(next(csv.DictReader(file))["deviation"]) == says
 
 
 @pytest.mark.parametrize("name", ["README.md", "entries.csv", "index.html"])

@@ -105,7 +105,8 @@ def test_what_a_model_needs_is_read_from_it(videos: VideoIndex) -> None:
 
 
 def test_the_protocol_is_made_from_the_settings(videos: VideoIndex) -> None:
-    data = SmallVideos(videos, sampler_seed=3, test_views=["centre"])
+    data = SmallVideos(videos, sampler_seed=3, test_views=["centre"], clip_seconds=0.5)
+    assert data.test_protocol.clip_seconds == data.validation_protocol.clip_seconds == 0.5
     assert (data.test_protocol.clips_per_video, data.validation_protocol.clips_per_video) == (5, 3)
     assert data.test_protocol.sampler_seed == data.validation_protocol.sampler_seed == 3
     assert data.test_protocol.views == ("centre",)

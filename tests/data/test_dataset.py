@@ -11,7 +11,7 @@ from benchmark.clip import Failure
 from benchmark.data import dataset
 from benchmark.data.dataset import ClipReader, Collate, Sample, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import open_video
-from benchmark.data.index import VideoIndex
+from benchmark.data.index import Video, VideoIndex
 from benchmark.data.loader import VideoBatches
 from benchmark.data.preprocess import Picture, augment, square_rgb
 from benchmark.data.pyav_video import PyAVVideo
@@ -222,3 +222,33 @@ def test_damaged_files_stop_no_worker(tmp_path: Path) -> None:
             if row % 2 == 0:
                 assert [number_shown(frame) for frame in clip] == [row, row]
     assert sorted(rows) == list(range(16))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("b.mp4", {"bf": "3"}), ("b.mkv", {"bf": "3"}), ("b.ts", {}), ("b.flv", {}), ("a.h264", {})],
+)
+def test_a_clip_that_lasts_half_a_second(tmp_path: Path, name: str, options: dict[str, str]) -> None:
+    """25 frames a second: moment k of 16 is k * 25 / 32 frames after the first."""
+    path = encode(tmp_path / name, frames=30, options=options)
+    video = Video(0, "a", path, (0,))
+    sample = ClipReader(Protocol(frame_side=64, clip_seconds=0.5), (0, 5, 9, 15)).read(video, range(4))
+    with open_video(path) as opened:
+        for clip, start in enumerate(sample.starts):
+            assert 0 <= start <= 17
+            numbers = sorted({start + offset for offset in (0, 5 * 25 // 32, 9 * 25 // 32, 15 * 25 // 32)})
+            for place, (_, picture) in enumerate(opened.read(numbers)):
+                np.testing.assert_array_equal(sample.frames[clip, place], square_rgb(picture, 64))
+
+
+def test_uneven_frames_are_read_by_their_times(tmp_path: Path) -> None:
+    """Every other frame is shown for 90 ms, the others for 10: half a second is ten frames at every start."""
+    times = [100 * (number // 2) + 10 * (number % 2) for number in range(40)]
+    path = encode(tmp_path / "uneven.mkv", frames=40, times=times)
+    sample = ClipReader(Protocol(frame_side=64, clip_seconds=0.5), tuple(range(16))).read(Video(0, "a", path, ()), [0])
+    moments = [times[sample.starts[0]] + 1000 * k / 32 for k in range(16)]
+    expected = [max(n for n, time in enumerate(times) if time <= moment + 1) for moment in moments]
+    with open_video(path) as opened:
+        pictures = {number: square_rgb(picture, 64) for number, picture in opened.read(sorted(set(expected)))}
+    for frame, number in zip(sample.frames[0], expected, strict=True):
+        np.testing.assert_array_equal(frame, pictures[number])

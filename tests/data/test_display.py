@@ -1,7 +1,6 @@
 """How a stream is shown, against the pictures that FFmpeg's own program makes of it."""
 
 import itertools
-import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from benchmark.data.decode import DecodeError, DecoderName, open_video
 from benchmark.data.display import orientation
 from benchmark.data.preprocess import Orientation, Picture, square_rgb
 from tests.generators.decoders import FFMPEG, both_decoders, needs_ffmpeg, read, shown_by_ffmpeg, squares
-from tests.generators.encoded import encode, number_shown, numbered_picture, run_ffmpeg
+from tests.generators.encoded import encode, number_shown, numbered_picture, run_ffmpeg, with_matrix
 
 ONE = 1 << 16
 B_FRAMES = {"bf": "3", "g": "10", "b_strategy": "0"}
@@ -26,15 +25,6 @@ RIGHT_ANGLES = [
     for a, b, c, d in itertools.product((-1, 0, 1), repeat=4)
     if abs(a) + abs(b) == 1 and abs(a) == abs(d) and abs(b) == abs(c)
 ]
-
-
-def with_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
-    """Write a display matrix into an MP4 file's track header (ISO 14496-12, 8.3.2)."""
-    content = path.read_bytes()
-    at = content.index(b"tkhd") + 44
-    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content[:at] + matrix + content[at + 36 :])
-    return path
 
 
 def turned(degrees: float) -> tuple[int, int, int, int]:

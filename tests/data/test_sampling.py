@@ -1,10 +1,12 @@
 import hashlib
+import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from benchmark.data.sampling import clip_start, epoch_order, frame_numbers, visited_clips
+from benchmark.data.sampling import ClipPlan, clip_start, epoch_order, frame_numbers, visited_clips
+from benchmark.protocol import Protocol
 
 
 @pytest.mark.parametrize(
@@ -105,3 +107,52 @@ def test_order_and_walk_stay_what_they_are() -> None:
     """Pinned: a resumed run must go on where the interrupted one stopped."""
     assert epoch_order(0, 0, 8).tolist() == [1, 3, 7, 6, 0, 4, 2, 5]
     assert visited_clips(0, 1, 3, 50, 2).tolist() == [[49, 42], [27, 8], [6, 33]]
+
+
+SECONDS = {
+    "15 a second": np.arange(40) / 15,
+    "25 a second": np.arange(60) / 25,
+    "60 a second": np.arange(150) / 60,
+    "in milliseconds": np.round(np.arange(90) * 1000 / 30) / 1000,
+    "uneven": np.cumsum(np.random.default_rng(3).uniform(0.005, 0.12, 70)),
+    "as long as a clip": np.arange(8) / 16,
+    "shorter": np.arange(5) / 25,
+    "one frame": np.zeros(1),
+}
+
+
+@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+def test_a_clip_of_seconds_reads_what_is_shown_at_each_of_its_moments(name: str, seconds: float) -> None:
+    """Against a search through the frames' times, one moment after the other."""
+    shown = SECONDS[name]
+    plan = ClipPlan(Protocol(clip_seconds=seconds), "v_Archery_g01_c01", len(shown), shown)
+    gaps = sorted(later - earlier for earlier, later in itertools.pairwise(shown.tolist()))
+    end = shown[-1] + (np.median(gaps) if gaps else 0)
+    possible = [number for number, time in enumerate(shown) if end - time >= seconds - 0.001] or [0]
+    assert plan.is_short == (end - shown[0] < seconds - 0.001)
+    for clip in range(20):
+        digest = hashlib.blake2b(f"2014/v_Archery_g01_c01/{clip}".encode(), digest_size=8).digest()
+        start = possible[int.from_bytes(digest, "little") * len(possible) // 2**64]
+        assert plan.start(clip) == start
+        expected = []
+        for offset in range(16):
+            moment = shown[start] + offset * seconds / 16
+            expected.append(max(number for number, time in enumerate(shown) if time <= moment + 0.001))
+        assert plan.numbers(start, tuple(range(16))) == expected
+
+
+@pytest.mark.parametrize(("rate", "last"), [(15, 7), (24, 11), (30, 14), (32, 15), (50, 23), (60, 28), (120, 56)])
+def test_half_a_second_is_half_a_second_at_any_rate(rate: int, last: int) -> None:
+    """The last of 16 moments is 15/32 s after the first."""
+    plan = ClipPlan(Protocol(clip_seconds=0.5), "a", 10 * rate, np.arange(10 * rate) / rate)
+    assert [number - plan.start(3) for number in plan.numbers(plan.start(3), (0, 15))] == [0, last]
+
+
+def test_at_32_frames_a_second_both_protocols_read_the_same() -> None:
+    seconds = ClipPlan(Protocol(clip_seconds=0.5), "a", 320, np.arange(320) / 32)
+    frames = ClipPlan(Protocol(), "a", 320)
+    for clip in range(20):
+        start = frames.start(clip)
+        assert seconds.start(clip) == start
+        assert seconds.numbers(start, tuple(range(16))) == frames.numbers(start, tuple(range(16)))

@@ -1,7 +1,8 @@
 """Small encoded videos whose frames carry their own number, and files that only look like videos."""
 
+import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 BITS = 8
+
+Painter = Callable[[int, int, int], np.ndarray]
 
 
 def numbered_picture(number: int, width: int, height: int) -> np.ndarray:
@@ -47,8 +50,11 @@ def encode(
     colour_range: int | None = None,
     planes: np.ndarray | None = None,
     audio: bool = False,
+    picture: Painter = numbered_picture,
+    rate: int = 25,
+    pixel_shape: Fraction | None = None,
 ) -> Path:
-    """A video of numbered pictures, or of one given picture.
+    """A video of numbered or other pictures, or of one given picture.
 
     Args:
         path: The file; its suffix chooses the container.
@@ -58,14 +64,17 @@ def encode(
         height: Height in pixels.
         frames: Number of frames.
         options: Encoder's options.
-        times: Presentation times in milliseconds; 25 frames a second without them.
+        times: Presentation times in milliseconds; evenly spaced without them.
         colour_space: FFmpeg's number of the colour matrix to write down.
         colour_range: FFmpeg's number of the range of values to write down.
         planes: Stacked planes of a picture in `pixels`, shown in every frame instead of numbers.
         audio: Whether half a second of silence goes along.
+        picture: Paints a frame, (height, width, 3) uint8 RGB, from its number, width and height.
+        rate: Frames a second, where there are no times.
+        pixel_shape: Width of a pixel as a multiple of its height, to write down.
     """
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream = container.add_stream(codec, rate=rate, options=options or {})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
         if times is not None:
@@ -74,10 +83,12 @@ def encode(
             stream.codec_context.colorspace = colour_space
         if colour_range is not None:
             stream.codec_context.color_range = colour_range
+        if pixel_shape is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_shape
         sound = container.add_stream("aac", rate=44100) if audio else None
         for number in range(frames):
             if planes is None:
-                frame = av.VideoFrame.from_ndarray(numbered_picture(number, width, height), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(picture(number, width, height), format="rgb24")
             else:
                 frame = av.VideoFrame.from_ndarray(planes, format=pixels)
             if times is not None:
@@ -119,12 +130,22 @@ def add_cover(container: av.container.OutputContainer) -> None:
     container.mux(picture.encode())
 
 
-def encode_packed(path: Path, frames: int = 31) -> Path:
+def with_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Write a display matrix into an MP4 file's track header (ISO 14496-12, 8.3.2)."""
+    content = path.read_bytes()
+    at = content.index(b"tkhd") + 44
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content[:at] + matrix + content[at + 36 :])
+    return path
+
+
+def encode_packed(path: Path, frames: int = 31, picture: Painter = numbered_picture) -> Path:
     """MPEG-4 in AVI the way DivX packed it: a B-frame rides in the packet of the frame that it refers to.
 
     The packet that would have held it holds a frame that says "nothing coded" instead.
     """
-    plain = encode(path.with_suffix(".m4v"), codec="mpeg4", frames=frames, options={"bf": "1", "qscale": "3"})
+    options = {"bf": "1", "qscale": "3"}
+    plain = encode(path.with_suffix(".m4v"), codec="mpeg4", frames=frames, options=options, picture=picture)
     with av.open(str(plain)) as source, av.open(str(path), "w") as container:
         stream = container.add_stream_from_template(source.streams.video[0])
         packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]

@@ -38,6 +38,9 @@ function figure(key, label, show, value) {
   return { key, label, number: true, show, value };
 }
 
+// Speeds are there only where one command measured them, on a machine that did nothing else.
+const isTimed = entries.some((entry) => entry.clips_per_second !== null);
+
 // `number` columns are right-aligned; the best of `ascending` ones is the smallest. `label` may break at "|".
 const COLUMNS = [
   { ...figure("rank", "Rank", count, (entry) => entry.rank), ascending: true },
@@ -52,7 +55,7 @@ const COLUMNS = [
     show: inPercent ? percent : thousandth,
     ascending: !higher,
   })),
-  figure("speed", "clips/s", measure, (entry) => entry.clips_per_second),
+  ...(isTimed ? [figure("speed", "clips/s", measure, (entry) => entry.clips_per_second)] : []),
   { ...figure("gflop", "GFLOP|a clip", measure, (entry) => entry.gflop_per_clip), ascending: true },
   { ...figure("parameters", "Para-|meters", compact, (entry) => entry.parameters), ascending: true },
   { ...figure("failed", "Failed|videos", count, (entry) => (entry.videos === null ? null : entry.failed_videos)), ascending: true },

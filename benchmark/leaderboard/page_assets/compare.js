@@ -66,7 +66,7 @@ function comparisonLines(both) {
       inPercent ? measured(`${title}, %`, name, percent, points) : measured(title, name, thousandth, thousandths),
     ),
     ...groupsOf(both).map((name) => measured(`mAP, ${name}`, GROUP + name, thousandth, thousandths)),
-    number("clips/s", measure, (entry) => entry.clips_per_second, ratio),
+    ...(isTimed ? [number("clips/s", measure, (entry) => entry.clips_per_second, ratio)] : []),
     number("GFLOP a clip", measure, (entry) => entry.gflop_per_clip, ratio),
     number("Parameters", count, (entry) => entry.parameters, ratio),
     number("Test videos", count, (entry) => entry.videos),

@@ -83,9 +83,9 @@ function layout(own) {
   };
 }
 
-/** Logarithmic where speeds differ much, with 1, 2 and 5 times the powers of ten as ticks. */
-function axisOf(speeds) {
-  const [low, high] = [Math.min(...speeds), Math.max(...speeds)];
+/** Logarithmic where numbers differ much, with 1, 2 and 5 times the powers of ten as ticks. */
+function axisOf(numbers) {
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   if (high <= 10 * low) return { type: "linear", nticks: 8 };
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high) + 1; power += 1) {
@@ -99,10 +99,15 @@ function accuracy(entry) {
   return metric(entry, "video_hit1").value;
 }
 
-/** Tested, uncontaminated entries that none of them beats in both accuracy and speed, fastest last. */
+/** What a clip costs on any machine. */
+function work(entry) {
+  return entry.gflop_per_clip;
+}
+
+/** Tested, uncontaminated entries that none of them beats in both accuracy and work, most work first. */
 function paretoFront(points) {
   const sound = points.filter((entry) => entry.provenance !== "contaminated" && entry.tier !== "claimed");
-  sound.sort((a, b) => b.clips_per_second - a.clips_per_second || accuracy(b) - accuracy(a));
+  sound.sort((a, b) => work(a) - work(b) || accuracy(b) - accuracy(a));
   let best = -1;
   return sound.filter((entry) => {
     const better = accuracy(entry) > best;
@@ -116,8 +121,8 @@ function hover(entry) {
   const lines = [
     `<b>${plain(short(entry.name, 60))}</b>`,
     `video Hit@1 ${percent(held.value)} ${interval(held, percent)}`,
-    `${measure(entry.clips_per_second)} clips/s`,
-    plain(short([entry.hardware, entry.precision].filter(Boolean).join(", "), 60)),
+    `${measure(work(entry))} GFLOP a clip`,
+    entry.clips_per_second === null ? "" : `${measure(entry.clips_per_second)} clips/s`,
     [entry.tier, entry.provenance].filter(Boolean).join(", "),
   ];
   return lines.filter(Boolean).join("<br>");
@@ -131,7 +136,7 @@ const KINDS = [
 ];
 
 function drawScatter(shown) {
-  const points = shown.filter((entry) => entry.clips_per_second > 0 && accuracy(entry) !== null);
+  const points = shown.filter((entry) => work(entry) > 0 && accuracy(entry) !== null);
   const front = paretoFront(points);
   byId("front-text").textContent = frontText(points, front);
   if (!points.length) return null;
@@ -147,14 +152,14 @@ function drawScatter(shown) {
       height: 420,
       margin: { l: 8, r: 16, t: 8, b: 8 },
       hovermode: "closest",
-      xaxis: { title: { text: "clips/s", font }, ...axisOf(speeds(points)) },
+      xaxis: { title: { text: "GFLOP a clip", font }, ...axisOf(works(points)) },
       yaxis: { title: { text: "video Hit@1, %", font } },
     },
   };
 }
 
-function speeds(some) {
-  return some.map((entry) => entry.clips_per_second);
+function works(some) {
+  return some.map(work);
 }
 
 function accuracies(some) {
@@ -162,27 +167,27 @@ function accuracies(some) {
 }
 
 function frontText(points, front) {
-  if (!points.length) return "No entry shown here has both a speed and a video Hit@1.";
+  if (!points.length) return "No entry shown here has both its work and a video Hit@1.";
   if (!front.length) return "No entry shown here can be on the Pareto front.";
-  const figures = (entry) => `${percent(accuracy(entry))}% at ${measure(entry.clips_per_second)} clips/s`;
+  const figures = (entry) => `${percent(accuracy(entry))}% at ${measure(work(entry))} GFLOP a clip`;
   return `On the Pareto front: ${front.map((entry) => `${entry.name} (${figures(entry)})`).join("; ")}.`;
 }
 
 function frontTrace(points, front) {
   const labelled = front.length <= 6 && points.length <= 40 && byId("scatter").clientWidth >= 700;
-  const middle = Math.sqrt(Math.min(...speeds(points)) * Math.max(...speeds(points)));
+  const middle = Math.sqrt(Math.min(...works(points)) * Math.max(...works(points)));
   return {
     type: "scatter",
     mode: labelled ? "lines+text" : "lines",
     name: "Pareto front",
-    x: speeds(front),
+    x: works(front),
     y: accuracies(front),
     hoverinfo: "skip",
     line: { shape: "vh", color: colour("front"), width: 2 },
     cliponaxis: false,
     text: front.map((entry) => `\u2002${plain(short(entry.name, 28))}\u2002`),
     textfont: { color: colour("text") },
-    textposition: front.map((entry) => (entry.clips_per_second < middle ? "top right" : "top left")),
+    textposition: front.map((entry) => (work(entry) < middle ? "top right" : "top left")),
   };
 }
 
@@ -193,7 +198,7 @@ function pointsTrace({ name, symbol, hue }, some, total) {
     type: "scatter",
     mode: "markers",
     name,
-    x: speeds(some),
+    x: works(some),
     y: accuracies(some),
     customdata: some.map((entry) => entry.number),
     hovertext: some.map(hover),
@@ -277,7 +282,7 @@ function groupsTrace(entry, names, hue) {
 
 function fillBoardChoice(visible) {
   const select = byId("plot-board");
-  const drawable = (board) => board.entries.filter((entry) => entry.shown && entry.clips_per_second > 0).length;
+  const drawable = (board) => board.entries.filter((entry) => entry.shown && work(entry) > 0).length;
   if (visible.includes(state.pickedBoard)) {
     state.plotBoard = state.pickedBoard;
   } else if (!visible.includes(state.plotBoard) || !drawable(state.plotBoard)) {

@@ -4,7 +4,7 @@
 const filters = {
   dataset: { label: (entry) => entry.board.dataset, of: (entry) => entry.board.dataset },
   protocol: { label: (entry) => protocolText(entry.board), of: (entry) => String(entry.board.protocol_hash) },
-  fold: { label: (entry) => foldText(entry.board), of: (entry) => String(entry.board.fold) },
+  fold: { label: (entry) => foldText(entry.board), of: (entry) => foldText(entry.board) },
   classes: { label: (entry) => classesText(entry.board), of: (entry) => JSON.stringify(entry.board.classes) },
   tier: { label: (entry) => entry.tier, of: (entry) => entry.tier },
 };
@@ -14,6 +14,7 @@ function protocolText(board) {
 }
 
 function foldText(board) {
+  if (board.folds !== null) return `Mean of ${board.folds.length} folds`;
   return board.fold === null ? "No fold" : `Fold ${board.fold}`;
 }
 
@@ -100,6 +101,10 @@ function buildRow(entry) {
     const short = entry.provenance === "unknown" ? "unknown weights" : "contaminated";
     name.append(" ", element("span", { class: `mark ${entry.provenance}`, "aria-hidden": "true" }, short));
   }
+  if (entry.spread !== null) name.append(element("span", { class: "spread" }, `SD over folds ${entry.spread}`));
+  if (entry.deviation !== null) {
+    name.append(" ", element("span", { class: "mark unknown", title: entry.deviation }, "pixels differ"));
+  }
   fillNumbers(entry);
 }
 
@@ -118,6 +123,7 @@ function buildTable() {
   }
   byId("table").append(...parts);
   byId("table").classList.toggle("many", entries.length > 200);
+  byId("table").classList.toggle("untimed", !isTimed);
 }
 
 function sortBy(column) {
