@@ -39,6 +39,7 @@ ALLOWED = {
         *("clip", "data", "leaderboard", "models", "results", "runs"),
         *("changes", "errors", "files", "process", "shipped"),
     },
+    "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models"},
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
     "loose_scores": {"errors", "importing", "metrics"},
     "importing": {"errors"},

@@ -52,6 +52,16 @@ class Loaders(Interface):
         """Validation batches."""
 
 
+class WholeVideoLoaders(Interface):
+    """What takes the place of all loaders of clips for a network that reads whole videos."""
+
+    def training(self, batches: EpochBatches) -> DataLoader[Any]:
+        """Training videos."""
+
+    def evaluation(self, batches: VideoBatches) -> DataLoader[Any]:
+        """Videos to score."""
+
+
 class VideoDataModule(L.LightningDataModule):
     """Clips of labelled videos for training, validation, testing and prediction.
 
@@ -119,6 +129,8 @@ class VideoDataModule(L.LightningDataModule):
         self.scored_rows: frozenset[int] = frozenset()
         # Where set, a fit trains and validates on these.
         self.fit_loaders: Loaders | None = None
+        # Where set, videos are read whole, by these.
+        self.whole_videos: WholeVideoLoaders | None = None
         self._test_protocol = Protocol(
             sampler_seed=sampler_seed, clips_per_video=clips_per_video.test, views=tuple(test_views)
         )
@@ -201,6 +213,8 @@ class VideoDataModule(L.LightningDataModule):
         """Random clips, augmented, in an order of each epoch's own."""
         if self.fit_loaders is not None:
             return self.fit_loaders.train_dataloader()
+        if self.whole_videos is not None:
+            return self.whole_videos.training(self.training_batches())
         needs = self._needs()
         return ResumableLoader(
             TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
@@ -228,8 +242,8 @@ class VideoDataModule(L.LightningDataModule):
         batches = EpochBatches(
             self.index.rows("train"),
             self.batch_size,
-            clips_per_video=self.clips_per_video.train,
-            clips_per_epoch=self.clips_per_video.train_epoch,
+            clips_per_video=1 if self.whole_videos else self.clips_per_video.train,
+            clips_per_epoch=1 if self.whole_videos else self.clips_per_video.train_epoch,
             seed=self.seed,
             rank=trainer.global_rank,
             processes=trainer.world_size,
@@ -257,22 +271,21 @@ class VideoDataModule(L.LightningDataModule):
         return self._video_loader("predict" if len(self.index.rows("predict")) else "test", self.test_protocol)
 
     def _video_loader(self, split: Split, protocol: Protocol, cache: FrameCache | None = None) -> DataLoader[ClipBatch]:
-        offsets, trainer = self._needs().frame_offsets, self._trainer()
-        rows = self.index.rows(split)
+        trainer, rows = self._trainer(), self.index.rows(split)
         if split == "test" and self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
         if 0 < len(rows) < trainer.world_size:
             raise UserError(
                 f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"
             )
+        videos = self.batch_size if self.whole_videos else protocol.videos_per_batch(self.batch_size)
+        batches = VideoBatches(rows, videos, rank=trainer.global_rank, processes=trainer.world_size)
+        if self.whole_videos is not None:
+            return self.whole_videos.evaluation(batches)
+        offsets = self._needs().frame_offsets
         return DataLoader(
             VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
-            batch_sampler=VideoBatches(
-                rows,
-                protocol.videos_per_batch(self.batch_size),
-                rank=trainer.global_rank,
-                processes=trainer.world_size,
-            ),
+            batch_sampler=batches,
             collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
             **self._workers(max(self.batch_size, protocol.clips_per_video), protocol.frame_side),
         )

@@ -69,13 +69,14 @@ class ClassificationScores(nn.Module):
         self.count = VideoCount()
 
     @torch.no_grad()
-    def update(self, clip_probabilities: Tensor, labels: Tensor, rows: Tensor) -> None:
+    def update(self, clip_probabilities: Tensor, labels: Tensor, rows: Tensor, *, has_clips: bool = True) -> None:
         """Add the clips of a batch.
 
         Args:
             clip_probabilities: (B, K) floating point, 0 to 1, the mean over the views of each clip.
             labels: (B, K) multi-hot, the same for all clips of a video; all 0 where labels are unknown.
             rows: (B,) int64, number of each clip's video. All clips of a video must stand in the same batch.
+            has_clips: Whether they are clips, and not whole videos, which enter no score of clips.
 
         Raises:
             ValueError: If a shape differs from the above.
@@ -84,7 +85,7 @@ class ClassificationScores(nn.Module):
         truth = labels[first]
         # A video whose labels are unknown is no negative either.
         labelled = (truth != 0).any(dim=1)
-        for metric in self._metrics(self.clips):
+        for metric in self._metrics(self.clips) if has_clips else ():
             metric.update(clip_probabilities, labels)
         for metric in (*self._metrics(self.videos), self.whole):
             metric.update(scores[labelled], truth[labelled])

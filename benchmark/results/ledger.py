@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),  # scored or failed
         pa.field("reason", pa.string()),  # why a video failed
         pa.field("scores", pa.list_(pa.float32())),  # K mean class probabilities; null if failed
-        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip
+        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip; none where videos are read whole
         pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1
     ]
 )
@@ -155,11 +155,17 @@ class Ledger:
         values.flags.writeable = False
         return values
 
+    @functools.cached_property
+    def clips_per_video(self) -> int:
+        """Clips that each scored video has: the protocol's, or 0 where whole videos were scored."""
+        lengths = pc.list_value_length(self.table["clip_ranks"].drop_null())
+        return 0 if len(lengths) and not pc.max(lengths).as_py() else self.info.protocol.clips_per_video
+
     @property
     def clip_ranks(self) -> np.ndarray:
         """(scored videos, clips) int32, 1 to K + 1."""
         held = self.table["clip_ranks"].combine_chunks().drop_null()
-        return np.asarray(held.flatten().to_numpy().reshape(len(held), self.info.protocol.clips_per_video))
+        return np.asarray(held.flatten().to_numpy().reshape(len(held), self.clips_per_video))
 
     def clusters(self) -> np.ndarray:
         """(V,) int64 from 0: number of each video's source group, or of the video itself where that is unknown."""
@@ -286,7 +292,7 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
 
 def _wrong_clips(ledger: Ledger) -> Iterator[str]:
     """What is wrong with the columns of clips."""
-    clips, classes = ledger.info.protocol.clips_per_video, len(ledger.info.class_names)
+    clips, classes = ledger.clips_per_video, len(ledger.info.class_names)
     for name in ("clip_starts", "clip_ranks"):
         lengths = pc.list_value_length(ledger.table[name].drop_null())
         if len(lengths) and (pc.min(lengths).as_py(), pc.max(lengths).as_py()) != (clips, clips):

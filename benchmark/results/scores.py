@@ -25,7 +25,7 @@ def predictions(ledger: Ledger) -> Predictions:
     """What the scores are a function of: the videos of a ledger that have a label."""
     labels = ledger.labels
     rows = np.flatnonzero(labels.any(1))
-    clips = np.full((len(ledger), ledger.info.protocol.clips_per_video), labels.shape[1] + 1, np.int32)
+    clips = np.full((len(ledger), ledger.clips_per_video), labels.shape[1] + 1, np.int32)
     clips[ledger.scored] = ledger.clip_ranks
     whole = Predictions(ledger.scores, labels, clips, ledger.info.groups())
     return whole if len(rows) == len(ledger) else whole.take(rows)

@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from benchmark.changes import changes, leaves
-from benchmark.clip import ClipBatch
+from benchmark.clip import ClipBatch, VideoBatch
 from benchmark.errors import UserError
 from benchmark.files import file_hash, write_whole
 from benchmark.metrics.hit import ranks
@@ -123,7 +123,7 @@ class LedgerWriter(L.Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        batch: ClipBatch,
+        batch: ClipBatch | VideoBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -135,7 +135,7 @@ class LedgerWriter(L.Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: STEP_OUTPUT,
-        batch: ClipBatch,
+        batch: ClipBatch | VideoBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -151,7 +151,7 @@ class LedgerWriter(L.Callback):
             self._writer.write_batch(pa.RecordBatch.from_pylist(rows, self.schema))
             self._sink.flush()
 
-    def _rows(self, trainer: L.Trainer, outputs: Tensor, batch: ClipBatch) -> Iterable[dict[str, Any]]:
+    def _rows(self, trainer: L.Trainer, outputs: Tensor, batch: ClipBatch | VideoBatch) -> Iterable[dict[str, Any]]:
         table = trainer.datamodule.index.table  # type: ignore[attr-defined]
 
         def row(number: int, **rest: Any) -> dict[str, Any]:
@@ -163,8 +163,11 @@ class LedgerWriter(L.Callback):
         if not len(batch):
             return
         scores, numbers, _ = video_scores(outputs, batch.rows)
-        rank = ranks(outputs, batch.labels).cpu().numpy()
-        owner, clips, starts = batch.rows.cpu().numpy(), batch.clips.cpu().numpy(), batch.starts.cpu().numpy()
+        if isinstance(batch, VideoBatch):  # whole videos have no clips
+            rank, owner, clips, starts = np.empty((4, 0), np.int64)
+        else:
+            rank = ranks(outputs, batch.labels).cpu().numpy()
+            owner, clips, starts = (part.cpu().numpy() for part in (batch.rows, batch.clips, batch.starts))
         for number, score in zip(numbers.tolist(), scores.cpu().numpy(), strict=True):
             places = np.flatnonzero(owner == number)
             places = places[np.argsort(clips[places])]

@@ -144,7 +144,8 @@ class RecordWriter(L.Callback):
 
     def _throughput(self, trainer: L.Trainer, device: torch.device) -> Throughput:
         own = self.writer.stopwatch
-        values = (own.clips_per_second, own.compute_clips_per_second) if own.steps else (math.nan, math.nan)
+        has_clips = own.steps and not getattr(trainer.lightning_module, "reads_whole_videos", False)
+        values = (own.clips_per_second, own.compute_clips_per_second) if has_clips else (math.nan, math.nan)
         total = trainer.strategy.reduce(torch.tensor(values, device=device), reduce_op="sum")
         whole, compute = torch.as_tensor(total).tolist()
         return Throughput(
