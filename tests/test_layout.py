@@ -39,7 +39,7 @@ ALLOWED = {
         *("clip", "data", "leaderboard", "models", "results", "runs"),
         *("changes", "errors", "files", "process", "shipped"),
     },
-    "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models"},
+    "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models", "results", "runs"},
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
     "loose_scores": {"errors", "importing", "metrics"},
     "importing": {"errors"},

@@ -15,6 +15,7 @@ COMMANDS = {
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
     "speed": "where the time of training goes: loading, computing, full against multires, other libraries",
+    "histograms": "the feature-histogram baseline: features, extract, tune, ablate",
     "check": "run an architecture through every check it must pass: check my_file.MyModel --model.width 0.1",
     "new": "write a package that adds an architecture: new my_net",
     "plugins": "models, datasets, scores, callbacks and verbs there are, with their origin; broken plugins",

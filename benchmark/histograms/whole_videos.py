@@ -52,13 +52,16 @@ class WholeVideos(L.Callback):
     """Works out what is missing of the videos of a fit or test, learns words where there are none, and loads both."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Take the place of the data module's loaders of clips."""
-        data: VideoDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        data.whole_videos = HistogramLoaders(cast(CountsWords, pl_module), data)
+        """Take the place of the data module's loaders of clips; loaders given by hand stay."""
+        data: VideoDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
+        if data is not None:
+            data.whole_videos = HistogramLoaders(cast(CountsWords, pl_module), data)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Learn the words of the training videos; those of a fit that goes on are in place."""
-        data: VideoDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data: VideoDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
+        if data is None:
+            return
         network = cast(CountsWords, pl_module)
         if trainer.is_global_zero:
             prepare(network, data)

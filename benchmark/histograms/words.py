@@ -33,6 +33,8 @@ class Words:
     centres: Tensor
     spread: float
 
+    @torch.autocast("cpu", enabled=False)  # a test may load its videos within the network's precision
+    @torch.no_grad()
     def weights(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """How descriptors are shared between their nearest words (van Gemert et al., 2010, word uncertainty).
 

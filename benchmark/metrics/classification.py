@@ -53,30 +53,31 @@ class ClassificationScores(nn.Module):
     Args:
         num_classes: K.
         groups: Class numbers of each group, 0 to K - 1; may be empty.
+        has_clips: Whether clips are scored, and not whole videos alone.
 
     Raises:
         ValueError: If a group names a class that is not there.
     """
 
-    def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]], *, has_clips: bool = True) -> None:
         super().__init__()
-        self.clips = nn.ModuleDict({hit("clip", k).name: HitAtK(k) for k in HIT_KS})
+        of_clips = {hit("clip", k).name for k in HIT_KS}
+        self.clips = nn.ModuleDict({hit("clip", k).name: HitAtK(k) for k in HIT_KS} if has_clips else {})
         twins: dict[str, Metric] = {hit("video", k).name: HitAtK(k) for k in HIT_KS}
-        others = [score for score in known_scores() if score.name not in {*self.clips, *twins, MAP.name}]
+        others = [score for score in known_scores() if score.name not in {*of_clips, *twins, MAP.name}]
         twins |= {score.name: score.twin() for score in others if score.twin is not None}
         self.videos = nn.ModuleDict(twins)
         self.whole = ScoredVideos(num_classes, groups, [score for score in others if score.twin is None])
         self.count = VideoCount()
 
     @torch.no_grad()
-    def update(self, clip_probabilities: Tensor, labels: Tensor, rows: Tensor, *, has_clips: bool = True) -> None:
+    def update(self, clip_probabilities: Tensor, labels: Tensor, rows: Tensor) -> None:
         """Add the clips of a batch.
 
         Args:
             clip_probabilities: (B, K) floating point, 0 to 1, the mean over the views of each clip.
             labels: (B, K) multi-hot, the same for all clips of a video; all 0 where labels are unknown.
             rows: (B,) int64, number of each clip's video. All clips of a video must stand in the same batch.
-            has_clips: Whether they are clips, and not whole videos, which enter no score of clips.
 
         Raises:
             ValueError: If a shape differs from the above.
@@ -85,7 +86,7 @@ class ClassificationScores(nn.Module):
         truth = labels[first]
         # A video whose labels are unknown is no negative either.
         labelled = (truth != 0).any(dim=1)
-        for metric in self._metrics(self.clips) if has_clips else ():
+        for metric in self._metrics(self.clips):
             metric.update(clip_probabilities, labels)
         for metric in (*self._metrics(self.videos), self.whole):
             metric.update(scores[labelled], truth[labelled])

@@ -74,7 +74,9 @@ class VideoClassifier(L.LightningModule):
     def setup(self, stage: str) -> None:
         """Prepare the metrics for the classes and groups of the data."""
         groups = getattr(self.trainer, "datamodule", None)
-        self.scores = ClassificationScores(self.num_classes, groups.groups if groups is not None else {})
+        self.scores = ClassificationScores(
+            self.num_classes, groups.groups if groups is not None else {}, has_clips=not self.reads_whole_videos
+        )
         self.scores.to(self.device)
 
     def on_fit_start(self) -> None:
@@ -168,8 +170,7 @@ class VideoClassifier(L.LightningModule):
         """Score the clips of whole videos."""
         if self.scores is None:
             raise RuntimeError("the metrics are prepared in setup()")
-        has_clips = not isinstance(batch, VideoBatch)
-        self.scores.update(self.clip_probabilities(batch), batch.labels, batch.rows, has_clips=has_clips)
+        self.scores.update(self.clip_probabilities(batch), batch.labels, batch.rows)
 
     def test_step(self, batch: ClipBatch | VideoBatch, batch_idx: int) -> Tensor:
         """Score the clips of whole videos for the ledger; returns (B, K) probabilities."""
