@@ -21,7 +21,7 @@ import jinja2
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.board_tables import RANKS, RANKS_MORE, added_names, detectable
+from benchmark.leaderboard.board_tables import RANKS, RANKS_MORE, added_names, detectable, without_clips
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.record import Value
 
@@ -123,6 +123,7 @@ def _board(board: Board) -> dict[str, Any]:
         "protocol_hash": board.protocol_hash,
         "protocol": board.protocol,
         "detectable": detectable(board),
+        "without_clips": without_clips(board),
         "rows": [_row(row) for row in board.rows],
     }
 
