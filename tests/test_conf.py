@@ -25,7 +25,8 @@ from benchmark.transfer.grid import Experiment
 from benchmark.transfer.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPERIMENTS = sorted((ROOT / "conf").glob("*.yaml"))
+HISTOGRAMS = ROOT / "conf/histograms.yaml"
+EXPERIMENTS = sorted({*(ROOT / "conf").glob("*.yaml")} - {HISTOGRAMS})
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
 EXTRA_MARKS = {
     path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text("utf-8")
@@ -81,6 +82,12 @@ def test_an_experiment_says_what_it_is_about_and_the_rest_is_the_same_for_all(
     assert (trainer["max_epochs"], trainer["precision"], trainer["log_every_n_steps"]) == (24, "auto", 10)
     assert [logger["save_dir"] for logger in loggers] == [".", "."]
     assert loggers[1]["offline"] is True
+
+
+def test_the_histogram_baseline_is_chosen_by_a_score_of_videos(capsys: pytest.CaptureFixture[str]) -> None:
+    config = resolved(capsys, "fit", "--config", "histograms", "--data", str(ROOT / "conf/data/ucf101.yaml"))
+    assert config["checkpoint"]["monitor"] == config["model"]["init_args"]["recipe"]["plateau_metric"] == "val/map"
+    assert config["data"]["class_path"] == "benchmark.data.UCF101"
 
 
 @pytest.mark.parametrize("path", TRANSFER, ids=lambda path: path.stem)

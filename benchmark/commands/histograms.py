@@ -85,10 +85,11 @@ def _options(verb: str, words: list[str]) -> tuple[Any, VideoDataModule]:
     options = parser.parse_args(words)
     options.base = yaml.safe_load(Path(config).read_text("utf-8"))
     if not isinstance(options.base, dict) or "HistogramNetwork" not in str(options.base.get("model")):
-        raise UserError(f"--config {config} has no model of class HistogramNetwork; take conf/histograms.yaml")
+        raise UserError(f"--config {config} has no model of class HistogramNetwork; take `--config histograms`")
     plain_data = yaml.safe_load(parser.dump(options, skip_none=False)).get("data")
     options.base["data"] = plain_data
-    args = dict((options.base["model"] or {}).get("init_args") or {})
+    model = options.base["model"]
+    args = dict(model.get("init_args") or {}) if isinstance(model, dict) else {}
     args |= {name: options[name] for name in ("stride", "store") if options[name] is not None}
     options.base["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
     data: VideoDataModule = parser.instantiate_classes(options).data

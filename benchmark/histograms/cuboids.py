@@ -1,4 +1,4 @@
-"""Cuboids (Dollar et al., 2005): space-time gradients at the points where a video moves periodically.
+"""Cuboids (Dollár et al., 2005): space-time gradients at the points where a video moves periodically.
 
 A Gaussian smooths each frame, and a quadrature pair of Gabor filters goes through time; the points are the local maxima
 of their energy. Letters: T frames, H height, W width, n points.

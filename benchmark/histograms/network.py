@@ -18,6 +18,10 @@ from benchmark.models.recipe import Recipe
 from benchmark.models.video_classifier import VideoClassifier
 
 
+RECIPE = Recipe(weight_decay=1e-3, warmup_steps=20, plateau_metric="val/map")
+"""Few videos make few steps, and there are no clips to score."""
+
+
 class HistogramNetwork(VideoClassifier):
     """Classifies whole videos by histograms of hand-made features, of all their frames.
 
@@ -58,7 +62,7 @@ class HistogramNetwork(VideoClassifier):
         stride: int = 1,
         words_seed: int = 0,
         store: Path | None = None,
-        recipe: Recipe = Recipe(plateau_metric="val/map"),
+        recipe: Recipe = RECIPE,
     ) -> None:
         super().__init__(num_classes, recipe)
         if hidden_layers not in {1, 2} or width < 1 or stride < 1:

@@ -20,10 +20,9 @@ from benchmark.clip import VideoBatch
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.loader import EpochBatches, VideoBatches
 from benchmark.errors import UserError
-from benchmark.histograms.network import HistogramNetwork
+from benchmark.histograms.network import RECIPE, HistogramNetwork
 from benchmark.histograms.whole_videos import HistogramLoaders, prepare
 from benchmark.histograms.words import Words
-from benchmark.models.recipe import Recipe
 from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.runs.ledger import ledger_info
 from benchmark.runs.trainer import Trainer
@@ -108,7 +107,7 @@ class Laboratory:
         """A new network with some options, without words."""
         options = {**init_args}
         if isinstance(options.get("recipe"), dict):
-            options["recipe"] = Recipe(**{"plateau_metric": CHOSEN_BY, **options["recipe"]})
+            options["recipe"] = dataclasses.replace(RECIPE, **options["recipe"])
         if options.get("store") is not None:
             options["store"] = Path(options["store"])
         L.seed_everything(self.seed, verbose=False)
