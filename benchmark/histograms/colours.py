@@ -34,7 +34,9 @@ def hue_saturation(rgb: np.ndarray) -> np.ndarray:
         (4, 240) float64: quadrants row by row; hues from red over green and blue, 12 saturations each from grey on.
     """
     shown = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
-    bins = shown[..., 0].astype(np.int64) * HUES // 180 * SATURATIONS + shown[..., 1].astype(np.int64) * SATURATIONS // 256
+    bins = (
+        shown[..., 0].astype(np.int64) * HUES // 180 * SATURATIONS + shown[..., 1].astype(np.int64) * SATURATIONS // 256
+    )
     height, width = bins.shape
     quadrant = (np.arange(height) >= height / 2)[:, None] * 2 + (np.arange(width) >= width / 2)
     counts = np.bincount((quadrant * (HUES * SATURATIONS) + bins).ravel(), minlength=4 * HUES * SATURATIONS)

@@ -15,7 +15,14 @@ import numpy as np
 
 from benchmark.data.decode import DecoderName, open_video
 from benchmark.data.preprocess import whole_rgb
-from benchmark.histograms.colours import FACE_SIDE, MOMENTS_GRID, MOST_FACES, colour_moments, count_faces, hue_saturation
+from benchmark.histograms.colours import (
+    FACE_SIDE,
+    MOMENTS_GRID,
+    MOST_FACES,
+    colour_moments,
+    count_faces,
+    hue_saturation,
+)
 from benchmark.histograms.cuboids import CuboidStream
 from benchmark.histograms.features import FEATURES
 from benchmark.histograms.orientations import BLOCK, Flow, gradients, motions

@@ -75,9 +75,7 @@ def chosen_features(only: Sequence[str] | None, without: Sequence[str]) -> tuple
     """
     unknown = sorted({*(only or ()), *without} - {*NAMES})
     if unknown:
-        raise UserError(
-            f"model.only and model.without name {', '.join(unknown)}; the features are {', '.join(NAMES)}"
-        )
+        raise UserError(f"model.only and model.without name {', '.join(unknown)}; the features are {', '.join(NAMES)}")
     kept = tuple(f for f in FEATURES if (only is None or f.name in only) and f.name not in without)
     if not kept:
         raise UserError(

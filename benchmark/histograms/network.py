@@ -17,7 +17,6 @@ from benchmark.histograms.words import Words
 from benchmark.models.recipe import Recipe
 from benchmark.models.video_classifier import VideoClassifier
 
-
 RECIPE = Recipe(weight_decay=1e-3, warmup_steps=20, plateau_metric="val/map")
 """Few videos make few steps, and there are no clips to score."""
 
@@ -67,8 +66,8 @@ class HistogramNetwork(VideoClassifier):
         super().__init__(num_classes, recipe)
         if hidden_layers not in {1, 2} or width < 1 or stride < 1:
             raise UserError(
-                f"model.hidden_layers is {hidden_layers}, model.width {width}, model.stride {stride}; the first must be "
-                "1 or 2, the others 1 or more"
+                f"model.hidden_layers is {hidden_layers}, model.width {width}, model.stride {stride}; the first must "
+                "be 1 or 2, the others 1 or more"
             )
         if not (0 <= dropout < 1 and 0 <= input_dropout < 1):
             raise UserError(
@@ -117,7 +116,9 @@ class HistogramNetwork(VideoClassifier):
             UserError: If they are not.
         """
         if not self.has_words:
-            raise UserError("HistogramNetwork has no words yet; they are learned by `fit`, and come with its checkpoints")
+            raise UserError(
+                "HistogramNetwork has no words yet; they are learned by `fit`, and come with its checkpoints"
+            )
         spreads: Tensor = self.spreads  # type: ignore[assignment]
         return {
             feature.name: Words(self.get_buffer(f"words_{feature.name}").cpu(), float(spread))

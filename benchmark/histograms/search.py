@@ -131,7 +131,7 @@ class Laboratory:
         )  # fmt: skip
         trainer.fit(network, loaders.training(batches), loaders.evaluation(self._batches("validation")))
         if best.state is None:
-            raise UserError(f"the loss became infinite or no number in the first epoch with {init_args}; lower the rate")
+            raise UserError(f"nothing was validated in training with {init_args}; raise the number of epochs")
         network.load_state_dict(best.state)
         return Trained(network, best.values, best.epoch, time.perf_counter() - begun)
 

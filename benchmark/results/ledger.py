@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),  # scored or failed
         pa.field("reason", pa.string()),  # why a video failed
         pa.field("scores", pa.list_(pa.float32())),  # K mean class probabilities; null if failed
-        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip; none where videos are read whole
+        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frames; none where videos are read whole
         pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1
     ]
 )

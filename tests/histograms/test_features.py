@@ -16,7 +16,8 @@ def test_features_are_taken_and_left_out_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("only", "without", "said"), [(["sift"], (), "sift"), (None, ("hug",), "hug"), (["hog"], ("hog",), "leaves no feature")]
+    ("only", "without", "said"),
+    [(["sift"], (), "sift"), (None, ("hug",), "hug"), (["hog"], ("hog",), "leaves no feature")],
 )
 def test_unknown_names_and_nothing_at_all_are_refused(
     only: list[str] | None, without: tuple[str, ...], said: str

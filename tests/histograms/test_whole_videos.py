@@ -67,7 +67,16 @@ def options(root: Path, store: Path, run: Path, *more: str) -> list[str]:
     return [
         *("--config", str(CONF), "--data", "tests.histograms.test_whole_videos.DriftingScenes"),
         *("--data.root", str(root), "--data.num_workers", "0", "--data.batch_size", "4", "--model.width", "16"),
-        *("--model.store", str(store), "--trainer.max_epochs", "12", "--trainer.accelerator", "cpu"),
+        *(
+            "--model.store",
+            str(store),
+            "--model.only",
+            "[hof]",
+            "--trainer.max_epochs",
+            "12",
+            "--trainer.accelerator",
+            "cpu",
+        ),
         *("--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--run_dir", str(run), *more),
     ]
 
@@ -83,8 +92,8 @@ def test_a_fit_and_a_test_leave_an_entry_of_videos_alone(
         shown = capsys.readouterr().out
         assert "video@1" in shown
         assert "clip@1" not in shown
-        best = str(tmp_path / "fit/checkpoints/best.ckpt")
-        assert main(["test", *options(root, store, tmp_path / "test"), "--ckpt_path", best]) == 0
+        last = str(tmp_path / "fit/checkpoints/last.ckpt")
+        assert main(["test", *options(root, store, tmp_path / "test"), "--ckpt_path", last]) == 0
     finally:
         broken.write_bytes(held)
     record, ledger = Record.read(tmp_path / "test"), Ledger.read(tmp_path / "test")
@@ -105,12 +114,12 @@ def test_a_fit_and_a_test_leave_an_entry_of_videos_alone(
     # What a network has seen, words included, it is not tested on.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DriftingScenes, "read_index", _swapped(DriftingScenes.read_index))
-        assert main(["test", *options(root, store, tmp_path / "seen"), "--ckpt_path", best]) == 2
+        assert main(["test", *options(root, store, tmp_path / "seen"), "--ckpt_path", last]) == 2
     assert "trained or validated on" in capsys.readouterr().err
 
     table = tmp_path / "top.parquet"
     chosen = ["--predict.videos", f"[{root / 'left4.avi'}]", "--predict.output", str(table)]
-    assert main(["predict", *options(root, store, tmp_path / "predict"), "--ckpt_path", best, *chosen]) == 0
+    assert main(["predict", *options(root, store, tmp_path / "predict"), "--ckpt_path", last, *chosen]) == 0
     assert pq.read_table(table)["class_1"].to_pylist() == ["left"]
 
 
