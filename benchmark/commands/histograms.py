@@ -104,7 +104,7 @@ def _extract(options: Any, data: VideoDataModule) -> int:
     store = Path(args["store"]) if args.get("store") else store_folder()
     descriptions = Descriptions(store, data.decoder, args.get("stride", 1))
     print(data.index.summary(), flush=True)
-    rows = [int(row) for split in ("train", "validation", "test", "predict") for row in data.index.rows(split)]  # type: ignore[arg-type]
+    rows = [int(row) for split in ("train", "validation", "test", "predict") for row in data.index.rows(split)]
     failed = describe_all(descriptions, [data.index.video(row) for row in rows], data.num_workers)
     print(f"{len(rows) - len(failed):,} of {len(rows):,} videos are described in {descriptions.folder}")
     return 0

@@ -86,4 +86,4 @@ def count_faces(rgb: np.ndarray) -> int:
 
 @functools.cache
 def _cascade() -> Any:
-    return Cascade(skimage.data.lbp_frontal_face_cascade_filename())
+    return Cascade(skimage.data.lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]

@@ -94,7 +94,8 @@ def strongest(response: np.ndarray, most: int) -> np.ndarray:
 @functools.cache
 def _transform(length: int) -> np.ndarray:
     """(4, length) float32: the slowest waves of the orthonormal cosine transform."""
-    return dct(np.eye(length), axis=0, norm="ortho")[:COEFFICIENTS].astype(np.float32)
+    waves: np.ndarray = dct(np.eye(length), axis=0, norm="ortho")[:COEFFICIENTS]
+    return waves.astype(np.float32)
 
 
 def describe(frames: np.ndarray, points: np.ndarray) -> np.ndarray:

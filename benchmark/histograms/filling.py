@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -176,8 +176,9 @@ def learned_words(descriptions: Descriptions, videos: Sequence[Video], seed: int
             parts = (descriptions.get(video).local[feature.name].values for video in readable)
             words[feature.name] = learn_words(feature, sample(parts, len(readable), seed), seed)
     with whole(path, shared=True) as unfinished, unfinished.open("wb") as file:
-        arrays = {name: word.centres.numpy() for name, word in words.items()}
-        np.savez(file, **arrays, **{f"{name}_spread": np.array(word.spread) for name, word in words.items()})
+        arrays: dict[str, Any] = {name: word.centres.numpy() for name, word in words.items()}
+        arrays |= {f"{name}_spread": np.array(word.spread) for name, word in words.items()}
+        np.savez(file, **arrays)
     total = sum(len(word.centres) for word in words.values())
     print(f"{total:,} words in {path}, ready after {time.perf_counter() - begun:.0f} s", flush=True)
     return words

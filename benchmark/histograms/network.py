@@ -48,6 +48,8 @@ class HistogramNetwork(VideoClassifier):
     optional_library = "skimage"
     training_options = VideoClassifier.training_options | {"input_dropout", "store"}
 
+    has_words: Tensor
+
     def __init__(
         self,
         num_classes: int,

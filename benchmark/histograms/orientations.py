@@ -90,7 +90,7 @@ class Flow:
     """Optical flow between frames that follow each other (Kroeger et al., 2016)."""
 
     def __init__(self) -> None:
-        self._method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def between(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(H, W, 2) float32, how far each pixel of the first frame has moved to the right and down.

@@ -29,7 +29,9 @@ def filter_bank() -> np.ndarray:
     found = []
     for wavelength in WAVELENGTHS:
         for turn in range(ORIENTATIONS):
-            wave = gabor_kernel(1 / wavelength, np.pi * turn / ORIENTATIONS, bandwidth=1)
+            wave: np.ndarray = gabor_kernel(  # type: ignore[no-untyped-call]
+                1 / wavelength, np.pi * turn / ORIENTATIONS, bandwidth=1
+            )
             found += [_fitted(wave.imag), _fitted(wave.real)]
     found = [kernel - kernel.mean() for kernel in found]
     point = np.zeros((SUPPORT, SUPPORT))

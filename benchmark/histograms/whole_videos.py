@@ -35,10 +35,7 @@ class CountsWords(Interface):
     stride: int
     words_seed: int
     store: Path | None
-
-    @property
-    def has_words(self) -> bool | Tensor:
-        """Whether there are words."""
+    has_words: Tensor
 
     @property
     def words(self) -> dict[str, Words]:

@@ -33,8 +33,6 @@ class Words:
     centres: Tensor
     spread: float
 
-    @torch.autocast("cpu", enabled=False)  # a test may load its videos within the network's precision
-    @torch.no_grad()
     def weights(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """How descriptors are shared between their nearest words (van Gemert et al., 2010, word uncertainty).
 
@@ -45,7 +43,8 @@ class Words:
             Numbers of the words (n, 4) int64, the nearest first, and weights (n, 4) float32 that add up to 1: Gaussians
             of the distance.
         """
-        squares = torch.addmm((self.centres**2).sum(1), values, self.centres.T, alpha=-2)  # less a term of its own
+        with torch.autocast("cpu", enabled=False):  # a test may load its videos within the network's precision
+            squares = torch.addmm((self.centres**2).sum(1), values, self.centres.T, alpha=-2)  # less a term of its own
         nearest, numbers = squares.topk(min(NEAREST, len(self.centres)), dim=1, largest=False)
         away = nearest - nearest[:, :1]
         return numbers, (-away / (2 * max(self.spread, 1e-12))).softmax(1)
@@ -88,7 +87,7 @@ def learn_words(feature: Feature, descriptors: np.ndarray, seed: int) -> Words:
 
 
 def _spread(descriptors: Tensor, centres: Tensor) -> float:
-    nearest = [torch.cdist(part, centres).min(1).values ** 2 for part in descriptors.split(_AT_ONCE)]
+    nearest = [torch.cdist(part, centres).min(1).values ** 2 for part in torch.split(descriptors, _AT_ONCE)]
     return float(torch.cat(nearest).mean())
 
 

@@ -46,7 +46,7 @@ def test_one_colour_has_neither_spread_nor_skew() -> None:
 
 
 def test_faces_are_counted() -> None:
-    astronaut = skimage.data.astronaut()[:300, 80:380]
+    astronaut = skimage.data.astronaut()[:300, 80:380]  # type: ignore[no-untyped-call]
     small = cv2.resize(astronaut, (240, 240), interpolation=cv2.INTER_AREA)
     assert count_faces(small) == 1
     assert count_faces(np.concatenate([small, small], 1)) == 2

@@ -9,7 +9,8 @@ from benchmark.histograms.textons import ORIENTATIONS, SUPPORT, WAVELENGTHS, fil
 def grating(wavelength: float, turn: int) -> np.ndarray:
     y, x = np.mgrid[:64, :64]
     angle = np.pi * turn / ORIENTATIONS
-    return np.sin(2 * np.pi / wavelength * (x * np.cos(angle) + y * np.sin(angle))).astype(np.float32)
+    wave: np.ndarray = np.sin(2 * np.pi / wavelength * (x * np.cos(angle) + y * np.sin(angle)))
+    return wave.astype(np.float32)
 
 
 @pytest.mark.parametrize("turn", range(ORIENTATIONS))

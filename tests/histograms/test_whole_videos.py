@@ -11,6 +11,7 @@ pytest.importorskip("skimage", reason="needs skimage, of the extra histograms")
 
 from benchmark.cli import main
 from benchmark.data import Identity, VideoDataModule, VideoIndex
+from benchmark.data.index import Split
 from benchmark.histograms import HistogramNetwork, words
 from benchmark.histograms.store import Descriptions
 from benchmark.histograms.whole_videos import prepare
@@ -20,7 +21,7 @@ from tests.generators.scenes import scene, write_frames
 
 CONF = Path(__file__).resolve().parents[2] / "conf/histograms.yaml"
 CLASSES = ("left", "still")
-SPLITS = ("train", "train", "train", "validation", "test", "test")
+SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test", "test")
 
 
 class DriftingScenes(VideoDataModule):
