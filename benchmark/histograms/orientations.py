@@ -99,7 +99,7 @@ class Flow:
             first: (H, W) uint8, at least 16x16.
             second: The same.
         """
-        return np.asarray(self._method.calc(first, second, None))
+        return np.asarray(self._method.calc(first, second, None))  # type: ignore[call-overload]  # its stubs want a guess
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
