@@ -1,9 +1,10 @@
 """The histogram baseline beside `fit` and `test`: its features, the search for its options, what each is worth."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
@@ -12,6 +13,7 @@ from benchmark.command_line import Parser
 from benchmark.commands.audit import with_data_alone
 from benchmark.commands.text import aligned
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.index import Split
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.files import write_whole
@@ -23,6 +25,9 @@ from benchmark.results.summary import summarise
 from benchmark.runs.folder import require_writable
 from benchmark.shipped import configuration_file, with_files
 from benchmark.verb_options import with_literal_paths
+
+if TYPE_CHECKING:
+    from benchmark.histograms.search import Laboratory
 
 _VERBS = {
     "features": "the features, and the share that each has of the numbers that describe a video",
@@ -47,10 +52,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     for library in ("skimage", "sklearn"):
         require_extra(library, f"histograms {verb}")
-    options, data = _options(verb, words)
-    if verb == "extract":
-        return _extract(options, data)
-    return _tune(options, data) if verb == "tune" else _ablate(options, data)
+    given = _given(verb, words)
+    return {"extract": _extract, "tune": _tune, "ablate": _ablate}[verb](given)
 
 
 def feature_table() -> str:
@@ -63,7 +66,28 @@ def feature_table() -> str:
     return aligned(["feature", "bins", "cells", "numbers", "share", "what"], [*rows, total])
 
 
-def _options(verb: str, words: list[str]) -> tuple[Any, VideoDataModule]:
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """What a verb was given.
+
+    Args:
+        options: Its own options.
+        experiment: The configuration, with the network's and data's options that were given in it.
+        data: The data module.
+    """
+
+    options: Any
+    experiment: dict[str, Any]
+    data: VideoDataModule
+
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """Options of the network."""
+        held: dict[str, Any] = self.experiment["model"]["init_args"]
+        return held
+
+
+def _given(verb: str, words: list[str]) -> _Given:
     parser = LightningArgumentParser(
         prog=f"clipbench histograms {verb}", description=_VERBS[verb], exit_on_error=False, allow_abbrev=False
     )
@@ -83,78 +107,77 @@ def _options(verb: str, words: list[str]) -> tuple[Any, VideoDataModule]:
     if verb == "tune":
         parser.add_argument("--trials", type=int, default=24, help="Networks to train.")
     options = parser.parse_args(words)
-    options.base = yaml.safe_load(Path(config).read_text("utf-8"))
-    if not isinstance(options.base, dict) or "HistogramNetwork" not in str(options.base.get("model")):
+    experiment = yaml.safe_load(Path(config).read_text("utf-8"))
+    model = experiment.get("model") if isinstance(experiment, dict) else None
+    if "HistogramNetwork" not in str(model):
         raise UserError(f"--config {config} has no model of class HistogramNetwork; take `--config histograms`")
-    plain_data = yaml.safe_load(parser.dump(options, skip_none=False)).get("data")
-    options.base["data"] = plain_data
-    model = options.base["model"]
     args = dict(model.get("init_args") or {}) if isinstance(model, dict) else {}
     args |= {name: options[name] for name in ("stride", "store") if options[name] is not None}
-    options.base["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
-    data: VideoDataModule = parser.instantiate_classes(options).data
-    return options, data
+    args = {name: str(value) if isinstance(value, Path) else value for name, value in args.items()}
+    experiment["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
+    experiment["data"] = yaml.safe_load(parser.dump(options, skip_none=False))["data"]
+    return _Given(options, experiment, parser.instantiate_classes(options).data)
 
 
-def _extract(options: Any, data: VideoDataModule) -> int:
+def _extract(given: _Given) -> int:
     from benchmark.histograms.filling import describe_all
     from benchmark.histograms.store import Descriptions, store_folder
 
-    args = options.base["model"]["init_args"]
+    args, data = given.init_args, given.data
     store = Path(args["store"]) if args.get("store") else store_folder()
     descriptions = Descriptions(store, data.decoder, args.get("stride", 1))
     print(data.index.summary(), flush=True)
-    rows = [int(row) for split in ("train", "validation", "test", "predict") for row in data.index.rows(split)]
+    rows = [int(row) for split in get_args(Split) for row in data.index.rows(split)]
     failed = describe_all(descriptions, [data.index.video(row) for row in rows], data.num_workers)
     print(f"{len(rows) - len(failed):,} of {len(rows):,} videos are described in {descriptions.folder}")
     return 0
 
 
-def _laboratory(options: Any, data: VideoDataModule) -> Any:
+def _laboratory(given: _Given) -> "Laboratory":
     from benchmark.histograms.search import Laboratory
 
-    require_writable(options.run_dir, "--run_dir")
-    print(data.index.summary(), flush=True)
-    epochs = options.epochs or options.base.get("trainer", {}).get("max_epochs", 30)
-    options.base["trainer"] = {**options.base.get("trainer", {}), "max_epochs": epochs}
-    args = {name: str(v) if isinstance(v, Path) else v for name, v in options.base["model"]["init_args"].items()}
-    options.base["model"]["init_args"] = args
-    return Laboratory(data, args, epochs, options.seed)
+    require_writable(given.options.run_dir, "--run_dir")
+    print(given.data.index.summary(), flush=True)
+    trainer = given.experiment.setdefault("trainer", {})
+    trainer["max_epochs"] = given.options.epochs or trainer.get("max_epochs", 24)
+    return Laboratory(given.data, given.init_args, trainer["max_epochs"], given.options.seed)
 
 
-def _tune(options: Any, data: VideoDataModule) -> int:
+def _tune(given: _Given) -> int:
     from benchmark.histograms.search import search
 
-    if options.trials < 1:
-        raise UserError(f"--trials is {options.trials}; it must be 1 or more")
-    laboratory = _laboratory(options, data)
-    best = search(laboratory, options.trials, options.seed, options.run_dir / "trials.csv")
-    chosen = {**options.base, "model": {**options.base["model"], "init_args": best.init_args(laboratory.init_args)}}
-    config = options.run_dir / "histograms.yaml"
+    trials, folder = given.options.trials, given.options.run_dir
+    if trials < 1:
+        raise UserError(f"--trials is {trials}; it must be 1 or more")
+    laboratory = _laboratory(given)
+    best = search(laboratory, trials, given.options.seed, folder / "trials.csv")
+    chosen = {**given.experiment, "seed_everything": given.options.seed}
+    chosen["model"] = {**chosen["model"], "init_args": best.init_args(laboratory.init_args)}
+    config = folder / "histograms.yaml"
     write_whole(config, yaml.safe_dump(chosen, sort_keys=False))
-    print(f"chosen of {options.trials} trials: {best}\nwrote {config}; now run: clipbench fit --config {config}")
+    print(f"chosen of {trials} trials: {best}\nwrote {config}; now run: clipbench fit --config {config}")
     return 0
 
 
-def _ablate(options: Any, data: VideoDataModule) -> int:
-    laboratory = _laboratory(options, data)
+def _ablate(given: _Given) -> int:
+    laboratory, folder = _laboratory(given), given.options.run_dir
     args = laboratory.init_args
     cells = {"all": args}
     cells |= {f"only {name}": {**args, "only": [name]} for name in NAMES}
     cells |= {f"without {name}": {**args, "without": [name]} for name in NAMES}
     rows = []
     for cell, own in cells.items():
-        folder = options.run_dir / cell.replace(" ", "-")
-        if not (folder / FILE_NAME).is_file():
+        ledger = folder / cell.replace(" ", "-") / FILE_NAME
+        if not ledger.is_file():
             found = laboratory.train(own)
-            folder.mkdir(parents=True, exist_ok=True)
-            laboratory.tested(found.network).write(folder / FILE_NAME)
-        metrics, _ = summarise(Ledger.read(folder))
+            ledger.parent.mkdir(parents=True, exist_ok=True)
+            laboratory.tested(found.network).write(ledger)
+        metrics, _ = summarise(Ledger.read(ledger))
         rows.append([cell, _interval(metrics["video_hit1"]), _area(metrics["map"])])
         print("  ".join(rows[-1]), flush=True)
     table = aligned(["features", "video Hit@1 (95% interval)", "mAP"], rows)
-    write_whole(options.run_dir / "features.txt", table + "\n")
-    print(f"\n{table}\nwrote {options.run_dir / 'features.txt'} and a ledger of each, which `compare` pairs")
+    write_whole(folder / "features.txt", table + "\n")
+    print(f"\n{table}\nwrote {folder / 'features.txt'} and a ledger of each, which `compare` pairs")
     return 0
 
 

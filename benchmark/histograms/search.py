@@ -6,6 +6,7 @@ Letters: V videos, K classes.
 
 import csv
 import dataclasses
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ from benchmark.histograms.words import Words
 from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.runs.ledger import ledger_info
 from benchmark.runs.trainer import Trainer
+
+# What each of many small trainings would say of the machine.
+logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 CHOSEN_BY = "val/map"
 """Of few validation videos it tells networks apart more finely than Hit@1."""
@@ -59,7 +63,7 @@ class Options:
         """Options of the network: a configuration's, with these in their place."""
         own = dataclasses.asdict(self)
         recipe = {name: own.pop(name) for name in ("learning_rate", "weight_decay")}
-        return {**base, **own, "recipe": {**base.get("recipe", {}), **recipe}}
+        return {**base, **own, "recipe": {**dataclasses.asdict(RECIPE), **base.get("recipe", {}), **recipe}}
 
 
 @dataclasses.dataclass(frozen=True)
