@@ -136,6 +136,11 @@ class FeatureBatch(_Batch):
         return len(self.features)
 
 
+@dataclasses.dataclass
+class VideoBatch(FeatureBatch):
+    """Whole videos, each as one row of features; they have no clips, and `clips` are all 0."""
+
+
 @functools.cache
 def _sending_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

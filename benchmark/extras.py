@@ -12,6 +12,8 @@ EXTRAS = {
     "plotly": "report",
     "matplotlib": "report",
     "torchcodec": "torchcodec",
+    "skimage": "histograms",
+    "sklearn": "histograms",
 }
 """Extra by the library's name in Python."""
 

@@ -27,7 +27,8 @@ from benchmark.transfer.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parents[1]
 AVERAGE = ROOT / "conf/average.yaml"  # of networks that are trained already
-EXPERIMENTS = sorted({*(ROOT / "conf").glob("*.yaml")} - {AVERAGE})
+HISTOGRAMS = ROOT / "conf/histograms.yaml"
+EXPERIMENTS = sorted({*(ROOT / "conf").glob("*.yaml")} - {AVERAGE, HISTOGRAMS})
 ZOO = sorted((ROOT / "conf/zoo").glob("*.yaml"))
 EXTRA_MARKS = {
     path: pytest.mark.extra("pytorchvideo") for path in ZOO if "PytorchvideoVideo" in path.read_text("utf-8")
@@ -116,6 +117,12 @@ def test_an_average_says_of_what_and_takes_the_data_like_any_other(capsys: pytes
     config = resolved(capsys, "test", "--config", str(AVERAGE), *given)
     assert config["model"]["init_args"] == {"checkpoints": ["a.ckpt", "b.ckpt"], "weights": None, "classes": []}
     assert str(config["data"]["class_path"]).endswith("UCF101")
+
+
+def test_the_histogram_baseline_is_chosen_by_a_score_of_videos(capsys: pytest.CaptureFixture[str]) -> None:
+    config = resolved(capsys, "fit", "--config", "histograms", "--data", str(ROOT / "conf/data/ucf101.yaml"))
+    assert config["checkpoint"]["monitor"] == config["model"]["init_args"]["recipe"]["plateau_metric"] == "val/map"
+    assert config["data"]["class_path"] == "benchmark.data.UCF101"
 
 
 @pytest.mark.parametrize("path", TRANSFER, ids=lambda path: path.stem)

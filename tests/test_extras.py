@@ -28,7 +28,11 @@ BEHIND_AN_EXTRA = {
     "benchmark.paper.report",
     "benchmark.paper.html",
     "benchmark.paper.pdf",
+    *(f"benchmark.histograms.{name}" for name in ("colours", "textons", "description", "store", "filling")),
+    *("benchmark.histograms.whole_videos", "benchmark.histograms.search"),
 }
+IMPORTED_AS = {"scikit_image": "skimage", "scikit_learn": "sklearn"}
+"""Names in Python of libraries that go by another one."""
 MAIN = "from benchmark.cli import main\n"
 
 
@@ -36,7 +40,8 @@ def test_the_table_of_extras_is_that_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
     def names(requirements: list[str]) -> set[str]:
-        return {re.split(r"[<>=!~\[ ]", line)[0].replace("-", "_") for line in requirements}
+        plain = [re.split(r"[<>=!~\[ ]", line)[0].replace("-", "_") for line in requirements]
+        return {IMPORTED_AS.get(name, name) for name in plain}
 
     declared = project["optional-dependencies"]
     for extra in set(EXTRAS.values()):
@@ -134,6 +139,8 @@ NEEDING = {
     "report": (["report", "--entity", "someone", "--project", "some"], "wandb", "report needs wandb"),
     "build": (["leaderboard", "build", "--root", LEADERBOARDS], "report", "the leaderboards' page needs plotly"),
     "verify": (["leaderboard", "verify", "--root", LEADERBOARDS], "report", "leaderboard verify, which makes the page"),
+    "histograms": (["fit", "--config", "histograms"], "histograms", "HistogramNetwork needs skimage"),
+    "extract": (["histograms", "extract", "--data", "SyntheticActions"], "histograms", "histograms extract needs skim"),
     "decoder": (["fit", "--config", "multires", "--data.decoder", "torchcodec"], "torchcodec", "data.decoder is torch"),
 }
 """Words of a command line, the extra it needs, and the beginning of its message."""

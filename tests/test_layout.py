@@ -31,7 +31,7 @@ ALLOWED = {
     "data": {"caches", "clip", "content", "files", "identity", "protocol", "errors", "process"},
     "models": {"changes", "clip", "cost", "files", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "identity", "protocol", "errors", "metrics"},
-    "leaderboard": {"files", "identity", "results", "protocol", "errors", "extras", "metrics"},
+    "leaderboard": {"changes", "files", "identity", "results", "protocol", "errors", "extras", "metrics"},
     "figures": {"files", "results", "metrics", "errors"},
     "runs": {
         *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
@@ -45,6 +45,7 @@ ALLOWED = {
     "paper": {
         *("errors", "figures", "files", "grid", "leaderboard", "results", "runs", "shipped", "transfer"),
     },
+    "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models", "results", "runs"},
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
     "loose_scores": {"errors", "importing", "metrics"},
     "importing": {"errors"},

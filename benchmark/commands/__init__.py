@@ -18,6 +18,7 @@ COMMANDS = {
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
     "reproduce": "the whole paper: its systems trained and tested, every table and figure in one report",
     "speed": "where the time of training goes: loading, computing, full against multires, other libraries",
+    "histograms": "the feature-histogram baseline: features, extract, tune, ablate",
     "check": "run an architecture through every check it must pass: check my_file.MyModel --model.width 0.1",
     "new": "write a package that adds an architecture: new my_net",
     "plugins": "models, datasets, scores, callbacks and verbs there are, with their origin; broken plugins",

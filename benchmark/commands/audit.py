@@ -31,7 +31,7 @@ _SIDE = 160  # pixels of a frame in a picture
 
 def main(argv: Sequence[str]) -> int:
     """Run `audit --data NAME [options]` and return the exit code: 0 also where pairs were found."""
-    words = _with_data_alone(with_literal_paths(with_files(argv)))
+    words = with_data_alone(with_literal_paths(with_files(argv)))
     require_named_classes(words)
     parser = LightningArgumentParser(
         prog="clipbench audit",
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _with_data_alone(words: Sequence[str]) -> list[str]:
+def with_data_alone(words: Sequence[str]) -> list[str]:
     """The words, with configuration files reduced to what they say of the data."""
     found: list[str] = []
     takes_file = False

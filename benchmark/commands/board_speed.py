@@ -22,6 +22,21 @@ _MOST_LOAD = 0.5
 _SECONDS = 5.0
 
 
+def device_of(accelerator: str) -> torch.device:
+    """A device, as PyTorch names it.
+
+    Raises:
+        UserError: If it cannot compute here.
+    """
+    try:
+        device = torch.device(accelerator)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--accelerator is {accelerator}, which cannot compute here ({reason}); use cpu") from None
+    return device
+
+
 def measure_speeds(root: Path, entries: Sequence[Entry], device: torch.device, seconds: float = _SECONDS) -> Path:
     """Write the speeds of all entries whose networks come with this package and whose ledgers are at hand.
 

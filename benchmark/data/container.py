@@ -61,6 +61,15 @@ def open_container(path: Path) -> InputContainer:
     return container
 
 
+def video_seconds(path: Path) -> float:
+    """How long a video file says that it lasts; 0 where it does not say so, or cannot be opened."""
+    try:
+        with open_container(path) as container:
+            return float(container.duration or 0) / av.time_base
+    except (DecodeError, av.error.FFmpegError, OSError):
+        return 0.0
+
+
 @contextlib.contextmanager
 def reasons(decoder: str) -> Iterator[None]:
     """Turn what a decoder and the file system raise into a reason.

@@ -26,7 +26,7 @@ from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
-from benchmark.data.needs import Loaders, ModelNeeds
+from benchmark.data.needs import Loaders, ModelNeeds, WholeVideoLoaders
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
@@ -107,6 +107,8 @@ class VideoDataModule(L.LightningDataModule):
         self.scored_rows: frozenset[int] = frozenset()
         # Where set, a fit trains and validates on these.
         self.fit_loaders: Loaders | None = None
+        # Where set, videos are read whole, by these.
+        self.whole_videos: WholeVideoLoaders | None = None
         self._test_protocol = Protocol(
             sampler_seed=sampler_seed,
             clips_per_video=clips_per_video.test,
@@ -198,6 +200,8 @@ class VideoDataModule(L.LightningDataModule):
         """Random clips, augmented, in an order of each epoch's own."""
         if self.fit_loaders is not None:
             return self.fit_loaders.train_dataloader()
+        if self.whole_videos is not None:
+            return self.whole_videos.training(self.training_batches())
         needs = self._needs()
         return ResumableLoader(
             TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
@@ -225,8 +229,8 @@ class VideoDataModule(L.LightningDataModule):
         batches = EpochBatches(
             self.index.rows("train"),
             self.batch_size,
-            clips_per_video=self.clips_per_video.train,
-            clips_per_epoch=self.clips_per_video.train_epoch,
+            clips_per_video=1 if self.whole_videos else self.clips_per_video.train,
+            clips_per_epoch=1 if self.whole_videos else self.clips_per_video.train_epoch,
             seed=self.seed,
             rank=trainer.global_rank,
             processes=trainer.world_size,
@@ -254,22 +258,21 @@ class VideoDataModule(L.LightningDataModule):
         return self._video_loader("predict" if len(self.index.rows("predict")) else "test", self.test_protocol)
 
     def _video_loader(self, split: Split, protocol: Protocol, cache: FrameCache | None = None) -> DataLoader[ClipBatch]:
-        offsets, trainer = self._needs().frame_offsets, self._trainer()
-        rows = self.index.rows(split)
+        trainer, rows = self._trainer(), self.index.rows(split)
         if self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
         if 0 < len(rows) < trainer.world_size:
             raise UserError(
                 f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"
             )
+        videos = self.batch_size if self.whole_videos else protocol.videos_per_batch(self.batch_size)
+        batches = VideoBatches(rows, videos, rank=trainer.global_rank, processes=trainer.world_size)
+        if self.whole_videos is not None:
+            return self.whole_videos.evaluation(batches)
+        offsets = self._needs().frame_offsets
         return DataLoader(
             VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
-            batch_sampler=VideoBatches(
-                rows,
-                protocol.videos_per_batch(self.batch_size),
-                rank=trainer.global_rank,
-                processes=trainer.world_size,
-            ),
+            batch_sampler=batches,
             collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
             **self._workers(max(self.batch_size, protocol.clips_per_video), protocol.frame_side),
         )

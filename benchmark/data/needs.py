@@ -4,6 +4,8 @@ from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
 
+from benchmark.data.loader import EpochBatches, VideoBatches
+
 
 class ModelNeeds(Protocol):
     """What a data module reads off the model: the frames of a clip and the side of its input.
@@ -23,3 +25,13 @@ class Loaders(Protocol):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation batches."""
+
+
+class WholeVideoLoaders(Protocol):
+    """What takes the place of all loaders of clips for a network that reads whole videos."""
+
+    def training(self, batches: EpochBatches) -> DataLoader[Any]:
+        """Training videos."""
+
+    def evaluation(self, batches: VideoBatches) -> DataLoader[Any]:
+        """Videos to score."""

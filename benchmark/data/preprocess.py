@@ -85,6 +85,28 @@ def square_rgb(picture: Picture, side: int, out: np.ndarray | None = None) -> np
     return square
 
 
+def whole_rgb(picture: Picture, short_side: int) -> np.ndarray:
+    """A whole picture as it is shown, resized.
+
+    Args:
+        picture: Any size.
+        short_side: Length of its shorter side in pixels afterwards; the longer one keeps the proportions.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    if picture.rgb is not None:
+        image = picture.rgb
+    elif picture.yuv is not None:
+        image = _rgb_from_planes(*picture.yuv)
+    height, width = Fraction(image.shape[0]), image.shape[1] * picture.pixel_shape
+    scale = short_side / min(height, width)
+    size = round(width * scale), round(height * scale)
+    shrinks = size[0] <= image.shape[1] and size[1] <= image.shape[0]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(picture.orientation.shown(small))
+
+
 def _is_even(y: np.ndarray) -> bool:
     """Whether the centre square begins and ends on whole chroma samples."""
     height, width = (int(side) for side in y.shape)

@@ -70,6 +70,18 @@ def detectable(board: Board) -> str | None:
     )
 
 
+def without_clips(board: Board) -> str | None:
+    """Which entries were scored by video alone, as they read whole videos; None where there are none."""
+    names = [
+        row.name
+        for row in board.rows
+        if row.videos is not None and getattr(row.metrics.get("clip_hit1"), "value", None) is None
+    ]
+    if not names:
+        return None
+    return f"Whole videos are read, not clips, so there are scores by video only: {'; '.join(names)}."
+
+
 def board_table(board: Board) -> TextTable:
     """Every row with what is known of it; a column of which nothing is known is left out."""
     columns: dict[str, Sequence[str]] = {

@@ -21,7 +21,15 @@ import jinja2
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.leaderboard.board import Board, Row
-from benchmark.leaderboard.board_tables import RANKS, RANKS_MORE, SPREAD, added_names, detectable, spread_text
+from benchmark.leaderboard.board_tables import (
+    RANKS,
+    RANKS_MORE,
+    SPREAD,
+    added_names,
+    detectable,
+    spread_text,
+    without_clips,
+)
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.record import Value
 
@@ -128,6 +136,7 @@ def _board(board: Board) -> dict[str, Any]:
         "protocol": board.protocol,
         "detectable": detectable(board),
         "folds": board.folds,
+        "without_clips": without_clips(board),
         "rows": [_row(row) for row in board.rows],
     }
 

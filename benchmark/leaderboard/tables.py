@@ -16,6 +16,7 @@ from benchmark.leaderboard.board_tables import (
     escape,
     group_table,
     known_names,
+    without_clips,
 )
 from benchmark.leaderboard.page import FILE_NAME, PLOTS_FILE_NAME, write_page
 from benchmark.results.csv_cells import plain_cell
@@ -72,6 +73,8 @@ def markdown(boards: Sequence[Board]) -> str:
         parts.append(board_table(board).markdown())
         if board.folds is not None:
             parts.append(SPREAD)
+        if (whole := without_clips(board)) is not None:
+            parts.append(escape(whole))
         if (smallest := detectable(board)) is not None:
             parts.append(smallest)
         if (by_group := group_table(board)) is not None:

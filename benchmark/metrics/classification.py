@@ -53,16 +53,18 @@ class ClassificationScores(nn.Module):
     Args:
         num_classes: K.
         groups: Class numbers of each group, 0 to K - 1; may be empty.
+        has_clips: Whether clips are scored, and not whole videos alone.
 
     Raises:
         ValueError: If a group names a class that is not there.
     """
 
-    def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]], *, has_clips: bool = True) -> None:
         super().__init__()
-        self.clips = nn.ModuleDict({hit("clip", k).name: HitAtK(k) for k in HIT_KS})
+        of_clips = {hit("clip", k).name for k in HIT_KS}
+        self.clips = nn.ModuleDict({hit("clip", k).name: HitAtK(k) for k in HIT_KS} if has_clips else {})
         twins: dict[str, Metric] = {hit("video", k).name: HitAtK(k) for k in HIT_KS}
-        others = [score for score in known_scores() if score.name not in {*self.clips, *twins, MAP.name}]
+        others = [score for score in known_scores() if score.name not in {*of_clips, *twins, MAP.name}]
         twins |= {score.name: score.twin() for score in others if score.twin is not None}
         self.videos = nn.ModuleDict(twins)
         self.whole = ScoredVideos(num_classes, groups, [score for score in others if score.twin is None])

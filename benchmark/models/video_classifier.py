@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from benchmark.clip import ClipBatch, FeatureBatch, cut_view
+from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.metrics.hit import HitAtK
@@ -57,6 +57,8 @@ class VideoClassifier(L.LightningModule):
     optional_library: str | None = None
     training_options: frozenset[str] = frozenset({"recipe", "dropout", "weights"})
     """Options that a trained network does not depend on: another value is no other network."""
+    reads_whole_videos: bool = False
+    """Whether it is given videos, as `VideoBatch`, in place of clips; its callbacks then make the loaders of them."""
 
     def __init__(self, num_classes: int, recipe: Recipe) -> None:
         super().__init__()
@@ -72,7 +74,9 @@ class VideoClassifier(L.LightningModule):
     def setup(self, stage: str) -> None:
         """Prepare the metrics for the classes and groups of the data."""
         groups = getattr(self.trainer, "datamodule", None)
-        self.scores = ClassificationScores(self.num_classes, groups.groups if groups is not None else {})
+        self.scores = ClassificationScores(
+            self.num_classes, groups.groups if groups is not None else {}, has_clips=not self.reads_whole_videos
+        )
         self.scores.to(self.device)
 
     def on_fit_start(self) -> None:
@@ -102,8 +106,9 @@ class VideoClassifier(L.LightningModule):
         self.log(
             "train/loss_epoch", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True, batch_size=clips
         )
-        self.log("train/clip_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=clips)
-        self.log("train/clip_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=clips)
+        level = "video" if self.reads_whole_videos else "clip"
+        self.log(f"train/{level}_hit1", self.train_hit1, on_step=False, on_epoch=True, batch_size=clips)
+        self.log(f"train/{level}_hit5", self.train_hit5, on_step=False, on_epoch=True, batch_size=clips)
         return loss
 
     def logits(self, clips: Tensor) -> Tensor:
@@ -167,11 +172,11 @@ class VideoClassifier(L.LightningModule):
             raise RuntimeError("the metrics are prepared in setup()")
         self.scores.update(self.clip_probabilities(batch), batch.labels, batch.rows)
 
-    def test_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+    def test_step(self, batch: ClipBatch | VideoBatch, batch_idx: int) -> Tensor:
         """Score the clips of whole videos for the ledger; returns (B, K) probabilities."""
         return self.clip_probabilities(batch)
 
-    def predict_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: ClipBatch | VideoBatch, batch_idx: int) -> Tensor:
         """Score clips whose labels may be unknown; returns (B, K) probabilities."""
         return self.clip_probabilities(batch)
 

@@ -74,7 +74,7 @@ def record_of(
                 parameters=sum(model.parameters for model in models),
                 gflop_per_clip=None if None in costs else math.fsum(cost for cost in costs if cost is not None),
                 frame_offsets=tuple(sorted({offset for model in models for offset in model.frame_offsets})),
-                input_side=max(model.input_side for model in models),
+                input_side=max((model.input_side for model in models if model.input_side is not None), default=None),
             ),
             "checkpoint": Checkpoint(
                 sha256=joined_hash([record.checkpoint.sha256 for record in records]),

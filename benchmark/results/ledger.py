@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),  # scored or failed
         pa.field("reason", pa.string()),  # why a video failed
         pa.field("scores", pa.list_(pa.float32())),  # K mean class probabilities; null if failed
-        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frame of each clip
+        pa.field("clip_starts", pa.list_(pa.int32())),  # first source frames; none where videos are read whole
         pa.field("clip_ranks", pa.list_(pa.int32())),  # rank of each clip's best true label, 1 to K + 1; or all null
     ]
 )
@@ -161,18 +161,27 @@ class Ledger:
         values.flags.writeable = False
         return values
 
+    @functools.cached_property
+    def clips_per_video(self) -> int:
+        """Clips that each scored video has a rank of: the protocol's, or 0 without a clip level.
+
+        Whole videos have none, nor has an average of ledgers that lack their clips' scores.
+        """
+        held = self.table["clip_ranks"].drop_null()
+        if not self.scored.any() or pc.max(pc.list_value_length(held)).as_py():
+            return self.info.protocol.clips_per_video
+        return 0
+
     @property
     def has_clips(self) -> bool:
-        """Whether it says anything of single clips; an average of ledgers that lack their clips' scores does not."""
-        return self.table["clip_ranks"].null_count < len(self) or not self.scored.any()
+        """Whether it says anything of single clips."""
+        return self.clips_per_video > 0
 
     @property
     def clip_ranks(self) -> np.ndarray:
         """(scored videos, clips) int32, 1 to K + 1; (scored videos, 0) without a clip level."""
         held = self.table["clip_ranks"].combine_chunks().drop_null()
-        clips = self.info.protocol.clips_per_video if self.has_clips else 0
-        videos = len(held) if self.has_clips else int(self.scored.sum())
-        return np.asarray(held.flatten().to_numpy().reshape(videos, clips))
+        return np.asarray(held.flatten().to_numpy().reshape(int(self.scored.sum()), self.clips_per_video))
 
     def clusters(self) -> np.ndarray:
         """(V,) int64 from 0: number of each video's source group, or of the video itself where that is unknown."""
@@ -299,7 +308,7 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
 
 def _wrong_clips(ledger: Ledger) -> Iterator[str]:
     """What is wrong with the columns of clips."""
-    clips, classes = ledger.info.protocol.clips_per_video, len(ledger.info.class_names)
+    clips, classes = ledger.clips_per_video, len(ledger.info.class_names)
     for name in ("clip_starts", "clip_ranks"):
         lengths = pc.list_value_length(ledger.table[name].drop_null())
         if len(lengths) and (pc.min(lengths).as_py(), pc.max(lengths).as_py()) != (clips, clips):

@@ -85,8 +85,8 @@ class Model(Part):
     options: Annotated[dict[Plain, Plain | int | float | bool | None], AfterValidator(storable)]
     parameters: Count
     gflop_per_clip: float | None = Field(ge=0)  # one view; a multiplication and an addition are two
-    frame_offsets: tuple[Count, ...]
-    input_side: Count
+    frame_offsets: tuple[Count, ...]  # none where whole videos are read
+    input_side: Count | None
 
 
 class ContentCheck(Part):

@@ -42,6 +42,8 @@ class CompiledNetwork(L.Callback):
         self._compile(trainer, pl_module, sum(trainer.num_predict_batches) * _views(trainer))
 
     def _compile(self, trainer: L.Trainer, pl_module: L.LightningModule, batches: float) -> None:
+        if getattr(pl_module, "reads_whole_videos", False):  # small layers, which take no clips
+            return
         choice, device = cast(Any, trainer).compile_choice, pl_module.device.type
         lacking = _lacking(device)
         if choice == "always" and lacking:

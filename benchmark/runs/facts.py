@@ -19,13 +19,14 @@ def model_facts(network: Any, config: dict[str, Any]) -> Model:
     options = dict(config.get("model", {}).get("init_args", {}))
     options |= {f"transfer_{name}": value for name, value in (config.get("transfer") or {}).items()}
     plain = {name: v for name, v in options.items() if isinstance(v, str | int | float | bool) or v is None}
+    has_clips = not getattr(network, "reads_whole_videos", False)
     return Model(
         class_path=f"{type(network).__module__}.{type(network).__qualname__}",
         options=plain,
         parameters=parameter_count(network),
-        gflop_per_clip=gflop_per_clip(network),
-        frame_offsets=tuple(int(offset) for offset in network.frame_offsets),
-        input_side=int(network.input_side),
+        gflop_per_clip=gflop_per_clip(network) if has_clips else None,
+        frame_offsets=tuple(int(offset) for offset in network.frame_offsets) if has_clips else (),
+        input_side=int(network.input_side) if has_clips else None,
     )
 
 

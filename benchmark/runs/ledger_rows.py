@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from benchmark.clip import ClipBatch
+from benchmark.clip import ClipBatch, VideoBatch
 from benchmark.errors import UserError
 from benchmark.metrics.hit import ranks
 from benchmark.metrics.video_scores import video_scores
@@ -45,7 +45,9 @@ def require_probabilities(outputs: object) -> Tensor:
     return outputs
 
 
-def ledger_rows(outputs: Tensor, batch: ClipBatch, table: pa.Table, *, keep_clips: bool) -> Iterator[dict[str, Any]]:
+def ledger_rows(
+    outputs: Tensor, batch: ClipBatch | VideoBatch, table: pa.Table, *, keep_clips: bool
+) -> Iterator[dict[str, Any]]:
     """One row a video of a batch, in its failures' order and then that of its first clip.
 
     Args:
@@ -65,8 +67,11 @@ def ledger_rows(outputs: Tensor, batch: ClipBatch, table: pa.Table, *, keep_clip
     if not len(batch):
         return
     scores, numbers, _ = video_scores(outputs, batch.rows)
-    rank = ranks(outputs, batch.labels).cpu().numpy()
-    owner, clips, starts = batch.rows.cpu().numpy(), batch.clips.cpu().numpy(), batch.starts.cpu().numpy()
+    if isinstance(batch, VideoBatch):  # whole videos have no clips
+        rank, owner, clips, starts = np.empty((4, 0), np.int64)
+    else:
+        rank = ranks(outputs, batch.labels).cpu().numpy()
+        owner, clips, starts = (part.cpu().numpy() for part in (batch.rows, batch.clips, batch.starts))
     for number, score in zip(numbers.tolist(), scores.cpu().numpy(), strict=True):
         places = np.flatnonzero(owner == number)
         places = places[np.argsort(clips[places])]

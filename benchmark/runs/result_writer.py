@@ -14,7 +14,7 @@ import torch.distributed
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from pydantic import ValidationError
 
-from benchmark.clip import ClipBatch
+from benchmark.clip import ClipBatch, VideoBatch
 from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.metrics.throughput import ClipsPerSecond
@@ -142,7 +142,7 @@ class ResultWriter(L.Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        batch: ClipBatch,
+        batch: ClipBatch | VideoBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -154,7 +154,7 @@ class ResultWriter(L.Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: STEP_OUTPUT,
-        batch: ClipBatch,
+        batch: ClipBatch | VideoBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -163,7 +163,7 @@ class ResultWriter(L.Callback):
         self._stopwatch.step_done(len(batch))
         self._parts.append(rows)
 
-    def _rows_of(self, trainer: L.Trainer, outputs: object, batch: ClipBatch) -> list[dict[str, Any]]:
+    def _rows_of(self, trainer: L.Trainer, outputs: object, batch: ClipBatch | VideoBatch) -> list[dict[str, Any]]:
         table = trainer.datamodule.index.table  # type: ignore[attr-defined]
         return list(ledger_rows(require_probabilities(outputs), batch, table, keep_clips=self._keeps_clips))
 
@@ -285,7 +285,8 @@ class ResultWriter(L.Callback):
 
     def _throughput(self, trainer: L.Trainer, device: torch.device) -> Throughput:
         own = self._stopwatch
-        values = (own.clips_per_second, own.compute_clips_per_second) if own.steps else (math.nan, math.nan)
+        has_clips = own.steps and not getattr(trainer.lightning_module, "reads_whole_videos", False)
+        values = (own.clips_per_second, own.compute_clips_per_second) if has_clips else (math.nan, math.nan)
         total = trainer.strategy.reduce(torch.tensor(values, device=device), reduce_op="sum")
         whole, compute = torch.as_tensor(total).tolist()
         return Throughput(

@@ -62,7 +62,7 @@ class Throughput(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the epoch's figures; validation ran since the last step and is not in them."""
-        if self.stopwatch.steps == 0:
+        if self.stopwatch.steps == 0 or getattr(pl_module, "reads_whole_videos", False):  # which has no clips
             return
         summed = {
             "train/clips_per_second": self.stopwatch.clips_per_second,

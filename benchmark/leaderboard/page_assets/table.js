@@ -61,6 +61,7 @@ function boardHead(board) {
   board.count = element("span", { class: "count" });
   words.append(board.count);
   const box = element("div", { class: "board" }, title, words);
+  if (board.without_clips !== null) box.append(element("p", {}, board.without_clips));
   if (board.detectable !== null) box.append(element("p", {}, board.detectable));
   if (board.classes !== null) {
     box.append(element("details", {}, element("summary", {}, "Chosen classes"), element("p", {}, board.classes.join(", "))));

@@ -1,0 +1,192 @@
+"""The histogram baseline beside `fit` and `test`: its features, the search for its options, what each is worth."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+
+from benchmark.command_line import Parser
+from benchmark.commands.audit import with_data_alone
+from benchmark.commands.text import aligned
+from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.index import Split
+from benchmark.errors import UserError
+from benchmark.extras import require_extra
+from benchmark.files import write_whole
+from benchmark.histograms.features import DIMENSIONS, FEATURES, NAMES
+from benchmark.plugins import require_named_classes
+from benchmark.results.ledger import FILE_NAME, Ledger
+from benchmark.results.record import Value
+from benchmark.results.summary import summarise
+from benchmark.runs.folder import require_writable
+from benchmark.shipped import configuration_file, with_files
+from benchmark.verb_options import with_literal_paths
+
+if TYPE_CHECKING:
+    from benchmark.histograms.search import Laboratory
+
+_VERBS = {
+    "features": "the features, and the share that each has of the numbers that describe a video",
+    "extract": "measure the features of all videos beforehand; goes on where it was stopped",
+    "tune": "choose the network's options on validation videos; writes the configuration for `fit`",
+    "ablate": "accuracy of each feature alone and of all but each, with a configuration's options",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `histograms features|extract|tune|ablate [options]` and return the exit code."""
+    verb, words = (argv[0], list(argv[1:])) if argv else ("", [])
+    if verb not in _VERBS:
+        lines = "\n".join(f"  {name:10s}{text}" for name, text in _VERBS.items())
+        print(f"usage: clipbench histograms VERB [options]\n\n{lines}")
+        if verb in {"-h", "--help"}:
+            return 0
+        raise UserError(f"{verb!r} is no verb of histograms; verbs: {', '.join(_VERBS)}")
+    if verb == "features":
+        Parser(prog="clipbench histograms features", description=_VERBS[verb]).parse_args(words)
+        print(feature_table())
+        return 0
+    for library in ("skimage", "sklearn"):
+        require_extra(library, f"histograms {verb}")
+    given = _given(verb, words)
+    return {"extract": _extract, "tune": _tune, "ablate": _ablate}[verb](given)
+
+
+def feature_table() -> str:
+    """The features and their shares of the 25,000 numbers, aligned."""
+    rows = [
+        [f.name, f"{f.bins:,}", str(f.cells), f"{f.dimensions:,}", f"{f.dimensions / DIMENSIONS:.1%}", f.title]
+        for f in FEATURES
+    ]
+    total = ["together", "", "", f"{sum(f.dimensions for f in FEATURES):,}", "100.0%", ""]
+    return aligned(["feature", "bins", "cells", "numbers", "share", "what"], [*rows, total])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """What a verb was given.
+
+    Args:
+        options: Its own options.
+        experiment: The configuration, with the network's and data's options that were given in it.
+        data: The data module.
+    """
+
+    options: Any
+    experiment: dict[str, Any]
+    data: VideoDataModule
+
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """Options of the network."""
+        held: dict[str, Any] = self.experiment["model"]["init_args"]
+        return held
+
+
+def _given(verb: str, words: list[str]) -> _Given:
+    parser = LightningArgumentParser(
+        prog=f"clipbench histograms {verb}", description=_VERBS[verb], exit_on_error=False, allow_abbrev=False
+    )
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("-c", "--config", default="histograms")
+    config = configuration_file(own.parse_known_args(words)[0].config)
+    words = with_data_alone(with_literal_paths(with_files(words)))
+    require_named_classes(words)
+    parser.add_argument("-c", "--config", action="config", help="Configuration: its network, its epochs and its data.")
+    parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
+    parser.add_argument("--stride", type=int | None, default=None, help="Frames from one looked at to the next.")
+    parser.add_argument("--store", type=Path | None, default=None, help="Folder of what is measured; the cache's.")
+    if verb != "extract":
+        parser.add_argument("--run_dir", type=Path, required=True, help="Folder of the results.")
+        parser.add_argument("--epochs", type=int | None, default=None, help="Of each training; the configuration's.")
+        parser.add_argument("--seed", type=int, default=0, help="Seed of the search and of the weights.")
+    if verb == "tune":
+        parser.add_argument("--trials", type=int, default=24, help="Networks to train.")
+    options = parser.parse_args(words)
+    experiment = yaml.safe_load(Path(config).read_text("utf-8"))
+    model = experiment.get("model") if isinstance(experiment, dict) else None
+    if "HistogramNetwork" not in str(model):
+        raise UserError(f"--config {config} has no model of class HistogramNetwork; take `--config histograms`")
+    args = dict(model.get("init_args") or {}) if isinstance(model, dict) else {}
+    args |= {name: options[name] for name in ("stride", "store") if options[name] is not None}
+    args = {name: str(value) if isinstance(value, Path) else value for name, value in args.items()}
+    experiment["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
+    experiment["data"] = yaml.safe_load(parser.dump(options, skip_none=False))["data"]
+    return _Given(options, experiment, parser.instantiate_classes(options).data)
+
+
+def _extract(given: _Given) -> int:
+    from benchmark.histograms.filling import describe_all
+    from benchmark.histograms.store import Descriptions, store_folder
+
+    args, data = given.init_args, given.data
+    store = Path(args["store"]) if args.get("store") else store_folder()
+    descriptions = Descriptions(store, data.decoder, args.get("stride", 1))
+    print(data.index.summary(), flush=True)
+    rows = [int(row) for split in get_args(Split) for row in data.index.rows(split)]
+    failed = describe_all(descriptions, [data.index.video(row) for row in rows], data.num_workers)
+    print(f"{len(rows) - len(failed):,} of {len(rows):,} videos are described in {descriptions.folder}")
+    return 0
+
+
+def _laboratory(given: _Given) -> "Laboratory":
+    from benchmark.histograms.search import Laboratory
+
+    require_writable(given.options.run_dir, "--run_dir")
+    print(given.data.index.summary(), flush=True)
+    trainer = given.experiment.setdefault("trainer", {})
+    trainer["max_epochs"] = given.options.epochs or trainer.get("max_epochs", 24)
+    return Laboratory(given.data, given.init_args, trainer["max_epochs"], given.options.seed)
+
+
+def _tune(given: _Given) -> int:
+    from benchmark.histograms.search import search
+
+    trials, folder = given.options.trials, given.options.run_dir
+    if trials < 1:
+        raise UserError(f"--trials is {trials}; it must be 1 or more")
+    laboratory = _laboratory(given)
+    best = search(laboratory, trials, given.options.seed, folder / "trials.csv")
+    chosen = {**given.experiment, "seed_everything": given.options.seed}
+    chosen["model"] = {**chosen["model"], "init_args": best.init_args(laboratory.init_args)}
+    config = folder / "histograms.yaml"
+    write_whole(config, yaml.safe_dump(chosen, sort_keys=False))
+    print(f"chosen of {trials} trials: {best}\nwrote {config}; now run: clipbench fit --config {config}")
+    return 0
+
+
+def _ablate(given: _Given) -> int:
+    laboratory, folder = _laboratory(given), given.options.run_dir
+    args = laboratory.init_args
+    cells = {"all": args}
+    cells |= {f"only {name}": {**args, "only": [name]} for name in NAMES}
+    cells |= {f"without {name}": {**args, "without": [name]} for name in NAMES}
+    rows = []
+    for cell, own in cells.items():
+        ledger = folder / cell.replace(" ", "-") / FILE_NAME
+        if not ledger.is_file():
+            found = laboratory.train(own)
+            ledger.parent.mkdir(parents=True, exist_ok=True)
+            laboratory.tested(found.network).write(ledger)
+        metrics, _ = summarise(Ledger.read(ledger))
+        rows.append([cell, _interval(metrics["video_hit1"]), _area(metrics["map"])])
+        print("  ".join(rows[-1]), flush=True)
+    table = aligned(["features", "video Hit@1 (95% interval)", "mAP"], rows)
+    write_whole(folder / "features.txt", table + "\n")
+    print(f"\n{table}\nwrote {folder / 'features.txt'} and a ledger of each, which `compare` pairs")
+    return 0
+
+
+def _interval(value: Value) -> str:
+    if value.value is None:
+        return "-"
+    known = value.low is not None and value.high is not None
+    return f"{value.value:.1%}" + (f" ({value.low:.1%} to {value.high:.1%})" if known else "")
+
+
+def _area(value: Value) -> str:
+    return "-" if value.value is None else f"{value.value:.3f}"
