@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.board_tables import without_clips
 from benchmark.leaderboard.entries import Entry, Reproduction, add_entry, write_reproduction
 from benchmark.leaderboard.ranking import LEVEL, boards_of, longest_chains, rank_entries, read_boards, tier_of
+from benchmark.leaderboard.tables import markdown
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos, compare
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import Provenance
+from benchmark.results.record import Provenance, Value
 from benchmark.results.statistics import exchange_p_value
 from tests.generators.ledgers import ledger_of_clips, make_ledger, make_record, write_run
 from tests.performance.coverage import draw_hits, draw_sources
@@ -182,3 +185,16 @@ def test_the_tier_follows_from_what_was_scored_again(tmp_path: Path, change: dic
     assert tier_of(Entry("a", record, made, None)) == "recomputed"
     assert tier_of(Entry("a", record, None, None)) == "claimed"
     assert write_reproduction(tmp_path, outcome).name == "reproduction.json"
+
+
+def test_boards_name_what_has_no_clips() -> None:
+    both = [Row(str(n), f"net {n}", "recomputed", 1, {"clip_hit1": Value(value=n)}, "", videos=9) for n in (None, 0.5)]
+    claimed = Row("c", "claim", "claimed", None, {}, "a paper")
+    board = Board("Made", 1, None, "0" * 16, "20 clips", (*both, claimed))
+    said = without_clips(board)
+    assert said is not None
+    assert "net None" in said
+    assert "net 0.5" not in said
+    assert "claim" not in said
+    assert said in markdown([board])
+    assert without_clips(dataclasses.replace(board, rows=(both[1], claimed))) is None

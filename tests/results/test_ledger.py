@@ -15,7 +15,9 @@ from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.identity import Identity
 from benchmark.protocol import Protocol
+from benchmark.results.clip_starts import impossible_clips
 from benchmark.results.ledger import FILE_NAME, SCHEMA, Ledger
+from benchmark.results.summary import summarise
 from tests.generators.ledgers import REASON, make_ledger
 
 METADATA = b"clipbench.ledger"
@@ -298,3 +300,32 @@ def scores_of(values: list[float]) -> Callable[[list[dict[str, Any]]], None]:
 def test_contradictions_are_named(tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], message: str) -> None:
     rewrite(tmp_path / FILE_NAME, make_ledger(classes=3, several=0), change)
     assert message in refusal(tmp_path / FILE_NAME)
+
+
+def without_clips(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["status"] == "scored":
+            row["clip_starts"], row["clip_ranks"] = [], []
+
+
+def test_a_ledger_of_whole_videos_has_no_scores_of_clips(tmp_path: Path) -> None:
+    ledger = make_ledger()
+    rewrite(tmp_path / FILE_NAME, ledger, without_clips)
+    whole = Ledger.read(tmp_path)
+    assert whole.clips_per_video == 0
+    assert whole.clip_ranks.shape == (int(ledger.scored.sum()), 0)
+    assert not impossible_clips(whole)
+    clips, videos = summarise(ledger)[0], summarise(whole)[0]
+    assert videos["clip_hit1"].value is videos["clip_hit5"].value is None
+    assert {name: value for name, value in videos.items() if not name.startswith("clip")} == {
+        name: value for name, value in clips.items() if not name.startswith("clip")
+    }
+
+
+@pytest.mark.parametrize("column", ["clip_starts", "clip_ranks"])
+def test_some_videos_without_clips_are_refused(column: str, tmp_path: Path) -> None:
+    def some(rows: list[dict[str, Any]]) -> None:
+        next(row for row in rows if row["status"] == "scored")[column] = []
+
+    rewrite(tmp_path / FILE_NAME, make_ledger(), some)
+    assert f"another number of {column}" in refusal(tmp_path / FILE_NAME)
