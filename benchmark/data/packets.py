@@ -56,6 +56,8 @@ class Decoding:
         needed: Times of packets whose frames are needed; others may be left out. None is all.
         clock: What those times are.
         begin: Time of the keyframe where the container is. Pictures shown before it are built on what was passed over.
+        place: Position in the file of that keyframe, where it is known; frames of another are none that are wanted.
+        counted: Whether frames are numbered by counting, which a fault ends: it may have cost any number of them.
     """
 
     def __init__(
@@ -65,11 +67,15 @@ class Decoding:
         needed: frozenset[int] | None = None,
         clock: Clock = "pts",
         begin: int = -FLUSHED,
+        place: int | None = None,
+        *,
+        counted: bool = False,
     ) -> None:
         self._container, self._stream, self._clock, self._begin = container, stream, clock, begin
         self._needed = needed if stream.codec_context.name in _SKIPPABLE else None
+        self._place = place
         # AVI tells by which packet a frame comes out, not in which one it is.
-        self._has_own_places = clock == "pts" and container.format.name != "avi"
+        self._has_own_places = clock == "pts" and container.format.name != "avi" and not counted
         self._places: dict[int, int] = {}  # of packets in the order of decoding, by time
         self._fed = 0
         self._faults: list[int] = []  # places of packets with a fault, on which later frames may be built
@@ -84,6 +90,8 @@ class Decoding:
         context.skip_frame = "DEFAULT"
         has_begun = False
         for packet in packets(self._container, self._stream):
+            if self._place is not None and not self._fed and packet.pos != self._place:
+                return  # an index that is wrong: the packet has the time that was asked for, and another picture
             time = packet.pts if self._clock == "pts" else packet.dts
             if self._needed is not None:
                 context.skip_frame = "DEFAULT" if time in self._needed else "NONREF"

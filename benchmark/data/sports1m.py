@@ -149,6 +149,8 @@ def read_list(path: Path, classes: int) -> pa.Table:
         raise UserError(
             f"{path} cannot be read: {cause.strerror or cause}; allow reading it, or give another file"
         ) from cause
+    if not ids:
+        raise UserError(f"{path} names no video, it holds blank lines alone; use the official list, decompressed")
     return pa.table({"video_id": pa.chunked_array(ids), "labels": pa.chunked_array(labels)}).combine_chunks()
 
 

@@ -7,7 +7,7 @@ from benchmark.results.record import Provenance, Value
 
 Tier = Literal["claimed", "recomputed", "reproduced"]
 """How far a row can be trusted: somebody says so; its numbers follow from its ledger, which proves arithmetic only; its
-ledger was made again from the videos and the checkpoint, in part or whole."""
+ledger was made again from the videos and the checkpoint, in part or whole, as a listed maintainer has signed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Row:
         precision: Of the test.
         hardware: Of the test, for people.
         created: Day of the test, ISO 8601.
+        confirmed_by: Who says that videos were scored again and came out, and whether a listed key signed it.
+        files_sha256: Of what the row is made from, the ledger apart, whose hash the record holds.
     """
 
     entry_id: str
@@ -52,6 +54,8 @@ class Row:
     precision: str | None = None
     hardware: str | None = None
     created: str | None = None
+    confirmed_by: str | None = None
+    files_sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ GENERATED = (README_NAME, CSV_NAME, FILE_NAME, PLOTS_FILE_NAME)
 
 _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
-    "precision", "hardware", "created", "source",
+    "precision", "hardware", "created", "source", "confirmed_by", "files_sha256",
 )  # fmt: skip
 _TIERS = f"""\
 Only rows of one table, with equal protocol, dataset, fold and class subset, are ranked together. {RANKS}
@@ -34,7 +34,8 @@ Only rows of one table, with equal protocol, dataset, fold and class subset, are
 - *recomputed*: every number follows from the predictions in the ledger. This proves arithmetic, not where the
   predictions come from.
 - *reproduced*: the videos, or a random 200 of them or more, were scored again from their files with the checkpoint, and
-  the ledger's scores came out.
+  the ledger's scores came out; a maintainer whose key is listed here has signed that. Without a signature it is only
+  said who confirmed an entry.
 """
 
 

@@ -25,6 +25,32 @@ def test_a_killed_process_ends_one_that_waits(tmp_path: Path, lost: int) -> None
     assert f"process {lost} of 2 is lost" in ended[1 - lost][1]
 
 
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_a_frozen_process_ends_one_that_waits(tmp_path: Path, frozen: int) -> None:
+    freeze = f"""
+if rank == {frozen}:
+    if os.fork() == 0:  # its sockets stay open; somebody has to end it
+        time.sleep(8)
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    begin = _LINKED.replace("ranks.GRACE", "ranks.BEAT_SECONDS = 0.2\nranks.GRACE")
+    ended = two_processes(tmp_path, begin + freeze + _WAIT)
+    assert ended[frozen][0] == -9
+    assert ended[1 - frozen][0] == 1
+    assert f"process {frozen} of 2 does not answer any more; this process ends too" in ended[1 - frozen][1]
+
+
+def test_a_process_that_is_well_may_be_silent_otherwise(tmp_path: Path) -> None:
+    begin = _LINKED.replace("ranks.GRACE", "ranks.BEAT_SECONDS = 0.1\nranks.GRACE")
+    code = f"""{begin}
+time.sleep(3)
+together.teardown(trainer, None, "fit")
+"""
+    assert [ended for ended, _ in two_processes(tmp_path, code)] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
