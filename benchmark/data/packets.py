@@ -8,7 +8,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from benchmark.data.container import one_line
+from benchmark.data.container import MOST_PIXELS, one_line
 from benchmark.data.timeline import Clock
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Decoding:
         context = self._stream.codec_context
         if not context.is_open:
             context.thread_type = "NONE"
-            context.options = {"err_detect": _CHECKS}
+            context.options = {"err_detect": _CHECKS, "max_pixels": str(MOST_PIXELS)}
         context.skip_frame = "DEFAULT"
         has_begun = False
         for packet in packets(self._container, self._stream):
@@ -107,14 +107,15 @@ class Decoding:
         self._fed += 1
         yield from self._decoded(None, counts=True)
 
-    def _decoded(self, packet: "VideoPacket | None", *, counts: bool) -> list[av.VideoFrame]:
+    def _decoded(self, packet: "VideoPacket | None", *, counts: bool) -> Iterator[av.VideoFrame]:
+        """Frames one by one: one packet may bring out a damaged one and the keyframe that ends the damage."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.FFmpegError as error:
             if counts:
                 self.fault = self.fault or one_line(error)
                 self._faults.append(self._fed)
-            return []
+            return
         for frame in frames:
             place = self._places.get(time_of(frame, self._clock))
             if frame.is_corrupt and not (self._clock == "pts" and time_of(frame, "pts") < self._begin):
@@ -122,7 +123,7 @@ class Decoding:
             elif frame.key_frame and place is not None and self._has_own_places:
                 # What comes later is built on nothing before it.
                 self._faults = [fault for fault in self._faults if fault >= place]
-        return list(frames)
+            yield frame
 
     def is_damaged(self, frame: av.VideoFrame | None = None) -> bool:
         """Whether a frame, or anything decoded from its keyframe on to it, had a fault; None is the end of the file."""

@@ -167,4 +167,5 @@ def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
     weights = held.get("state_dict") if isinstance(held, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise UserError(f"{option} {path} holds no model; give a checkpoint that a fit has written")
-    return held
+    checkpoint: dict[str, Any] = held
+    return checkpoint

@@ -82,7 +82,8 @@ class Attacked:
         self._begin()
 
     def _begin(self) -> None:
-        context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+        shutil.rmtree(self.folder, ignore_errors=True)  # what a crash has left
+        context = multiprocessing.get_context("fork")
         self._end, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(self.kind, self.folder, other))
         self._process.start()

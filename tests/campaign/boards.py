@@ -187,7 +187,9 @@ def attack(prepared: tuple[Path, list[Change]], seed: int, folder: Path) -> Outc
     code, said = _leaderboard("verify", root)
     require("Traceback" not in said and "\x1b" not in said, f"{told}: {said[-300:]}")
     if code:
-        require("wrong: " in said or "not checked: " in said or "clipbench: " in said, f"{told}: code {code}, no reason")
+        require(
+            "wrong: " in said or "not checked: " in said or "clipbench: " in said, f"{told}: code {code}, no reason"
+        )
         return Outcome("refused", told)
     rebuilt = builds and {path.name: path.read_bytes() for path in (root / name for name in GENERATED)} == before
     require(builds, f"{told}: verify ends with 0")

@@ -12,6 +12,7 @@ from benchmark.files import file_hash
 from tests.campaign import runs
 from tests.campaign.attacks import Kind, Outcome, require
 from tests.campaign.commands import Ended, require_one_message, run
+from tests.generators.small_test import options
 
 _NEW_MOUNTS = 0x00020000  # of unshare(2)
 _NOBODY = 65534
@@ -81,7 +82,7 @@ def _words(ground: runs.Ground, verb: str, path: Path) -> list[str]:
     if verb == "fit":
         return ground.fit(path)
     weights = ["--ckpt_path", str(ground.run / "checkpoints/last.ckpt")]
-    words = [verb, *runs.options(ground.data, path), *weights]
+    words = [verb, *options(ground.data, path), *weights]
     videos = sorted(ground.data.rglob("*.mp4"))[:3]
     return [*words, "--predict.videos", f"[{', '.join(map(str, videos))}]"] if verb == "predict" else words
 

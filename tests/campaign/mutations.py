@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -172,9 +173,10 @@ def side_edited(rng: np.random.Generator, content: bytearray, source: Source) ->
     """Wherever its width or height stands as two bytes, another one."""
     with av.open(str(source.path)) as container:
         sides = container.streams.video[0].width, container.streams.video[0].height
-    for order in ("big", "little"):
-        old = int(rng.choice(sides)).to_bytes(2, order)  # type: ignore[arg-type]
-        new = int(rng.choice([0, 1, 17, 4096, 16384, 65535])).to_bytes(2, order)  # type: ignore[arg-type]
+    orders: tuple[Literal["big", "little"], ...] = ("big", "little")
+    for order in orders:
+        old = int(rng.choice(sides)).to_bytes(2, order)
+        new = int(rng.choice([0, 1, 17, 4096, 16384, 65535])).to_bytes(2, order)
         head = min(len(content), 3000)
         content[:head] = content[:head].replace(old, new)
         if len(content) > head:

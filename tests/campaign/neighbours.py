@@ -126,7 +126,7 @@ def lost_rank(ground: runs.Ground, seed: int, folder: Path) -> Outcome:
         pair[lost].signal(signal.SIGCONT)
         if number == signal.SIGSTOP:
             pair[lost].signal(signal.SIGKILL)
-        ended = pair[lost].wait()
+        pair[lost].wait()
     require("Traceback" not in other.said, f"{what}: a traceback: {other.said[-400:]}")
     if other.code == 0:
         at_end = runs.is_equal(

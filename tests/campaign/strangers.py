@@ -23,11 +23,23 @@ from tests.campaign.runs import Ground
 from tests.campaign.runs import prepare as prepare_runs
 from tests.generators.small_test import options
 
-_SIGNS = (
-    *("a", "É", "融", "́", "‮", "​", "﻿", "\x1b]0;x\x07", "\n", "\r", "\t", "'", '"', "`", "$(touch x)", ";", "|", "&"),
-    *("<script>", "=1+1", "@x", "-rf", "--run_dir", "%s", "{0}", "{}", "\\", ":", "*", "?", "[", "]", "#", "~", " ", "..", "."),
-    *("http:", "concat:a|b", "file:", "pipe:0", "CON", "nan", "null", "a" * 200, "\udcff", "\udc80"),
-)
+_SIGNS = [*"a'\"`;|&\\:*?[]#~ \n\r\t", "\u00c9", "\u878d", "\u0301", "\u202e", "\u200b", "\ufeff", "\udcff", "\udc80"]
+_SIGNS += [
+    "\x1b]0;x\x07",
+    "$(touch x)",
+    "<script>",
+    "=1+1",
+    "@x",
+    "-rf",
+    "--run_dir",
+    "%s",
+    "{0}",
+    "{}",
+    "..",
+    ".",
+    "a" * 200,
+]
+_SIGNS += ["http:", "concat:a|b", "file:", "pipe:0", "CON", "nan", "null", "a" * 200]
 
 
 def _path_name(rng: np.random.Generator) -> str:
@@ -78,7 +90,14 @@ def prepare_video(folder: Path) -> Path:
     return write_video(folder / "v.mp4")
 
 
-_LEADS_OUT = ("../out.avi", "/tmp/clipbench-out.avi", "a/../../out.avi", "..\\out.avi", "C:\\out.avi", "\\\\host\\out.avi")
+_LEADS_OUT = (
+    "../out.avi",
+    "/tmp/clipbench-out.avi",
+    "a/../../out.avi",
+    "..\\out.avi",
+    "C:\\out.avi",
+    "\\\\host\\out.avi",
+)
 
 
 def archives(video: Path, seed: int, folder: Path) -> Outcome:
@@ -170,7 +189,19 @@ def _damaged(content: bytearray, rng: np.random.Generator) -> bytearray:
     elif how == 4:
         del content[place:]
     elif how == 5:
-        odd = (b"\0", b"\xff\xfe", b"-1", b"1e999", b"NaN", b"null", b"99999999999999999999", b"[" * 3000, b'"', b"\n", b",")
+        odd = (
+            b"\0",
+            b"\xff\xfe",
+            b"-1",
+            b"1e999",
+            b"NaN",
+            b"null",
+            b"99999999999999999999",
+            b"[" * 3000,
+            b'"',
+            b"\n",
+            b",",
+        )
         content[place:place] = odd[int(rng.integers(len(odd)))]
     elif how == 6:
         digits = [at for at, byte in enumerate(content) if 48 <= byte <= 57]
@@ -238,11 +269,24 @@ def _verdict(ended: Ended, what: str) -> Outcome:
     return Outcome("refused", what)
 
 
-_VALUES = (
-    *("null", "-1", "0", "1e999", ".nan", "''", "[]", "{}", "[[[]]]", "true", "'x'", "2020-01-01", "!!python/name:os.system"),
-    *("{class_path: os.system}", "{class_path: subprocess.Popen, init_args: {args: [touch, ran]}}", "&a [*a]", "99999999999"),
-    *("'\\x1b]0;x\\x07'", "'../../x'", "{class_path: torch.nn.Linear}", "builtins.eval", "os.system", "[1, 2, 3]"),
-)
+_VALUES = [
+    "null",
+    "-1",
+    "0",
+    "1e999",
+    ".nan",
+    "''",
+    "[]",
+    "{}",
+    "[[[]]]",
+    "true",
+    "'x'",
+    "2020-01-01",
+    "'\\x1b]0;x\\x07'",
+]
+_VALUES += ["&a [*a]", "[1, 2, 3]", "99999999999", "'../../x'", "builtins.eval", "os.system", "{class_path: os.system}"]
+_VALUES += ["{class_path: subprocess.Popen, init_args: {args: [touch, ran]}}", "{class_path: torch.nn.Linear}"]
+_VALUES += ["!!python/name:os.system", "'\\x1b]0;x\\x07'"]
 
 
 def configurations(ground: Ground, seed: int, folder: Path) -> Outcome:
@@ -287,4 +331,3 @@ FILES = Kind("files", files, lambda folder: None, size=4000, seconds=60, share=1
 CHECKPOINTS = Kind("checkpoints", checkpoints, prepare_runs, size=80, seconds=240, share=1)
 CONFIGURATIONS = Kind("configurations", configurations, prepare_runs, size=120, seconds=240, share=1.5)
 STRANGERS = (NAMES, ARCHIVES, FILES, CHECKPOINTS, CONFIGURATIONS)
-

@@ -156,11 +156,12 @@ def _is_there(picture: np.ndarray, number: int, in_order: _InOrder) -> bool:
     cannot be decoded may be counted or not.
     """
     shown, times = in_order.pictures, in_order.times
+    near: list[int] = []
     if in_order.known is not None and number < len(in_order.known):
         near = [place for place, time in enumerate(times) if time == in_order.known[number]]
-    else:
+    if in_order.known is None or len(shown) != in_order.packets:
         doubtful = in_order.faults + sum(other is None for other in shown) + abs(len(shown) - in_order.packets)
-        near = [place for place in range(len(shown)) if abs(place - number) <= 2 + doubtful]
+        near += [place for place in range(len(shown)) if abs(place - number) <= 2 + doubtful]
     return any(_is_same(other, picture) for place in near if (other := shown[place]) is not None)
 
 

@@ -1,9 +1,11 @@
 """A process of a run that is lost or fails takes the others with it, also those that wait for it."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from benchmark.runs import ranks
 from tests.generators.ranks import two_processes
 
 _LINKED = """
@@ -42,13 +44,23 @@ if rank == {frozen}:
     assert f"process {frozen} of 2 does not answer any more; this process ends too" in ended[1 - frozen][1]
 
 
-def test_a_process_that_is_well_may_be_silent_otherwise(tmp_path: Path) -> None:
-    begin = _LINKED.replace("ranks.GRACE", "ranks.BEAT_SECONDS = 0.1\nranks.GRACE")
-    code = f"""{begin}
-time.sleep(3)
-together.teardown(trainer, None, "fit")
-"""
-    assert [ended for ended, _ in two_processes(tmp_path, code)] == [0, 0]
+def heard(words: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why a process leaves that has heard some words and then nothing, from an end that stays open."""
+    monkeypatch.setattr(ranks, "BEAT_SECONDS", 0.01)
+    together, said = ranks.EndTogether(), list[str]()
+    monkeypatch.setattr(together, "_leave", lambda code, text: said.append(text))
+    together._processes = 2
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(words)
+        together._listen(ours, 1)
+    return said
+
+
+def test_silence_is_heard_and_a_planned_end_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert heard(b"well\n" * 50, monkeypatch) == ["process 1 of 2 does not answer any more"]
+    assert heard(b"well\nwell\nend\n", monkeypatch) == []
+    assert heard(b'well\n[2, "process 1 of 2 left: no room"]\nwell\n', monkeypatch) == ["process 1 of 2 left: no room"]
 
 
 @pytest.mark.parametrize(
