@@ -59,9 +59,7 @@ def open_container(path: Path) -> InputContainer:
     try:
         # FFmpeg decodes a little to know what it is, so the limit has to be there from the beginning.
         limited = {"max_pixels": str(MOST_PIXELS)}
-        container: InputContainer = av.open(
-            address, mode="r", options=limited, container_options=allowed, **_options()
-        )
+        container: InputContainer = av.open(address, mode="r", options=limited, container_options=allowed, **_options())
     except av.error.ArgumentError:  # what a format that is not on the list is answered with
         raise DecodeError(
             "it is not a video: FFmpeg takes it for a playlist, text or sound, or its header is broken"

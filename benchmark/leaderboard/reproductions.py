@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files import write_whole
@@ -25,7 +25,7 @@ LARGEST_DIFFERENCE = 0.05
 """Of a class probability, that may still count as the same: bfloat16 on another machine differs by less."""
 
 _NAMESPACE = "clipbench-reproduction"
-_SECONDS = 20.0
+_SECONDS, _MOST_BYTES = 20.0, 100_000
 
 
 class Reproduction(Part):
@@ -129,14 +129,18 @@ def signed_by(folder: Path, reproduction: Reproduction, record_sha256: str, main
     if not signature.is_file():
         return named
     wrong = dataclasses.replace(named, signature="wrong")
-    if not maintainers.is_file() or reproduction.record_sha256 != record_sha256:
+    sizes = [path.stat().st_size for path in (signature, maintainers) if path.is_file()]
+    if len(sizes) < 2 or max(sizes) > _MOST_BYTES or reproduction.record_sha256 != record_sha256:
         return wrong
     allowed = ("-n", _NAMESPACE, "-s", str(signature), "-f", str(maintainers))
     code, said = _ssh_keygen("find-principals", *allowed)
     name = said.splitlines()[0].strip() if said else ""
     if code or _ssh_keygen("verify", *allowed, "-I", name, read=path)[0]:
         return wrong
-    return Signed("listed", name)
+    try:
+        return Signed("listed", TypeAdapter(Plain).validate_python(name))
+    except ValidationError:  # a name that nobody should be shown
+        return wrong
 
 
 def _ssh_keygen(verb: str, *words: str, read: Path | None = None) -> tuple[int, str]:

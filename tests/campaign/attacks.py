@@ -85,7 +85,7 @@ class Attacked:
         shutil.rmtree(self.folder, ignore_errors=True)  # what a crash has left
         context = multiprocessing.get_context("fork")
         self._end, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(self.kind, self.folder, other))
+        self._process = context.Process(target=_serve, args=(self.kind, self.folder, other, self._end))
         self._process.start()
         other.close()
 
@@ -123,7 +123,8 @@ class Attacked:
         self._end.close()
 
 
-def _serve(kind: Kind, folder: Path, end: Connection) -> None:
+def _serve(kind: Kind, folder: Path, end: Connection, other: Connection) -> None:
+    other.close()  # a copy, which would keep this process alive when the campaign is gone
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)  # a signal of a terminal reaches the campaign, which ends this one
     made = folder / "prepared"

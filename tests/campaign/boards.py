@@ -81,8 +81,7 @@ def _changes(root: Path) -> Iterator[Change]:
             yield name, "row", "removed"
             yield name, "row", "repeated"
         elif path.is_file():
-            for place in range(6):
-                yield name, "byte", place
+            yield from ((name, "byte", part) for part in range(6))
         if path.is_file():
             yield name, "delete", None
             yield name, "link", None
