@@ -28,7 +28,7 @@ def _rows(annotations: Path) -> tuple[list[str], list[dict[str, object]]]:
                 if len(cells) != len(names):
                     raise UserError(
                         f"row {number} of {annotations} has {len(cells)} cells where the header has {len(names)} "
-                        f"({', '.join(cells)}); a comma within a cell needs quotes around it."
+                        f"({', '.join(cells)[:200]}); a comma within a cell needs quotes around it."
                     )
                 rows.append(dict(zip(names, cells, strict=True)))
             return names, rows

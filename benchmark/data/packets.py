@@ -57,6 +57,7 @@ class Decoding:
         clock: What those times are.
         begin: Time of the keyframe where the container is. Pictures shown before it are built on what was passed over.
         place: Position in the file of that keyframe, where it is known; frames of another are none that are wanted.
+        sought: Whether the container alone says that a keyframe is there; if the decoder finds none, there are no frames.
         counted: Whether frames are numbered by counting, which a fault ends: it may have cost any number of them.
     """
 
@@ -69,11 +70,12 @@ class Decoding:
         begin: int = -FLUSHED,
         place: int | None = None,
         *,
+        sought: bool = False,
         counted: bool = False,
     ) -> None:
         self._container, self._stream, self._clock, self._begin = container, stream, clock, begin
         self._needed = needed if stream.codec_context.name in _SKIPPABLE else None
-        self._place = place
+        self._place, self._sought, self._is_astray = place, sought, False
         # AVI tells by which packet a frame comes out, not in which one it is.
         self._has_own_places = clock == "pts" and container.format.name != "avi" and not counted
         self._places: dict[int, int] = {}  # of packets in the order of decoding, by time
@@ -104,6 +106,8 @@ class Decoding:
             if packet.is_corrupt and counts:
                 self._faults.append(self._fed)
             yield from self._decoded(packet, counts=counts)
+            if self._is_astray:
+                return
         self._fed += 1
         yield from self._decoded(None, counts=True)
 
@@ -117,6 +121,9 @@ class Decoding:
                 self._faults.append(self._fed)
             return
         for frame in frames:
+            if self._sought and not frame.key_frame and time_of(frame, self._clock) == self._begin:
+                self._is_astray = True
+                return
             place = self._places.get(time_of(frame, self._clock))
             if frame.is_corrupt and not (self._clock == "pts" and time_of(frame, "pts") < self._begin):
                 self._faults.append(self._fed if place is None else place)

@@ -152,18 +152,18 @@ class PyAVVideo:
 
     def _begin(self, times: list[int], *, from_start: bool) -> Decoding:
         """Go to the last keyframe before some times, or to the start."""
-        timeline, place = self._timeline, None
+        timeline, place, is_sought = self._timeline, None, False
         key = timeline.key_before(times[0])
         if from_start or key == timeline.keys[0]:
             key = int(timeline.keys[0])
             self._rewind()
         else:
-            place = timeline.place_of(key)
+            place, is_sought = timeline.place_of(key), True
             self._container.seek(key, stream=self._stream, backward=True)
         self._at_start = False
         # What cannot be had without the frames that are not needed is tried once more with them.
         needed = None if from_start else frozenset(times)
-        return Decoding(self._container, self._stream, needed, timeline.clock, key, place)
+        return Decoding(self._container, self._stream, needed, timeline.clock, key, place, sought=is_sought)
 
     def _stretch(self, decoding: Decoding, times: list[int]) -> Iterator[av.VideoFrame]:
         """The first frames of these times, as many as are sound and cheaper to reach by decoding on than by a jump."""

@@ -51,7 +51,7 @@ class Entry:
         ledger: The ledger, or None where it lies elsewhere and was not given.
         reproduction: What came out when its videos were scored again, or None.
         signed: Who stands by that, or None where it was not done.
-        files_sha256: Of the record's file and that of the reproduction, one after the other.
+        files_sha256: Of the record's file, the reproduction's and its signature's, one after the other.
     """
 
     entry_id: str
@@ -154,8 +154,9 @@ def _read_entry(root: Path, folder: Path, ledgers: Path | None, maintainers: Pat
     path = ledger_path(folder, record, ledgers)
     found, hashed = read_reproduction(folder), file_hash(folder / RECORD_NAME)
     signed = None if found is None else signed_by(folder, found, hashed, maintainers)
-    if found is not None:
-        hashed = _digest(hashed + file_hash(folder / REPRODUCTION_NAME))
+    more = [path for path in (folder / REPRODUCTION_NAME, folder / SIGNATURE_NAME) if path.is_file()]
+    if more:  # all of it, as what stands behind a signature is nobody's
+        hashed = _digest("".join([hashed, *map(file_hash, more)]))
     ledger = None if path is None else Ledger.read(path)
     return Entry(folder.relative_to(root).as_posix(), record, ledger, found, signed, hashed)
 

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import resource
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -104,6 +105,7 @@ def _become(
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, place in ((nothing, 0), (sink, 1), (sink, 2)):
             os.dup2(source, place)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, "utf-8", "replace", closefd=False) for number in (1, 2))
         os.environ.pop("CLIPBENCH_RUN_DIR", None)
         os.environ.update(environment)
         if before is not None:

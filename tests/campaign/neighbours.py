@@ -111,13 +111,13 @@ def lost_rank(ground: runs.Ground, seed: int, folder: Path) -> Outcome:
     """Kill, stop or freeze one of two processes of a fit; the other ends soon, says so, and both go on to the end."""
     rng = np.random.default_rng([seed, 19])
     path, number = folder / "run", (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)[seed % 3]
-    pair = _pair(ground, path, folder, "1")
+    pair = pair_of(ground.fit(path), folder, "1")
     lost = int(rng.integers(2))
     # Until all have met, PyTorch alone knows whom it waits for, and for how long.
     until = time.monotonic() + _LOST_SECONDS
     while _MET not in pair[0].said() and not pair[0].has_ended() and time.monotonic() < until:
         time.sleep(0.05)
-    time.sleep(float(rng.uniform(0, 1.5 * ground.fit_seconds)))
+    time.sleep(float(rng.uniform(0, 0.6 * ground.fit_seconds)))
     pair[lost].signal(number)
     what = f"process {lost} of 2, {signal.Signals(number).name}"
     try:
@@ -129,31 +129,36 @@ def lost_rank(ground: runs.Ground, seed: int, folder: Path) -> Outcome:
         pair[lost].wait()
     require("Traceback" not in other.said, f"{what}: a traceback: {other.said[-400:]}")
     if other.code == 0:
-        at_end = runs.is_equal(
-            runs.weights(path / "checkpoints/last.ckpt")["global_step"],
-            runs.weights(ground.run / "checkpoints/last.ckpt")["global_step"],
-        )
+        ends = [runs.weights(run / "checkpoints/last.ckpt")["epoch"] for run in (path, ground.run)]
+        at_end = ends[0] == ends[1]
         require(at_end, f"{what}: the other ended with 0 before the end")
         return Outcome("survived", f"{what}, after its end")
-    again = [each.wait() for each in _pair(ground, path, folder, "2")]
+    again = [each.wait() for each in pair_of(ground.fit(path), folder, "2")]
     require(all(each.code == 0 for each in again), f"{what}: it does not go on: {again[0].said[-300:]}")
     return Outcome("survived", what)
 
 
-def _pair(ground: runs.Ground, path: Path, folder: Path, name: str) -> list[Command]:
+def pair_of(words: list[str], folder: Path, name: str, *more: list[str]) -> list[Command]:
+    """Two processes of one run, as a cluster starts them.
+
+    Args:
+        words: Their command line.
+        folder: For what they print.
+        name: Begins the names of these files.
+        more: Words of each of them alone.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    few = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    words = [*ground.fit(path), *few]
+    several = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
     return [
         Command(
-            words,
+            [*words, *several, *own],
             folder / f"{name}-{rank}.log",
             environment={**shared, "LOCAL_RANK": str(rank), "RANK": str(rank), "LOCAL_WORLD_SIZE": "2"},
         )
-        for rank in range(2)
+        for rank, own in enumerate(more or ([], []))
     ]
 
 

@@ -1,6 +1,7 @@
 """A small sample of each kind of attack; `python -m tests.campaign` makes them all."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,21 @@ def test_runs_that_are_disturbed(kind: Kind, seeds: range, ground: runs.Ground, 
     before = file_hash(ground.run / "ledger.parquet")
     assert len(made(kind, ground, seeds, tmp_path)) == len(seeds)
     assert file_hash(ground.run / "ledger.parquet") == before
+
+
+def test_two_processes_whose_folders_differ_both_say_so(ground: runs.Ground, tmp_path: Path) -> None:
+    roots = [tmp_path / "0/data", tmp_path / "1/data"]
+    for root in roots:
+        for number in range(6):
+            path = root / ("AB"[number % 2]) / f"{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(next(ground.data.rglob("*.mp4")), path)
+    for number in (2, 5):
+        (roots[1] / "AB"[number % 2] / f"{number}.mp4").unlink()
+    words = ["fit", "--model", "SingleFrame", "--model.width", "0.05", "--data", "VideoFolder", "--trainer.accelerator"]
+    words += ["cpu", "--run_dir", str(tmp_path / "run"), "--trainer.logger", "false", "--data.num_workers", "0"]
+    pair = neighbours.pair_of(words, tmp_path, "log", *(["--data.root", str(root)] for root in roots))
+    for ended in [each.wait(110) for each in pair]:
+        assert ended.code == 2, ended.said
+        assert "process 1 lacks 2 videos that process 0 holds (A/2.mp4, B/5.mp4)" in ended.said
+        assert "Traceback" not in ended.said

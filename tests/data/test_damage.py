@@ -208,3 +208,17 @@ def test_the_last_frame_before_a_keyframe_is_damaged_alone(tmp_path: Path, codec
         if reported == 3:
             break
     assert reported
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_frames_that_only_the_container_calls_keyframes_are_none(tmp_path: Path, codec: str) -> None:
+    """Without its table of keyframes, an MP4 file says that all frames are."""
+    path = encode(tmp_path / "sound.mp4", codec=codec, options={"g": "12", "bf": "0"})
+    right = read(path, list(range(40)))
+    content = path.read_bytes()
+    assert content.count(b"stss") == 1
+    path = tmp_path / "all.mp4"
+    path.write_bytes(content.replace(b"stss", b"free"))
+    for number in range(40):
+        (rgb,) = read(path, [number])
+        assert np.abs(rgb.astype(int) - right[number]).mean() <= 1, number
