@@ -57,7 +57,7 @@ class Decoding:
         clock: What those times are.
         begin: Time of the keyframe where the container is. Pictures shown before it are built on what was passed over.
         place: Position in the file of that keyframe, where it is known; frames of another are none that are wanted.
-        sought: Whether the container alone says that a keyframe is there; if the decoder finds none, there are no frames.
+        sought: Whether the container alone says that a keyframe is there; without one there are no frames.
         counted: Whether frames are numbered by counting, which a fault ends: it may have cost any number of them.
     """
 
