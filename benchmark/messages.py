@@ -1,5 +1,6 @@
 """Errors that a user can cause, in the words of one message."""
 
+import errno
 import re
 import sys
 import traceback
@@ -35,6 +36,13 @@ _TYPES = {
     "Sequence": "a list, as [first, second]",
 }
 _LOST_WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\) (?:is killed|exited unexpectedly)")
+# What a system refuses with, and a user can do about it; other errors of a system are faults of ours.
+_REFUSALS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its rights, or name another"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, or name another disk"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files, or lower data.num_workers"),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ENOTDIR), "name another"),
+}
 _UNION = "Does not validate against any of the Union subtypes"
 _OF_WANDB = {"UsageError", "AuthenticationError", "CommError"}
 
@@ -65,6 +73,9 @@ def for_the_user(error: BaseException | None) -> str | None:
                 f"loader worker {worker[1]} was killed, as a system does that runs out of memory: lower "
                 "data.num_workers or data.batch_size; what is unfinished goes on with --ckpt_path last"
             )
+    if isinstance(outermost, OSError) and outermost.errno in _REFUSALS:
+        place = "a file" if outermost.filename is None else outermost.filename
+        return f"{place} cannot be used: {outermost.strerror}; {_REFUSALS[outermost.errno]}"
     # Lightning writes such messages for users, and raises them itself.
     is_lightnings = isinstance(outermost, ValueError | TypeError | RuntimeError) and _raised_in(outermost, "lightning")
     if is_lightnings or type(outermost).__name__ == "MisconfigurationException":

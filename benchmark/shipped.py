@@ -14,6 +14,7 @@ import benchmark
 from benchmark.errors import UserError
 from benchmark.yaml_text import read_yaml
 
+_LONG = 10_000  # characters of a value above which it is looked at whatever it holds
 _CONFIG_OPTIONS = ("--config", "-c")
 _DATA = "data/"
 _NEAREST, _LEAST_ALIKE = 3, 0.5
@@ -97,9 +98,9 @@ def with_files(words: Sequence[str]) -> list[str]:
     option = ""
     for word in words:
         head, sign, value = word.partition("=")
-        if value[:1] == "{" and sign and head.startswith("--"):
+        if sign and head.startswith("--"):
             _require_plain(value, head)
-        elif word[:1] == "{" and found and found[-1].startswith("--"):
+        elif found and found[-1].startswith("--") and "=" not in found[-1]:
             _require_plain(word, found[-1])
         if option and not word.startswith("--"):
             found.append(configuration_file(word, option))
@@ -112,9 +113,10 @@ def with_files(words: Sequence[str]) -> list[str]:
 
 
 def _require_plain(value: str, option: str) -> None:
-    """Refuse a value in braces that says one thing twice; what is no YAML is the parser's to refuse."""
-    with contextlib.suppress(yaml.YAMLError):
-        read_yaml(value, option)
+    """Refuse a value that says one thing twice, or grows; what is no YAML is the parser's to refuse."""
+    if any(sign in value for sign in "{[&\n") or len(value) > _LONG:
+        with contextlib.suppress(yaml.YAMLError):
+            read_yaml(value, option)
 
 
 def _takes_file(option: str) -> bool:

@@ -1,6 +1,8 @@
 """Small files that grow large are refused before they take memory."""
 
 import io
+import os
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,12 +13,21 @@ import pytest
 from pyarrow import parquet
 
 from benchmark.commands.archive import unpack
+from benchmark.data.decode import DecodeError, open_video
 from benchmark.errors import UserError
+from benchmark.leaderboard.entries import add_entry, check_entries
 from benchmark.results.ledger import _METADATA, SCHEMA, Ledger
 from benchmark.results.record import Record
-from benchmark.shipped import configuration_file
+from benchmark.shipped import configuration_file, with_files
 from benchmark.yaml_text import read_yaml
-from tests.generators.ledgers import make_ledger
+from tests.generators.encoded import encode
+from tests.generators.ledgers import make_ledger, write_run
+
+BOMB = (
+    "[&a [x, x, x], "
+    + ", ".join(f"&{n} [{', '.join([f'*{m}'] * 9)}]" for m, n in zip("abcdef", "bcdefg", strict=True))
+    + "]"
+)
 
 
 def test_a_ledger_of_equal_numbers(tmp_path: Path) -> None:
@@ -94,3 +105,32 @@ def test_an_archive_of_zeros(tmp_path: Path, kind: str, name: str) -> None:
     else:  # not asked for, so never written
         assert unpack(path, tmp_path / "into", suffixes=(".avi",)) == 0
     assert list((tmp_path / "into").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+@pytest.mark.parametrize("name", ["record.json", "reproduction.json", "reproduction.json.sig", "ledger.parquet"])
+def test_a_pipe_that_nobody_writes_to_is_no_file(tmp_path: Path, name: str) -> None:
+    write_run(tmp_path / "run", make_ledger())
+    root = tmp_path / "leaderboards"
+    entry = add_entry(tmp_path / "run", root)
+    (entry / name).unlink(missing_ok=True)
+    os.mkfifo(entry / name)
+    _, problems, _ = check_entries(root)
+    assert problems
+
+
+def test_a_picture_that_is_larger_than_any(tmp_path: Path) -> None:
+    path = encode(tmp_path / "video.gif", codec="gif", pixels="rgb8", frames=3)
+    content = bytearray(path.read_bytes())
+    content[6:10] = struct.pack("<HH", 65535, 65535)
+    path.write_bytes(content)
+    with pytest.raises(DecodeError), open_video(path) as video:
+        list(video.read([0]))
+
+
+@pytest.mark.parametrize(
+    "words", [["--data.test_views", BOMB], [f"--data.test_views={BOMB}"], ["--data.x", "[" * 5000]]
+)
+def test_a_value_that_grows(words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"aliases are written out|nested too deeply"):
+        with_files(["fit", "--config", "multires", *words])

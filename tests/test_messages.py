@@ -1,5 +1,7 @@
 """What a user can mend comes out as one message: exit code 2, no traceback."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from torch import nn
 from benchmark.cli import main
 from benchmark.messages import for_the_user
 from benchmark.models import Recipe, VideoClassifier
+from tests.generators.forked import forked
 from tests.generators.small_test import options
 
 RECIPE = Recipe()
@@ -149,3 +152,35 @@ def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setattr("benchmark.cli.run", stopped)
     assert main(["fit"]) == 130
     assert capsys.readouterr().err == "clipbench: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.EACCES, "change its rights"), (errno.ENOSPC, "make room"), (errno.EMFILE, "raise the limit of open files")],
+)
+def test_what_the_system_refuses_names_the_file(number: int, advice: str) -> None:
+    said = for_the_user(OSError(number, os.strerror(number), "/data/videos"))
+    assert said == f"/data/videos cannot be used: {os.strerror(number)}; {said.partition('; ')[2]}" if said else False
+    assert advice in (said or "")
+    assert for_the_user(OSError(errno.EINVAL, "Invalid argument", "/data/videos")) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="needs to act as another user")
+def test_a_folder_of_videos_that_one_may_not_enter(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o700)
+    tmp_path.chmod(0o755)
+    run = tmp_path / "run"
+    run.mkdir()
+    run.chmod(0o777)
+    for folder in (*tmp_path.parents[:2],):
+        folder.chmod(0o755)
+    code, _, said = forked(run, "fit", *options(tmp_path / "closed/videos", run / "run"), before=_nobody)
+    assert code == 2
+    assert said.count("cannot be used: Permission denied; change its rights") == 1
+    assert "Traceback" not in said
+
+
+def _nobody() -> None:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)

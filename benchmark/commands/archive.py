@@ -4,6 +4,7 @@ Everything is unpacked to a temporary folder first and moved into place file by 
 no half a video behind. ZIP and TAR are read by Python itself; RAR needs a tool on the PATH.
 """
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmark.data.found import leaves_root
 from benchmark.errors import DatasetNotFoundError, UserError
@@ -44,6 +46,8 @@ RAR_TOOLS = (
 )
 
 _ALWAYS_BYTES, _GROWTH = 100_000_000, 20  # what an archive may unpack to, the second times its own size
+
+_LOOK_SECONDS = 0.2  # between two looks at what an outside program has unpacked
 
 _INSTALL = "Debian and Ubuntu: apt install libarchive-tools; macOS has bsdtar; conda install -c conda-forge libarchive"
 
@@ -99,7 +103,7 @@ def _unpack_zip(archive: Path, folder: Path, suffixes: Sequence[str]) -> None:
         linked = [m.filename for m in members if stat.S_IFMT(m.external_attr >> 16) not in plain]
         _refuse(archive, [*linked, *(m.filename for m in members if leaves_root(m.filename))])
         wanted = [m for m in members if m.filename.lower().endswith(tuple(suffixes))]
-        _require_room(archive, folder, sum(m.file_size for m in wanted))
+        _require_room(archive, sum(m.file_size for m in wanted), folder)
         opened.extractall(folder, wanted)
 
 
@@ -108,19 +112,19 @@ def _unpack_tar(archive: Path, folder: Path, suffixes: Sequence[str]) -> None:
         members = opened.getmembers()
         _refuse(archive, [m.name for m in members if leaves_root(m.name) or not (m.isfile() or m.isdir())])
         wanted = [m for m in members if m.isfile() and m.name.lower().endswith(tuple(suffixes))]
-        _require_room(archive, folder, sum(m.size for m in wanted))
+        _require_room(archive, sum(m.size for m in wanted), folder)
         opened.extractall(folder, wanted, filter="data")
 
 
-def _require_room(archive: Path, folder: Path, needed: int) -> None:
-    """Refuse what could only be a trap, as videos shrink by nothing, and what the disk does not hold."""
+def _require_room(archive: Path, needed: int, folder: Path | None = None) -> None:
+    """Refuse what could only be a trap, as videos shrink by nothing, and what the disk of a folder does not hold."""
     allowed = _ALWAYS_BYTES + _GROWTH * archive.stat().st_size
     if needed > allowed:
         raise UserError(
             f"{archive} of {archive.stat().st_size / 1e6:.1f} MB would unpack to {needed / 1e6:,.0f} MB, more than "
             f"videos do (allowed are {allowed / 1e6:,.0f}); get it from the dataset's own site"
         )
-    if needed > (free := shutil.disk_usage(folder).free):
+    if folder is not None and needed > (free := shutil.disk_usage(folder).free):
         raise UserError(f"{archive} unpacks to {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")
 
 
@@ -157,25 +161,42 @@ def _unpack_rar(archive: Path, folder: Path) -> None:
         lines = [line for line in listing.splitlines() if line.startswith(tool.name_prefix)]
         names = [line.removeprefix(tool.name_prefix) for line in lines]
         _refuse(archive, [name for name in names if leaves_root(name)])
-        _run(tool.program, tool.extraction(full, str(folder)), archive)
+        _run(
+            tool.program, tool.extraction(full, str(folder)), archive, lambda: _require_room(archive, _bytes_in(folder))
+        )
         _refuse(archive, [str(path.relative_to(folder)) for path in _all_files(folder) if not _is_plain(path)])
         return
     raise UserError(f"{'; '.join(failures)}. If the archive is whole, install a program that reads RAR ({_INSTALL})")
 
 
-def _run(program: str, arguments: Sequence[str], archive: Path) -> str:
-    done = subprocess.run(
-        [program, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["no reason given"]
-        raise UserError(f"{program} cannot read {archive} (exit code {done.returncode}): {reason[0]}")
-    return done.stdout
+def _run(program: str, arguments: Sequence[str], archive: Path, require: Callable[[], None] = lambda: None) -> str:
+    """What a program prints; `require` is called again and again while it runs, and ends it by an error."""
+    pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(
+        [program, *arguments], stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", **pipes
+    ) as running:
+        said = None
+        try:
+            while said is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said = running.communicate(timeout=_LOOK_SECONDS)
+                require()
+        except BaseException:
+            running.kill()
+            raise
+    out, err = said
+    if running.returncode:
+        reason = (err.strip() or out.strip()).splitlines()[-1:] or ["no reason given"]
+        raise UserError(f"{program} cannot read {archive} (exit code {running.returncode}): {reason[0]}")
+    return str(out)
+
+
+def _bytes_in(folder: Path) -> int:
+    sizes = 0
+    for path in _all_files(folder):
+        with contextlib.suppress(FileNotFoundError):  # renamed by the program in between
+            sizes += path.lstat().st_size
+    return sizes
 
 
 def _all_files(folder: Path) -> Iterator[Path]:

@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from benchmark.command_line import Parser
 from benchmark.commands.reproduction import reproduce_entry
 from benchmark.errors import UserError, printable
@@ -13,18 +15,19 @@ from benchmark.files import file_hash
 from benchmark.leaderboard.averages import check_averages
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.claims import check_claims, read_claims
-from benchmark.leaderboard.entries import (
-    LARGEST_DIFFERENCE,
-    REPRODUCED_VIDEOS,
-    add_entry,
-    check_entries,
-    write_reproduction,
-)
+from benchmark.leaderboard.entries import add_entry, check_entries
 from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
 from benchmark.leaderboard.ranking import boards_of, deviation_of, read_boards
+from benchmark.leaderboard.reproductions import (
+    LARGEST_DIFFERENCE,
+    MAINTAINERS_NAME,
+    REPRODUCED_VIDEOS,
+    write_reproduction,
+)
 from benchmark.leaderboard.speeds import FILE_NAME as SPEEDS_NAME
 from benchmark.leaderboard.speeds import read_speeds
 from benchmark.leaderboard.tables import GENERATED, write_tables
+from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 
@@ -75,12 +78,13 @@ def build(root: Path = ROOT, ledgers: Path | None = None) -> int:
     return 0
 
 
-def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
-    """Work every number out again from its ledger, and check hashes, schema, places and the generated files.
+def verify(root: Path = ROOT, ledgers: Path | None = None, maintainers: Path | None = None) -> int:
+    """Work every number out again from its ledger, and check hashes, schema, places, signatures and generated files.
 
     Args:
         root: The leaderboards' folder.
         ledgers: Folder with large ledgers, named `<sha256>.parquet`.
+        maintainers: List of the keys whose signatures count, such as the main branch's; the one in `root` by default.
 
     Returns:
         0 if everything was checked and nothing is wrong; 1 if something is wrong; 3 if something could not be checked.
@@ -89,9 +93,9 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
         UserError: If the plotting library that is part of the page is missing.
     """
     require_extra("plotly", "leaderboard verify, which makes the page again,")
-    entries, problems, unchecked = check_entries(root, ledgers)
+    entries, problems, unchecked = check_entries(root, ledgers, maintainers)
     wrong, unknown = check_claims(root)
-    allowed = (*GENERATED, SPEEDS_NAME)
+    allowed = (*GENERATED, SPEEDS_NAME, MAINTAINERS_NAME)
     problems += [*check_averages(entries), *wrong]
     unchecked += unknown
     problems += [
@@ -116,8 +120,10 @@ def verify(root: Path = ROOT, ledgers: Path | None = None) -> int:
     for line in unchecked:
         print(printable(f"not checked: {line}"))
     for entry in entries:
-        if entry.reproduction is not None:
-            print(f"on its maintainer's word: {entry.entry_id} was reproduced on {entry.reproduction.videos} videos")
+        if entry.reproduction is not None and entry.signed is not None:
+            word = "signed: " if entry.is_reproduced else "not signed: "
+            told = f"{entry.entry_id}, confirmed by {entry.signed} on {entry.reproduction.videos} videos"
+            print(printable(word + told))
         if (found := deviation_of(entry.record)) is not None:
             print(printable(f"other pixels or scores than the protocol's: {entry.entry_id} was {found}"))
     print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
@@ -176,6 +182,8 @@ def reproduce(
     lists: Path | None = None,
     allowed_difference: float = 0.01,
     trust_code: bool = False,
+    by: str | None = None,
+    key: Path | None = None,
 ) -> int:
     """Score random videos of an entry again from their files, and compare with its ledger.
 
@@ -187,6 +195,8 @@ def reproduce(
         lists: Folder of the official lists, where it is not the one in the record.
         allowed_difference: Largest difference of a class probability that still counts as the same, 0 to 0.05.
         trust_code: Run a model or data module from outside this package, which the record names.
+        by: Your name, for the outcome.
+        key: Your SSH key, to sign the outcome with; it counts where the leaderboards list it.
 
     Returns:
         0 if the ledger came out, else 1; `reproduction.json` is left beside the record only then.
@@ -209,7 +219,11 @@ def reproduce(
         print(f"{folder} is not reproduced: the ledger's scores did not come out")
         return 1
     if found.proves(Record.read(folder)):
-        print(f"wrote {write_reproduction(folder, found)}")
+        try:
+            found = type(found).model_validate({**found.model_dump(), "by": by})
+        except ValidationError as error:
+            raise UserError(f"--by: {first_problem(error)}") from None
+        print(f"wrote {write_reproduction(folder, found, key)}")
     else:
         print(f"too few for the tier reproduced, which takes {REPRODUCED_VIDEOS} videos or all")
     return 0

@@ -18,9 +18,11 @@ import yaml
 import benchmark
 from benchmark.errors import UserError
 from benchmark.files import file_hash
-from benchmark.leaderboard.entries import Reproduction, ledger_path
+from benchmark.leaderboard.entries import ledger_path
+from benchmark.leaderboard.reproductions import Reproduction
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
+from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 
 
@@ -86,6 +88,7 @@ def reproduce_entry(
     return Reproduction(
         ledger_sha256=record.ledger.sha256,
         checkpoint_sha256=record.checkpoint.sha256,
+        record_sha256=file_hash(folder / RECORD_NAME),
         videos=len(fresh),
         seed=seed,
         largest_difference=largest_difference(ledger, fresh),

@@ -3,13 +3,12 @@
 import csv
 import difflib
 import math
-import unicodedata
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from benchmark.data.found import SPLITS, FoundVideo, leaves_root, split_of
+from benchmark.data.found import SPLITS, FoundVideo, can_be_written, leaves_root, split_of
 from benchmark.data.spelling import says_nothing
 from benchmark.errors import DatasetNotFoundError, UserError
 
@@ -29,7 +28,7 @@ def _rows(annotations: Path) -> tuple[list[str], list[dict[str, object]]]:
                 if len(cells) != len(names):
                     raise UserError(
                         f"row {number} of {annotations} has {len(cells)} cells where the header has {len(names)} "
-                        f"({', '.join(cells)}); a comma within a cell needs quotes around it."
+                        f"({', '.join(cells)[:200]}); a comma within a cell needs quotes around it."
                     )
                 rows.append(dict(zip(names, cells, strict=True)))
             return names, rows
@@ -52,7 +51,7 @@ def _labels(cell: object, where: str) -> tuple[str, ...]:
                 f"{where} has the label {label!r}, which programs write where there is none; give the video a label, "
                 "or call a class of that name otherwise, as in no_action."
             )
-        if any(unicodedata.category(sign) == "Cc" for sign in label):
+        if not can_be_written(label):
             raise UserError(f"{where} has the label {label!r}, in which is a control character; remove it.")
     return labels
 
@@ -62,14 +61,19 @@ def _is_empty(cell: object) -> bool:
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _group(cell: object) -> str | None:
-    return None if _is_empty(cell) or says_nothing(str(cell)) else str(cell).strip()
+def _group(cell: object, where: str) -> str | None:
+    group = "" if _is_empty(cell) else str(cell).strip()
+    if not can_be_written(group):
+        raise UserError(f"{where} has the group {group!r}, in which is a control character; remove it.")
+    return None if says_nothing(group) else group
 
 
 def _safe_path(cell: object, where: str) -> str:
     path = cell.strip() if isinstance(cell, str) else ""
     if says_nothing(path) or leaves_root(path):
         raise UserError(f"{where} has the path {path!r}; it must lie under data.root and be given relative to it.")
+    if not can_be_written(path):
+        raise UserError(f"{where} has the path {path!r}, in which is a control character; rename the file.")
     return PurePosixPath(path).as_posix()
 
 
@@ -137,5 +141,7 @@ def read_annotations(annotations: Path, group_column: str | None = None) -> list
         labels = _labels(row[labels_column], where)
         if not labels and split != "predict":
             raise UserError(f"{where} has no label; only videos of the split predict may lack one.")
-        found[path] = FoundVideo(path, labels, split, None if named["group"] is None else _group(row[named["group"]]))
+        found[path] = FoundVideo(
+            path, labels, split, None if named["group"] is None else _group(row[named["group"]], where)
+        )
     return list(found.values())

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmark.data.found import SPLITS, SUFFIXES, FoundVideo, is_utf8, listed, split_of
+from benchmark.data.found import SPLITS, SUFFIXES, FoundVideo, can_be_written, listed, split_of
 from benchmark.data.index import Split
 from benchmark.errors import UserError
 
@@ -116,7 +116,7 @@ def _require_clear(root: Path, splits: Mapping[Path, Split], folders: Sequence[P
 
 
 def videos_under(folder: Path) -> list[Path]:
-    """Videos of a folder and all below it, sorted, links followed; without hidden ones and names not in UTF-8."""
+    """Videos of a folder and all below it, sorted, links followed; without hidden ones and odd names."""
     videos: list[Path] = []
     unnamed: list[Path] = []
     others: Counter[str] = Counter()
@@ -132,10 +132,10 @@ def videos_under(folder: Path) -> list[Path]:
             if file.suffix.lower() not in SUFFIXES:
                 others[file.suffix.lower() or file.name] += 1
             elif file.is_file() or file.is_symlink():
-                (videos if is_utf8(file) else unnamed).append(file)
+                (videos if can_be_written(file) else unnamed).append(file)
     if unnamed:
         log.warning(
-            "%d videos in %s are left out, as their names are not UTF-8; rename them: %s",
+            "%d videos in %s are left out, as their names are not UTF-8 or hold control characters; rename them: %s",
             len(unnamed), folder, listed([ascii(str(file.relative_to(folder))) for file in sorted(unnamed)]),
         )  # fmt: skip
     if others:
@@ -157,8 +157,10 @@ def _scan_classes(root: Path, parent: Path, split: Split | None) -> list[FoundVi
 def _subfolders(folder: Path) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     for entry in entries:
-        if not is_utf8(entry):
-            raise UserError(f"the folder {str(entry)!a} has a name that is not UTF-8; rename it")
+        if not can_be_written(entry):
+            raise UserError(
+                f"the folder {str(entry)!a} has a name that is not UTF-8 or holds control characters; rename it"
+            )
     return entries
 
 

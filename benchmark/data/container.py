@@ -24,6 +24,10 @@ _FORMATS = (
 )
 
 
+MOST_PIXELS = 36_000_000
+"""Of a picture, as many as 8K video has: a file of a few bytes can say that it has four thousand million."""
+
+
 class DecodeError(Exception):
     """A video that cannot be read; the message is the reason, one sentence."""
 
@@ -53,7 +57,9 @@ def open_container(path: Path) -> InputContainer:
     address = f"file:{path.absolute()}"
     allowed = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
     try:
-        container: InputContainer = av.open(address, mode="r", container_options=allowed, **_options())
+        # FFmpeg decodes a little to know what it is, so the limit has to be there from the beginning.
+        limited = {"max_pixels": str(MOST_PIXELS)}
+        container: InputContainer = av.open(address, mode="r", options=limited, container_options=allowed, **_options())
     except av.error.ArgumentError:  # what a format that is not on the list is answered with
         raise DecodeError(
             "it is not a video: FFmpeg takes it for a playlist, text or sound, or its header is broken"

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from benchmark.data.container import DecodeError, open_container
+from benchmark.data.container import MOST_PIXELS, DecodeError, open_container
 from benchmark.data.preprocess import SQUARE_PIXELS, UPRIGHT, Orientation, Picture
 
 # The colour spaces and range for which OpenCV's planar conversion is the right one (BT.601, limited range).
@@ -53,6 +53,9 @@ def shown_stream(container: InputContainer, path: Path) -> VideoStream:
     best = max(streams, key=lambda stream: (stream.index in several, *_rank(stream)))
     if best.codec_context is None:
         raise DecodeError("FFmpeg cannot tell how its video stream is coded")
+    if best.codec_context.width * best.codec_context.height > MOST_PIXELS:
+        size = f"{best.codec_context.width}x{best.codec_context.height}"
+        raise DecodeError(f"it says that its pictures have {size} pixels, more than {MOST_PIXELS:,}")
     return best
 
 

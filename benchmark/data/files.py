@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.data.class_folders import videos_under
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.found import SUFFIXES, is_utf8
+from benchmark.data.found import SUFFIXES, can_be_written
 from benchmark.data.index import VideoIndex
 from benchmark.errors import DatasetNotFoundError, UserError
 from benchmark.identity import Identity
@@ -40,8 +40,11 @@ class VideoFiles(VideoDataModule):
         for path in self.videos:
             if not path.exists():
                 raise DatasetNotFoundError(f"--predict.videos names {path}, which does not exist")
-            if not is_utf8(path):
-                raise UserError(f"--predict.videos names {str(path)!a}, whose name is not UTF-8; rename it")
+            if not can_be_written(path):
+                raise UserError(
+                    f"--predict.videos names {str(path)!a}, whose name is not UTF-8 or holds control "
+                    "characters; rename it"
+                )
             files.update(dict.fromkeys([path] if path.is_file() else videos_under(path)))
         if not files:
             raise DatasetNotFoundError(

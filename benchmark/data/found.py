@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from benchmark.data.index import Split
+from benchmark.errors import printable
 
 SUFFIXES = frozenset(
     {
@@ -47,13 +49,13 @@ class FoundVideo:
     source_group: str | None = None
 
 
-def is_utf8(path: Path) -> bool:
-    """Whether a name can be written down; names of files may be any bytes on Linux."""
+def can_be_written(name: Path | str) -> bool:
+    """Whether a name can be written down and shown: in UTF-8, without signs that a terminal obeys, as Linux allows."""
     try:
-        str(path).encode()
+        str(name).encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return not any(unicodedata.category(sign) == "Cc" for sign in str(name))
 
 
 def leaves_root(path: str) -> bool:
@@ -67,4 +69,4 @@ _NAMED = 5  # names that a message lists
 def listed(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return ", ".join(map(printable, names[:_NAMED])) + more

@@ -8,7 +8,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from benchmark.data.container import one_line
+from benchmark.data.container import MOST_PIXELS, one_line
 from benchmark.data.timeline import Clock
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class Decoding:
         needed: Times of packets whose frames are needed; others may be left out. None is all.
         clock: What those times are.
         begin: Time of the keyframe where the container is. Pictures shown before it are built on what was passed over.
+        place: Position in the file of that keyframe, where it is known; frames of another are none that are wanted.
+        sought: Whether the container alone says that a keyframe is there; without one there are no frames.
+        counted: Whether frames are numbered by counting, which a fault ends: it may have cost any number of them.
     """
 
     def __init__(
@@ -65,11 +68,16 @@ class Decoding:
         needed: frozenset[int] | None = None,
         clock: Clock = "pts",
         begin: int = -FLUSHED,
+        place: int | None = None,
+        *,
+        sought: bool = False,
+        counted: bool = False,
     ) -> None:
         self._container, self._stream, self._clock, self._begin = container, stream, clock, begin
         self._needed = needed if stream.codec_context.name in _SKIPPABLE else None
+        self._place, self._sought, self._is_astray = place, sought, False
         # AVI tells by which packet a frame comes out, not in which one it is.
-        self._has_own_places = clock == "pts" and container.format.name != "avi"
+        self._has_own_places = clock == "pts" and container.format.name != "avi" and not counted
         self._places: dict[int, int] = {}  # of packets in the order of decoding, by time
         self._fed = 0
         self._faults: list[int] = []  # places of packets with a fault, on which later frames may be built
@@ -80,10 +88,12 @@ class Decoding:
         context = self._stream.codec_context
         if not context.is_open:
             context.thread_type = "NONE"
-            context.options = {"err_detect": _CHECKS}
+            context.options = {"err_detect": _CHECKS, "max_pixels": str(MOST_PIXELS)}
         context.skip_frame = "DEFAULT"
         has_begun = False
         for packet in packets(self._container, self._stream):
+            if self._place is not None and not self._fed and packet.pos != self._place:
+                return  # an index that is wrong: the packet has the time that was asked for, and another picture
             time = packet.pts if self._clock == "pts" else packet.dts
             if self._needed is not None:
                 context.skip_frame = "DEFAULT" if time in self._needed else "NONREF"
@@ -96,25 +106,31 @@ class Decoding:
             if packet.is_corrupt and counts:
                 self._faults.append(self._fed)
             yield from self._decoded(packet, counts=counts)
+            if self._is_astray:
+                return
         self._fed += 1
         yield from self._decoded(None, counts=True)
 
-    def _decoded(self, packet: "VideoPacket | None", *, counts: bool) -> list[av.VideoFrame]:
+    def _decoded(self, packet: "VideoPacket | None", *, counts: bool) -> Iterator[av.VideoFrame]:
+        """Frames one by one: one packet may bring out a damaged one and the keyframe that ends the damage."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.FFmpegError as error:
             if counts:
                 self.fault = self.fault or one_line(error)
                 self._faults.append(self._fed)
-            return []
+            return
         for frame in frames:
+            if self._sought and not frame.key_frame and time_of(frame, self._clock) == self._begin:
+                self._is_astray = True
+                return
             place = self._places.get(time_of(frame, self._clock))
             if frame.is_corrupt and not (self._clock == "pts" and time_of(frame, "pts") < self._begin):
                 self._faults.append(self._fed if place is None else place)
             elif frame.key_frame and place is not None and self._has_own_places:
                 # What comes later is built on nothing before it.
                 self._faults = [fault for fault in self._faults if fault >= place]
-        return list(frames)
+            yield frame
 
     def is_damaged(self, frame: av.VideoFrame | None = None) -> bool:
         """Whether a frame, or anything decoded from its keyframe on to it, had a fault; None is the end of the file."""

@@ -32,17 +32,20 @@ def read_timeline(path: Path) -> Timeline:
     with open_container(path) as container:
         stream = shown_stream(container, path)
         index = stream.index
-        found = [(p.pts, p.is_keyframe, p.is_discard) for p in packets(container, stream)]
-        times = [time for time, _, _ in found if time is not None]
+        found = [(p.pts, p.is_keyframe, p.is_discard, p.pos) for p in packets(container, stream)]
+        times = [time for time, *_ in found if time is not None]
         complete = len(times) == len(found) == len(set(times))
         # An edit list may hide frames that decoding has to begin with.
-        shown = sorted(time for time, _, is_hidden in found if time is not None and not is_hidden)
-        keys = sorted(time for time, is_key, _ in found if time is not None and is_key)
+        shown = sorted(time for time, _, is_hidden, _ in found if time is not None and not is_hidden)
+        begins = {time: place for time, is_key, _, place in found if time is not None and is_key}
+        keys = sorted(begins)
+        places = [place for place in map(begins.get, keys) if place is not None and place >= 0]
         # AVI has no presentation times; with B-frames FFmpeg guesses them, and guesses wrong for packed bitstreams.
         guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         indexed = container.format.name in INDEXED
         if complete and indexed and not guessed and shown and keys and keys[0] <= shown[0]:
-            return Timeline(len(shown), evenly(shown), np.array(keys), stream=index)
+            known = np.array(places if len(places) == len(keys) else [], np.int64)
+            return Timeline(len(shown), evenly(shown), np.array(keys), stream=index, places=known)
     return _counted_timeline(path, index)
 
 
@@ -51,7 +54,7 @@ def _counted_timeline(path: Path, index: int) -> Timeline:
     with open_container(path) as container:
         stream = stream_of(container, index)
         # MPEG-4 brings a frame out with the next reference frame's packet, whatever else is decoded in between.
-        times = [time_of(frame, "dts") for frame in Decoding(container, stream).frames()]
+        times = [time_of(frame, "dts") for frame in Decoding(container, stream, counted=True).frames()]
         is_ascending = all(first < second for first, second in itertools.pairwise(times))
         if stream.codec_context.name == "mpeg4" and container.format.name == "avi" and times and is_ascending:
             return Timeline(len(times), np.array(times), np.array(times[:1]), "dts", index)
@@ -133,7 +136,7 @@ class PyAVVideo:
         """All frames in order, numbered by counting, up to the first wanted one that is damaged."""
         self._rewind()
         self._at_start = False
-        decoding = Decoding(self._container, self._stream)
+        decoding = Decoding(self._container, self._stream, counted=True)
         for number, frame in enumerate(decoding.frames()):
             if number in wanted and decoding.is_damaged(frame):
                 raise self._damaged(number, decoding)
@@ -159,17 +162,18 @@ class PyAVVideo:
 
     def _begin(self, times: list[int], *, from_start: bool) -> Decoding:
         """Go to the last keyframe before some times, or to the start."""
-        timeline = self._timeline
+        timeline, place, is_sought = self._timeline, None, False
         key = timeline.key_before(times[0])
         if from_start or key == timeline.keys[0]:
             key = int(timeline.keys[0])
             self._rewind()
         else:
+            place, is_sought = timeline.place_of(key), True
             self._container.seek(key, stream=self._stream, backward=True)
         self._at_start = False
         # What cannot be had without the frames that are not needed is tried once more with them.
         needed = None if from_start else frozenset(times)
-        return Decoding(self._container, self._stream, needed, timeline.clock, key)
+        return Decoding(self._container, self._stream, needed, timeline.clock, key, place, sought=is_sought)
 
     def _stretch(self, decoding: Decoding, times: list[int]) -> Iterator[av.VideoFrame]:
         """The first frames of these times, as many as are sound and cheaper to reach by decoding on than by a jump."""

@@ -17,6 +17,7 @@ from pyarrow import csv
 
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.found import can_be_written
 from benchmark.data.index import SCHEMA, VideoIndex
 from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
@@ -84,6 +85,8 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
             names = "\n".join(line.strip() for line in read_lines(place / "labels.txt")).rstrip("\n").split("\n")
             if "" in names:
                 raise UserError(f"line {names.index('') + 1} of {place / 'labels.txt'} names no class; remove the line")
+            if strange := next((name for name in names if not can_be_written(name)), None):
+                raise UserError(f"{place / 'labels.txt'} has the class {strange!r}, in which is a control character")
             return tuple(names)
     raise DatasetNotFoundError(
         f"labels.txt, Sports-1M's class names, is neither in {folder} nor in {folder.parent}. Pass the folder that "
@@ -95,7 +98,7 @@ def _raise_first_malformed(path: Path, classes: int, cause: str) -> None:
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             parts = _LINE.fullmatch(line.rstrip("\r\n"))
-            if line.strip() and (parts is None or max(map(int, parts["labels"].split(","))) >= classes):
+            if line.rstrip("\r\n") and (parts is None or max(map(int, parts["labels"].split(","))) >= classes):
                 shown = line.rstrip("\r\n")[:200]  # with the spaces that may be what is wrong
                 raise UserError(
                     f"line {number} of {path} is {shown!r}; expected a YouTube address or its "
@@ -150,6 +153,8 @@ def read_list(path: Path, classes: int) -> pa.Table:
         raise UserError(
             f"{path} cannot be read: {cause.strerror or cause}; allow reading it, or give another file"
         ) from cause
+    if not ids:
+        raise UserError(f"{path} names no video, it holds blank lines alone; use the official list, decompressed")
     return pa.table({"video_id": pa.chunked_array(ids), "labels": pa.chunked_array(labels)}).combine_chunks()
 
 

@@ -20,6 +20,7 @@ class Timeline:
         keys: Times at which decoding may begin, ascending.
         clock: What the times are: of presentation, or where AVI has none, of the packet that brings the frame out.
         stream: Number of the stream in the file.
+        places: Positions in the file of the packets at `keys`; empty where they are unknown.
     """
 
     frames: int
@@ -27,6 +28,7 @@ class Timeline:
     keys: np.ndarray
     clock: Clock = "pts"
     stream: int = 0
+    places: np.ndarray = dataclasses.field(default_factory=lambda: np.array([], np.int64))
 
     def times(self, numbers: Sequence[int]) -> list[int]:
         """The times of some frames."""
@@ -37,6 +39,10 @@ class Timeline:
     def key_before(self, time: int) -> int:
         """The last keyframe's time at or before another."""
         return int(self.keys[max(int(np.searchsorted(self.keys, time, "right")) - 1, 0)])
+
+    def place_of(self, key: int) -> int | None:
+        """Where in the file a keyframe lies, by its time; None where that is unknown."""
+        return int(self.places[np.searchsorted(self.keys, key)]) if len(self.places) else None
 
 
 def evenly(times: list[int]) -> range | np.ndarray:

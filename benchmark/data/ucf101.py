@@ -93,8 +93,8 @@ def read_list(path: Path) -> list[ListedVideo]:
         parts = _LINE.fullmatch(line.strip())
         if parts is None or parts["folder"] not in numbers:
             raise UserError(
-                f"line {row} of {path} is {line.strip()!r}; expected Class/v_Class_gNN_cNN.avi with one of the 101 "
-                "official classes. Use the official list files."
+                f"line {row} of {path} is {line.strip()[:200]!r}; expected Class/v_Class_gNN_cNN.avi with one of the "
+                "101 official classes. Use the official list files."
             )
         name = parts["folder"]
         if parts["number"] is not None and int(parts["number"]) != numbers[name]:

@@ -8,7 +8,7 @@ from benchmark.results.record import Provenance, Value
 
 Tier = Literal["claimed", "recomputed", "reproduced"]
 """How far a row can be trusted: somebody says so; its numbers follow from its ledger, which proves arithmetic only; its
-ledger was made again from the videos and the checkpoint, in part or whole."""
+ledger was made again from the videos and the checkpoint, in part or whole, as a listed maintainer has signed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Row:
         seeds: Runs of each fold, where the row is the mean of several folds.
         spread: How much its folds and seeds differ, there.
         deviation: How far the pinned videos came out from what the protocol says, where that is more than may be.
+        confirmed_by: Who says that videos were scored again and came out, and whether a listed key signed it.
+        files_sha256: Of what the row is made from, the ledger apart, whose hash the record holds.
     """
 
     entry_id: str
@@ -76,6 +78,8 @@ class Row:
     deviation: str | None = None
     seeds: tuple[int, ...] | None = None
     spread: Spread | None = None
+    confirmed_by: str | None = None
+    files_sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -87,7 +87,7 @@ def board_table(board: Board) -> TextTable:
     columns: dict[str, Sequence[str]] = {
         "entry": [row.name for row in board.rows],
         "rank": [rank_text(row) for row in board.rows],
-        "tier": [row.tier for row in board.rows],
+        "tier": [tier_text(row) for row in board.rows],
         "video Hit@1 in % (95% interval)": [_interval(row.metrics.get("video_hit1")) for row in board.rows],
         "SD over folds in points": [spread_text(row) for row in board.rows],
         "decoded videos alone in %": [_interval((row.decoded_only or {}).get("video_hit1")) for row in board.rows],
@@ -105,6 +105,11 @@ def board_table(board: Board) -> TextTable:
     }
     known = {name: cells for name, cells in columns.items() if any(cell != UNKNOWN for cell in cells)}
     return TextTable(tuple(known), tuple(zip(*known.values(), strict=True)))
+
+
+def tier_text(row: Row) -> str:
+    """Its tier, and who confirmed it."""
+    return row.tier if row.confirmed_by is None else f"{row.tier}, confirmed by {row.confirmed_by}"
 
 
 def rank_text(row: Row) -> str:

@@ -1,7 +1,7 @@
 """Entries of the leaderboards on disk: which files there are, and whether they can be believed.
 
 A root holds `<dataset>/<fold and subset>/<entry>/` with `record.json`, `ledger.parquet` and, where somebody scored the
-videos again, `reproduction.json`.
+videos again, `reproduction.json` and its signature.
 """
 
 import dataclasses
@@ -13,53 +13,34 @@ import tempfile
 from pathlib import Path, PurePath
 from typing import Any
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.leaderboard.claims import CLAIMS
 from benchmark.leaderboard.entry_clips import check_entry_clips, stored_clips
 from benchmark.leaderboard.official import check_official
+from benchmark.leaderboard.reproductions import (
+    MAINTAINERS_NAME,
+    REPRODUCTION_NAME,
+    SIGNATURE_NAME,
+    Reproduction,
+    Signed,
+    read_reproduction,
+    signed_by,
+)
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.clip_starts import impossible_clips
 from benchmark.results.confirmation import check_clips, confirm
-from benchmark.results.fields import Part, Plain, Sha256, read_limited
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
-from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import METHOD, LedgerFile, Record
 from benchmark.results.summary import summarise
 
-REPRODUCTION_NAME = "reproduction.json"
 LARGEST_LEDGER_BYTES = 5_000_000
-REPRODUCED_VIDEOS = 200
-LARGEST_DIFFERENCE = 0.05
-"""Of a class probability, that may still count as the same: bfloat16 on another machine differs by less."""
 
-_FILES = {RECORD_NAME, LEDGER_NAME, CLIPS_NAME, REPRODUCTION_NAME}
-
-
-class Reproduction(Part):
-    """What came out when videos were scored again from their files."""
-
-    ledger_sha256: Sha256
-    checkpoint_sha256: Sha256
-    videos: int = Field(ge=1)
-    seed: int
-    largest_difference: float = Field(ge=0, le=1)
-    allowed_difference: float = Field(ge=0, le=LARGEST_DIFFERENCE)
-    created: AwareDatetime
-    code: Plain
-
-    def proves(self, record: Record) -> bool:
-        """Whether it lifts a record to the tier *reproduced*: it is about it, large enough, and the scores came out."""
-        return (
-            self.ledger_sha256 == record.ledger.sha256
-            and self.checkpoint_sha256 == record.checkpoint.sha256
-            and min(REPRODUCED_VIDEOS, record.videos) <= self.videos <= record.videos
-            and self.largest_difference <= self.allowed_difference
-        )
+_FILES = {RECORD_NAME, LEDGER_NAME, CLIPS_NAME, REPRODUCTION_NAME, SIGNATURE_NAME}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +52,22 @@ class Entry:
         record: The record.
         ledger: The ledger, or None where it lies elsewhere and was not given.
         reproduction: What came out when its videos were scored again, or None.
+        signed: Who stands by that, or None where it was not done.
+        files_sha256: Of the record's file, the reproduction's and its signature's, one after the other.
     """
 
     entry_id: str
     record: Record
     ledger: Ledger | None
     reproduction: Reproduction | None
+    signed: Signed | None = None
+    files_sha256: str = ""
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether a maintainer's signature says that the ledger came out of the videos and the checkpoint."""
+        found, signed = self.reproduction, self.signed
+        return found is not None and signed is not None and signed.signature == "listed" and found.proves(self.record)
 
 
 def entry_folder(record: Record) -> Path:
@@ -97,12 +88,15 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_entries(root: Path, ledgers: Path | None = None) -> tuple[list[Entry], list[str], list[str]]:
+def check_entries(
+    root: Path, ledgers: Path | None = None, maintainers: Path | None = None
+) -> tuple[list[Entry], list[str], list[str]]:
     """Read every entry, work its numbers out again and look for what does not belong.
 
     Args:
         root: The leaderboards' folder.
         ledgers: Folder with ledgers that are too large to lie beside their records, named `<sha256>.parquet`.
+        maintainers: List of the keys of those whose signature counts; the one in `root` by default.
 
     Returns:
         The entries that could be read; what is wrong; and what could not be checked, one line each.
@@ -117,7 +111,7 @@ def check_entries(root: Path, ledgers: Path | None = None) -> tuple[list[Entry],
     for folder in _entry_folders(root):
         name = folder.relative_to(root).as_posix()
         try:
-            entry = _read_entry(root, folder, ledgers)
+            entry = _read_entry(root, folder, ledgers, maintainers or root / MAINTAINERS_NAME)
         except (UserError, OSError) as error:
             problems.append(f"{name}: {error}")
             continue
@@ -161,11 +155,16 @@ def _strangers(root: Path) -> list[str]:
     return found
 
 
-def _read_entry(root: Path, folder: Path, ledgers: Path | None) -> Entry:
+def _read_entry(root: Path, folder: Path, ledgers: Path | None, maintainers: Path) -> Entry:
     record = Record.read(folder)
     path = ledger_path(folder, record, ledgers)
-    name = folder.relative_to(root).as_posix()
-    return Entry(name, record, None if path is None else Ledger.read(path), _read_reproduction(folder))
+    found, hashed = read_reproduction(folder), file_hash(folder / RECORD_NAME)
+    signed = None if found is None else signed_by(folder, found, hashed, maintainers)
+    more = [path for path in (folder / REPRODUCTION_NAME, folder / SIGNATURE_NAME) if path.is_file()]
+    if more:  # all of it, as what stands behind a signature is nobody's
+        hashed = _digest("".join([hashed, *map(file_hash, more)]))
+    ledger = None if path is None else Ledger.read(path)
+    return Entry(folder.relative_to(root).as_posix(), record, ledger, found, signed, hashed)
 
 
 def _check_entry(folder: Path, entry: Entry, ledgers: Path | None, seen: dict[str, str]) -> list[str]:
@@ -174,6 +173,10 @@ def _check_entry(folder: Path, entry: Entry, ledgers: Path | None, seen: dict[st
         problems.append(f"by its record it belongs into {entry_folder(record).as_posix()}")
     if entry.reproduction is not None and not entry.reproduction.proves(record):
         problems.append(f"{REPRODUCTION_NAME} is about another ledger or checkpoint, or proves too little")
+    if entry.signed is not None and entry.signed.signature == "wrong":
+        problems.append(f"{SIGNATURE_NAME} is of no listed maintainer, or of another reproduction or record")
+    if entry.signed is None and (folder / SIGNATURE_NAME).exists():
+        problems.append(f"{SIGNATURE_NAME} is there without {REPRODUCTION_NAME}")
     path = ledger_path(folder, record, ledgers)
     if path is None or entry.ledger is None:
         if record.ledger.url is None:
@@ -192,16 +195,6 @@ def ledger_path(folder: Path, record: Record, ledgers: Path | None = None) -> Pa
     if ledgers is not None:
         places.append(ledgers / f"{record.ledger.sha256}.parquet")
     return next((path for path in places if path.is_file()), None)
-
-
-def _read_reproduction(folder: Path) -> Reproduction | None:
-    path = folder / REPRODUCTION_NAME
-    if not path.exists():
-        return None
-    try:
-        return Reproduction.model_validate_json(read_limited(path))
-    except ValidationError as error:
-        raise UserError(f"{REPRODUCTION_NAME} is none: {first_problem(error)}") from None
 
 
 def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None, clips_url: str | None = None) -> Path:
@@ -320,10 +313,3 @@ def content_hash(ledger: Ledger) -> str:
     digest = hashlib.sha256("\n".join(ordered["video_id"].to_pylist()).encode())
     digest.update(Ledger(ledger.info, ordered).scores.tobytes())
     return digest.hexdigest()
-
-
-def write_reproduction(folder: Path, reproduction: Reproduction) -> Path:
-    """Leave the outcome beside the record."""
-    path = folder / REPRODUCTION_NAME
-    path.write_text(reproduction.model_dump_json(indent=1) + "\n", "utf-8")
-    return path

@@ -242,11 +242,10 @@ def _compare(first: Entry, one: Ledger, second: Entry, other: Ledger) -> tuple[P
 
 
 def tier_of(entry: Entry) -> Tier:
-    """`reproduced` if enough of its videos were scored again from the files, with this ledger and checkpoint."""
+    """`reproduced` where a listed maintainer has signed that, for this ledger, checkpoint and record."""
     if entry.ledger is None:
         return "claimed"
-    found = entry.reproduction
-    return "reproduced" if found is not None and found.proves(entry.record) else "recomputed"
+    return "reproduced" if entry.is_reproduced else "recomputed"
 
 
 def _row(entry: Entry, rank: int | None) -> Row:
@@ -270,6 +269,8 @@ def _row(entry: Entry, rank: int | None) -> Row:
         hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
         created=record.created.date().isoformat(),
         deviation=deviation_of(record),
+        confirmed_by=None if entry.signed is None else str(entry.signed),
+        files_sha256=entry.files_sha256,
     )
 
 

@@ -27,7 +27,7 @@ GENERATED = (README_NAME, CSV_NAME, FILE_NAME, PLOTS_FILE_NAME)
 
 _FACTS = (
     "videos", "failed_videos", "held_share", "provenance", "clips_per_second", "gflop_per_clip", "parameters",
-    "precision", "hardware", "created", "deviation", "source",
+    "precision", "hardware", "created", "deviation", "source", "confirmed_by", "files_sha256",
 )  # fmt: skip
 _SPREAD = tuple(f"video_hit1_sd_{field.name}" for field in dataclasses.fields(Spread))
 _TIERS = f"""\
@@ -38,7 +38,8 @@ Only rows of one table, with equal protocol, dataset, fold and class subset, are
 - *recomputed*: every number follows from the predictions in the ledger. This proves arithmetic, not where the
   predictions come from.
 - *reproduced*: the videos, or a random 200 of them or more, were scored again from their files with the checkpoint, and
-  the ledger's scores came out.
+  the ledger's scores came out; a maintainer whose key is listed here has signed that. Without a signature it is only
+  said who confirmed an entry.
 """
 
 

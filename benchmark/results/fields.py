@@ -3,6 +3,7 @@
 import errno
 import math
 import re
+import stat
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,10 +27,13 @@ def read_limited(path: Path, most: int = 1_000_000) -> bytes:
     """The bytes of a small file.
 
     Raises:
-        OSError: If it cannot be read, or has more than `most` bytes.
+        OSError: If it cannot be read, has more than `most` bytes, or is no file, as a pipe that nobody writes to.
     """
-    if (size := path.stat().st_size) > most:
-        raise OSError(errno.EFBIG, f"it has {size:,} bytes; allowed are {most:,}")
+    held = path.stat()
+    if not stat.S_ISREG(held.st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file")
+    if held.st_size > most:
+        raise OSError(errno.EFBIG, f"it has {held.st_size:,} bytes; allowed are {most:,}")
     return path.read_bytes()
 
 

@@ -164,6 +164,8 @@ def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
         held = torch.load(path, weights_only=True, map_location="cpu", mmap=os.name == "posix")
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{option} {path} is no checkpoint, or is damaged; give another file") from error
-    if not isinstance(held, dict) or "state_dict" not in held:
+    weights = held.get("state_dict") if isinstance(held, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise UserError(f"{option} {path} holds no model; give a checkpoint that a fit has written")
-    return held
+    checkpoint: dict[str, Any] = held
+    return checkpoint

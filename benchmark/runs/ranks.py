@@ -2,7 +2,8 @@
 
 PyTorch's processes wait for each other inside collective operations, on a GPU for up to half an hour, whatever became
 of the one they wait for. So each keeps a connection to the first process besides, which the system closes when a
-process dies, however it does; one that fails says why before it goes.
+process dies, however it does; one that fails says why before it goes. A process that lives and does nothing, as one
+that was frozen, is known by its silence: each sends a word every few seconds.
 """
 
 import contextlib
@@ -27,9 +28,13 @@ from benchmark.errors import UserError
 GRACE_SECONDS = 15.0
 """What a process has to end by itself once another one has left."""
 
+BEAT_SECONDS = 5.0
+"""Between two words of a process that is well."""
+
+_MOST_SILENT = 8  # of these; counted, as no clock tells whether it was this process that stood still
 _CONNECT_SECONDS = 30.0
 _MOST_BYTES = 4096
-_END = "end"
+_END, _BEAT = "end", "well"
 
 
 class LocalSignals(_SignalConnector):
@@ -67,6 +72,8 @@ class EndTogether(L.Callback):
         self._connect(str(getattr(environment, "main_address", None) or os.environ.get("MASTER_ADDR", "127.0.0.1")))
         for end, rank in self._ends.items():
             threading.Thread(target=self._listen, args=(end, rank), name="end together", daemon=True).start()
+        if self._ends:
+            threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
     def _connect(self, address: str) -> None:
         """To the first process, or in it from all others; nobody is connected where that cannot be."""
@@ -105,24 +112,34 @@ class EndTogether(L.Callback):
                     end.close()
 
     def _add(self, end: socket.socket, rank: int) -> None:
-        end.settimeout(None)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is lost closes nothing
         for name, seconds in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
             if hasattr(socket, name):
                 end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
         self._ends[end] = rank
 
+    def _beat(self) -> None:
+        while not self._is_over and self.lost is None:
+            self._say(_BEAT)
+            time.sleep(BEAT_SECONDS)
+
     def _listen(self, end: socket.socket, rank: int) -> None:
-        try:
-            said = _line(end)
-        except OSError:
-            said = ""
+        said, silent = _BEAT, 0
+        while said == _BEAT and silent < _MOST_SILENT:
+            try:
+                end.settimeout(BEAT_SECONDS)
+                said, silent = _line(end), 0
+            except TimeoutError:
+                silent += 1
+            except OSError:
+                said = ""
         if said == _END or self._is_over:
             return
         try:
             code, text = json.loads(said)
         except ValueError:
-            code, text = 1, f"process {rank} of {self._processes} is lost"
+            what = "does not answer any more" if said else "is lost"
+            code, text = 1, f"process {rank} of {self._processes} {what}"
         self._leave(int(code), str(text))
 
     def _leave(self, code: int, text: str) -> None:
@@ -182,7 +199,7 @@ def _line(end: socket.socket) -> str:
     """What is said up to the end of the line; empty if the other side is gone."""
     said = b""
     while not said.endswith(b"\n") and len(said) <= _MOST_BYTES:
-        part = end.recv(256)
+        part = end.recv(1)  # no more than the line, as the next one may have come already
         if not part:
             return ""
         said += part

@@ -134,6 +134,17 @@ def test_what_the_outside_program_would_let_through_is_refused(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("only_fake_bsdtar")
+def test_a_rar_that_grows_is_stopped_while_it_is_unpacked(tmp_path: Path) -> None:
+    grow = "open(sys.argv[4] + '/a.avi', 'wb').truncate(200_000_000); time.sleep(250)"
+    code = f"#!{sys.executable}\nimport sys, time\nif sys.argv[1] != '-tf': {grow}\n"
+    (tmp_path / "programs/bsdtar").write_text(code, "utf-8")
+    (tmp_path / "bomb.rar").write_bytes(b"Rar!")
+    with pytest.raises(UserError, match="would unpack to 200 MB, more than videos do"):
+        unpack(tmp_path / "bomb.rar", tmp_path / "into", suffixes=WANTED)
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+@pytest.mark.usefixtures("only_fake_bsdtar")
 def test_a_rar_that_the_program_cannot_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "cut.rar").write_bytes(b"Rar!\x1a\x07\x00cut")
     with pytest.raises(UserError, match=r"bsdtar cannot read .*cut\.rar \(exit code 1\)"):

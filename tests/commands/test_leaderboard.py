@@ -18,6 +18,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.pins import GREY_LEVELS
 from benchmark.results.record import LedgerFile, Record
 from benchmark.results.summary import summarise
+from tests.generators.keys import needs_openssh, write_key
 from tests.generators.ledgers import make_ledger, write_run
 from tests.generators.small_test import options
 
@@ -81,6 +82,7 @@ def test_generated_files_must_be_current(boards: Path, name: str, capsys: pytest
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 0
 
 
+@needs_openssh
 @pytest.mark.extra("plotly")
 def test_an_entry_is_reproduced_from_its_files(
     boards: Path, small_set: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]
@@ -91,8 +93,11 @@ def test_an_entry_is_reproduced_from_its_files(
     assert main([*arguments, "--videos", "7", "--data_root", str(small_set)]) == 0
     assert "too few for the tier reproduced" in capsys.readouterr().out
     assert read_boards(boards)[0].rows[0].tier == "recomputed"
-    assert main([*arguments, "--data_root", str(small_set)]) == 0  # all 32, fewer than 200
+    key = write_key(boards.parent / "key", boards, "Ann")
+    signed = ["--by", "ann", "--key", str(key)]
+    assert main([*arguments, *signed, "--data_root", str(small_set)]) == 0  # all 32, fewer than 200
     assert read_boards(boards)[0].rows[0].tier == "reproduced"
+    assert read_boards(boards)[0].rows[0].confirmed_by == "Ann"
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 1  # the tables still say recomputed
     assert main(["leaderboard", "build", "--root", str(boards)]) == 0
     assert main(["leaderboard", "verify", "--root", str(boards)]) == 0

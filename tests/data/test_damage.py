@@ -139,3 +139,86 @@ def test_keyframes_in_open_groups_are_no_damage(tmp_path: Path) -> None:
     for start in range(20):
         clip = clip_of(path, start, range(8, 9), "pyav")
         assert not isinstance(clip, str), clip
+
+
+def test_where_frames_are_counted_damage_costs_all_that_come_later(tmp_path: Path) -> None:
+    """How many frames it cost is unknown, so nobody can say which frame a later one is."""
+    path = encode(tmp_path / "sound.ts", frames=60, options={"g": "12", "bf": "0", "crf": "12"})
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        hit = max(packets[26:35], key=lambda packet: packet.size).pos
+    assert hit is not None
+    content[hit + 1] |= 0x80  # "at least one bit of this is wrong", says whoever received it
+    for place in range(hit + 80, hit + 188):
+        content[place] ^= 0xA5
+    path = tmp_path / "damaged.ts"
+    path.write_bytes(content)
+    sound = clip_of(path, 4, range(CLIP), "pyav")
+    assert not isinstance(sound, str), sound
+    for rgb, right in zip(sound.values(), read(tmp_path / "sound.ts", [*sound]), strict=True):
+        assert np.abs(rgb.astype(int) - right).mean() <= 1
+    for start in (22, 36, 40):
+        reason = clip_of(path, start, range(CLIP), "pyav")
+        assert isinstance(reason, str), start
+        assert "is built on, is damaged" in reason
+
+
+def test_an_index_that_leads_to_other_pictures_is_not_believed(tmp_path: Path) -> None:
+    """In AVI a packet has the time that the index says, wherever the index leads."""
+    path = encode(tmp_path / "sound.avi", codec="mjpeg", pixels="yuvj420p", frames=40)
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"idx1") + 8
+    entries = [slice(place + 8, place + 16) for place in range(begin, begin + 16 * 40, 16)]
+    held = [bytes(content[entry]) for entry in entries]
+    for entry, other in zip(entries, [*held[:10], *held[20:30], *held[10:20], *held[30:]], strict=True):
+        content[entry] = other
+    path = tmp_path / "led astray.avi"
+    path.write_bytes(content)
+    frames, _ = in_order(path)
+    shown = [frames[time] for time in sorted(frames)]
+    assert len(shown) == 40
+    for number in range(40):
+        (rgb,) = read(path, [number])
+        assert np.abs(rgb.astype(int) - shown[number]).mean() <= 1, number
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_the_last_frame_before_a_keyframe_is_damaged_alone(tmp_path: Path, codec: str) -> None:
+    """It may come out together with that keyframe, behind which nothing is damaged any more."""
+    whole_file = encode(tmp_path / "sound.mp4", codec=codec, options={"g": "12", "bf": "0"})
+    with av.open(str(whole_file)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert [number for number, packet in enumerate(packets) if packet.is_keyframe] == [0, 12, 24, 36]
+    hit, reported = packets[11], 0
+    assert hit.pos is not None
+    assert hit.pts is not None
+    for bit in range(8 * 8, 8 * hit.size):
+        content = bytearray(whole_file.read_bytes())
+        content[hit.pos + bit // 8] ^= 1 << bit % 8
+        path = tmp_path / f"{bit}.mp4"
+        path.write_bytes(content)
+        if hit.pts in in_order(path)[1]:
+            reported += 1
+            for offsets in (range(11, 12), range(0, 16, 11), range(16)):
+                reason = clip_of(path, 0, offsets, "pyav")
+                assert isinstance(reason, str), (bit, offsets)
+        assert not isinstance(clip_of(path, 12, range(8, 9), "pyav"), str)
+        path.unlink()
+        if reported == 3:
+            break
+    assert reported
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_frames_that_only_the_container_calls_keyframes_are_none(tmp_path: Path, codec: str) -> None:
+    """Without its table of keyframes, an MP4 file says that all frames are."""
+    path = encode(tmp_path / "sound.mp4", codec=codec, options={"g": "12", "bf": "0"})
+    right = read(path, list(range(40)))
+    content = path.read_bytes()
+    assert content.count(b"stss") == 1
+    path = tmp_path / "all.mp4"
+    path.write_bytes(content.replace(b"stss", b"free"))
+    for number in range(40):
+        (rgb,) = read(path, [number])
+        assert np.abs(rgb.astype(int) - right[number]).mean() <= 1, number

@@ -40,5 +40,5 @@ def test_folders_give_their_videos_and_say_what_they_leave_out(
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.mp4"))
     path.touch()
-    with pytest.raises(UserError, match=r"caf\\udce9.mp4', whose name is not UTF-8; rename it"):
+    with pytest.raises(UserError, match=r"caf\\udce9.mp4', whose name is not UTF-8 or holds control"):
         VideoFiles([path], ["a", "b"]).read_index()

@@ -289,7 +289,23 @@ def test_names_that_are_not_utf8_are_left_out_and_named(tmp_path: Path, caplog: 
     assert r"1 videos" in caplog.text
     assert r"caf\udce9.mp4" in caplog.text
     (tmp_path / "a").rename(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
-    with pytest.raises(UserError, match=r"caf\\udce9' has a name that is not UTF-8"):
+    with pytest.raises(UserError, match=r"caf\\udce9' has a name that is not UTF-8 or holds control"):
+        read_folder_index(tmp_path)
+
+
+@pytest.mark.parametrize("sign", ["\x1b]0;owned\x07", "\n", "\r", "\x9b31m"])
+def test_names_that_a_terminal_would_obey_are_left_out_or_refused(
+    tmp_path: Path, sign: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a/good.mp4", f"a/x{sign}.mp4", "b/good.mp4"):
+        touch(tmp_path / name)
+    (tmp_path / "c").mkdir()
+    (tmp_path / f"c/x.{sign}").touch()
+    assert sorted(rows(read_folder_index(tmp_path))) == ["a/good.mp4", "b/good.mp4"]
+    assert "1 videos" in caplog.text
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+    (tmp_path / "b").rename(tmp_path / f"b{sign}")
+    with pytest.raises(UserError, match="or holds control characters; rename it"):
         read_folder_index(tmp_path)
 
 

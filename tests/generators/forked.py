@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,16 @@ from benchmark.cli import main
 from benchmark.plugins import load_plugins
 
 
-def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int, str, str]:
+def forked(
+    folder: Path, *arguments: str, path: Path | None = None, before: Callable[[], None] | None = None
+) -> tuple[int, str, str]:
     """Exit code, output and errors of `clipbench ARGUMENTS` in a folder.
 
     Args:
         folder: The current folder of the command.
         arguments: Its words.
         path: Folder of further packages.
+        before: Run in the new process before anything else.
     """
     if not hasattr(os, "fork"):
         pytest.skip("a system without fork")
@@ -29,6 +33,8 @@ def forked(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int
     if process == 0:
         code = 70
         try:
+            if before is not None:
+                before()
             torch.set_num_threads(1)  # a copy has none of the threads that would share the work
             os.chdir(folder)
             sys.path[:0] = [] if path is None else [str(path)]

@@ -2,11 +2,13 @@
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from benchmark.data.sampling import clip_start
+from benchmark.leaderboard.reproductions import Reproduction
 from benchmark.protocol import Protocol
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.clip_scores import SPLITS, ClipScores, Said
@@ -247,3 +249,19 @@ def write_run(
         record = record.model_copy(update={"clips": kept})
     record.write(folder / RECORD_NAME)
     return record
+
+
+def make_reproduction(record: Record, **change: Any) -> Reproduction:
+    """What came out when all videos of a record were scored again, changed where asked for."""
+    facts = {
+        "ledger_sha256": record.ledger.sha256,
+        "checkpoint_sha256": record.checkpoint.sha256,
+        "videos": record.videos,
+        "seed": 1,
+        "largest_difference": 0.001,
+        "allowed_difference": 0.01,
+        "created": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+        "code": "0.1.0",
+        "by": "Ann",
+    }
+    return Reproduction.model_validate({**facts, **change})

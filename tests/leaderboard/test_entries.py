@@ -283,7 +283,7 @@ def test_a_reproduction_that_proves_nothing_is_caught(root: Path, change: dict[s
     path = only_entry(root) / "reproduction.json"
     path.write_text(json.dumps(outcome), "utf-8")
     assert verify_entries(root) == ([], [])
-    assert read_boards(root)[0].rows[0].tier == "reproduced"
+    assert read_boards(root)[0].rows[0].confirmed_by == "an unknown person (unsigned)"
     path.write_text(json.dumps(outcome | change), "utf-8")
     assert "reproduction.json" in problem(root)
     with pytest.raises(UserError, match=r"reproduction\.json"):

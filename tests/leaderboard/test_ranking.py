@@ -1,24 +1,25 @@
 """Boards: who ranks with whom, against counts by hand."""
 
 import dataclasses
-import datetime
 import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmark.identity import Identity
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.board_tables import without_clips
-from benchmark.leaderboard.entries import Entry, Reproduction, add_entry, write_reproduction
+from benchmark.leaderboard.entries import Entry, add_entry
 from benchmark.leaderboard.ranking import LEVEL, boards_of, longest_chains, rank_entries, read_boards, tier_of
+from benchmark.leaderboard.reproductions import Signature, Signed
 from benchmark.leaderboard.tables import markdown
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos, compare
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Provenance, Value
 from benchmark.results.statistics import exchange_p_value
-from tests.generators.ledgers import ledger_of_clips, make_ledger, make_record, write_run
+from tests.generators.ledgers import ledger_of_clips, make_ledger, make_record, make_reproduction, write_run
 from tests.performance.coverage import draw_hits, draw_sources
 
 VIDEOS, CLASSES = 120, 4
@@ -156,41 +157,32 @@ def test_the_papers_tables_are_claims() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "tier"),
+    ("change", "signature", "tier"),
     [
-        ({}, "reproduced"),
-        ({"videos": 119}, "recomputed"),
-        ({"largest_difference": 0.02}, "recomputed"),
-        ({"ledger_sha256": "2" * 64}, "recomputed"),
-        ({"checkpoint_sha256": "2" * 64}, "recomputed"),
+        ({}, "listed", "reproduced"),
+        ({}, "none", "recomputed"),
+        ({}, "wrong", "recomputed"),
+        ({"videos": 119}, "listed", "recomputed"),
+        ({"largest_difference": 0.02}, "listed", "recomputed"),
+        ({"ledger_sha256": "2" * 64}, "listed", "recomputed"),
+        ({"checkpoint_sha256": "2" * 64}, "listed", "recomputed"),
     ],
 )
-def test_the_tier_follows_from_what_was_scored_again(tmp_path: Path, change: dict[str, object], tier: str) -> None:
+def test_the_tier_follows_from_what_was_scored_again_and_who_signed_it(
+    change: dict[str, object], signature: Signature, tier: str
+) -> None:
     made = ledger(0.5, 0)
     record = make_record(made)
-    outcome = Reproduction.model_validate(
-        {
-            "ledger_sha256": record.ledger.sha256,
-            "checkpoint_sha256": record.checkpoint.sha256,
-            "videos": VIDEOS,
-            "seed": 1,
-            "largest_difference": 0.001,
-            "allowed_difference": 0.01,
-            "created": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
-            "code": "0.1.0",
-            **change,
-        }
-    )
-    assert tier_of(Entry("a", record, made, outcome)) == tier
+    outcome = make_reproduction(record, **{"videos": VIDEOS, **change})
+    assert tier_of(Entry("a", record, made, outcome, Signed(signature, "Ann"))) == tier
     assert tier_of(Entry("a", record, made, None)) == "recomputed"
-    assert tier_of(Entry("a", record, None, None)) == "claimed"
-    assert write_reproduction(tmp_path, outcome).name == "reproduction.json"
+    assert tier_of(Entry("a", record, None, outcome, Signed(signature, "Ann"))) == "claimed"
 
 
 def test_boards_name_what_has_no_clips() -> None:
     both = [Row(str(n), f"net {n}", "recomputed", 1, {"clip_hit1": Value(value=n)}, "", videos=9) for n in (None, 0.5)]
     claimed = Row("c", "claim", "claimed", None, {}, "a paper")
-    board = Board("Made", 1, None, "0" * 16, "20 clips", (*both, claimed))
+    board = Board(Identity("Made", 1), "0" * 16, "20 clips", (*both, claimed))
     said = without_clips(board)
     assert said is not None
     assert "net None" in said

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmark.errors import UserError
-from benchmark.runs.folder import new_run_dir, release
+from benchmark.runs.folder import new_run_dir, read_checkpoint, release
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,3 +144,12 @@ def test_only_a_folder_that_this_process_made_and_left_empty_goes(tmp_path: Path
     assert not own.exists()
     assert (theirs / "plans").is_dir()
     assert (used / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("weights", [None, [1], {"layer": "text"}, {"layer": None}, {"layer": {"a": torch.zeros(1)}}])
+def test_weights_that_are_no_tensors_are_no_model(tmp_path: Path, weights: object) -> None:
+    torch.save({"state_dict": {"layer": torch.zeros(1)}}, tmp_path / "sound.ckpt")
+    assert "state_dict" in read_checkpoint(str(tmp_path / "sound.ckpt"))
+    torch.save({"state_dict": weights}, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"--ckpt_path .*x\.ckpt holds no model"):
+        read_checkpoint(str(tmp_path / "x.ckpt"))

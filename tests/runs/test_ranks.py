@@ -1,9 +1,11 @@
 """A process of a run that is lost or fails takes the others with it, also those that wait for it."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from benchmark.runs import ranks
 from tests.generators.ranks import two_processes
 
 _LINKED = """
@@ -23,6 +25,42 @@ def test_a_killed_process_ends_one_that_waits(tmp_path: Path, lost: int) -> None
     assert ended[lost][0] == -9
     assert ended[1 - lost][0] == 1
     assert f"process {lost} of 2 is lost" in ended[1 - lost][1]
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_a_frozen_process_ends_one_that_waits(tmp_path: Path, frozen: int) -> None:
+    freeze = f"""
+if rank == {frozen}:
+    if os.fork() == 0:  # its sockets stay open; somebody has to end it
+        time.sleep(8)
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    begin = _LINKED.replace("ranks.GRACE", "ranks.BEAT_SECONDS = 0.2\nranks.GRACE")
+    ended = two_processes(tmp_path, begin + freeze + _WAIT)
+    assert ended[frozen][0] == -9
+    assert ended[1 - frozen][0] == 1
+    assert f"process {frozen} of 2 does not answer any more; this process ends too" in ended[1 - frozen][1]
+
+
+def heard(words: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why a process leaves that has heard some words and then nothing, from an end that stays open."""
+    monkeypatch.setattr(ranks, "BEAT_SECONDS", 0.01)
+    together, said = ranks.EndTogether(), list[str]()
+    monkeypatch.setattr(together, "_leave", lambda code, text: said.append(text))
+    together._processes = 2
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(words)
+        together._listen(ours, 1)
+    return said
+
+
+def test_silence_is_heard_and_a_planned_end_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert heard(b"well\n" * 50, monkeypatch) == ["process 1 of 2 does not answer any more"]
+    assert heard(b"well\nwell\nend\n", monkeypatch) == []
+    assert heard(b'well\n[2, "process 1 of 2 left: no room"]\nwell\n', monkeypatch) == ["process 1 of 2 left: no room"]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ function buildRow(entry) {
   const name = entry.cells.get("name");
   name.setAttribute("scope", "row");
   name.append(element("bdi", {}, entry.name));
-  entry.cells.get("tier").append(element("span", { class: `tier ${entry.tier}` }, entry.tier));
+  const confirmed = entry.confirmed_by === null ? {} : { title: `confirmed by ${entry.confirmed_by}` };
+  entry.cells.get("tier").append(element("span", { class: `tier ${entry.tier}`, ...confirmed }, entry.tier));
   entry.cells.get("provenance").append(provenanceMark(entry));
   if (entry.provenance !== null && entry.provenance !== "clean") {
     const short = entry.provenance === "unknown" ? "unknown weights" : "contaminated";
