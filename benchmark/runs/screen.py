@@ -25,7 +25,7 @@ _COSTS = {
 }
 
 
-class ProgressBar(RichProgressBar):
+class RunProgressBar(RichProgressBar):
     """Counts epochs from 1 and shows the loss alone; what follows at the end of an epoch has lines of its own.
 
     It looks at the loss twice a second, not at every batch: a GPU has to finish for each look.

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from benchmark.errors import UserError
 from benchmark.files import whole
 from benchmark.runs.ranks import LocalSignals
-from benchmark.runs.screen import ProgressBar, is_terminal
+from benchmark.runs.screen import RunProgressBar, is_terminal
 
 CompileName = Literal["auto", "never", "always"]
 
@@ -168,7 +168,7 @@ class Trainer(L.Trainer):
         self._signal_connector = LocalSignals(self)
         bar = self.progress_bar_callback
         if type(bar) is RichProgressBar:
-            bar.__class__ = ProgressBar  # it keeps the options that it was made with
+            bar.__class__ = RunProgressBar  # it keeps the options that it was made with
         if self.precision == "32-true":  # a GPU would round the factors of its convolutions to TF32's ten bits
             torch.backends.cudnn.allow_tf32 = False
         plugin = self.precision_plugin

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import nn
 
 from benchmark.errors import UserError
-from benchmark.runs.screen import ProgressBar
+from benchmark.runs.screen import RunProgressBar
 from benchmark.runs.trainer import (
     RememberingMixedPrecision,
     Trainer,
@@ -156,7 +156,7 @@ def test_the_progress_bar_looks_twice_a_second_and_at_each_end(monkeypatch: pyte
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=True, callbacks=[bar_of_user]
     )
     bar = cast(Any, made.progress_bar_callback)
-    assert (type(bar), bar.refresh_rate, bar._leave) == (ProgressBar, 3, True)
+    assert (type(bar), bar.refresh_rate, bar._leave) == (RunProgressBar, 3, True)
     clock, looks = [10.0], iter(range(100))
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *_: {"train/loss_step": next(looks), "v_num": 7})
