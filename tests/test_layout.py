@@ -30,7 +30,7 @@ ALLOWED = {
     "data": {"caches", "clip", "content", "files", "protocol", "errors", "process"},
     "models": {"changes", "clip", "cost", "protocol", "errors", "extras", "metrics"},
     "results": {"files", "changes", "protocol", "errors", "metrics"},
-    "leaderboard": {"files", "results", "protocol", "errors", "extras", "metrics"},
+    "leaderboard": {"changes", "files", "results", "protocol", "errors", "extras", "metrics"},
     "runs": {
         *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
         *("caches", "changes", "content", "errors", "extras", "files"),
