@@ -22,22 +22,7 @@ _MOST_LOAD = 0.5
 _SECONDS = 5.0
 
 
-def device_of(accelerator: str) -> torch.device:
-    """A device, as PyTorch names it.
-
-    Raises:
-        UserError: If it cannot compute here.
-    """
-    try:
-        device = torch.device(accelerator)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--accelerator is {accelerator}, which cannot compute here ({reason}); use cpu") from None
-    return device
-
-
-def measure_speeds(root: Path, entries: Sequence[Entry], device: torch.device, seconds: float = _SECONDS) -> Path:
+def measure_speeds(root: Path, entries: Sequence[Entry], accelerator: str, seconds: float = _SECONDS) -> Path:
     """Write the speeds of all entries whose networks come with this package and whose ledgers are at hand.
 
     Networks that are built alike are measured once, so that folds and regimes of training have one speed.
@@ -45,12 +30,13 @@ def measure_speeds(root: Path, entries: Sequence[Entry], device: torch.device, s
     Args:
         root: The leaderboards' folder.
         entries: Its entries.
-        device: That computes.
+        accelerator: Device that computes, as PyTorch names it.
         seconds: Least time for each network.
 
     Raises:
-        UserError: If the machine is busy before it begins.
+        UserError: If there is no such device, or the machine is busy before it begins.
     """
+    device = require_device(accelerator)
     require_idle()
     measured: dict[str, float] = {}
     speeds: dict[str, float] = {}
@@ -76,6 +62,21 @@ def measure_speeds(root: Path, entries: Sequence[Entry], device: torch.device, s
     )
     write_whole(root / FILE_NAME, found.model_dump_json(indent=1) + "\n")
     return root / FILE_NAME
+
+
+def require_device(accelerator: str) -> torch.device:
+    """The device of a name, if it computes here.
+
+    Raises:
+        UserError: If it does not.
+    """
+    try:
+        device = torch.device(accelerator)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--accelerator is {accelerator}, which cannot compute here ({reason}); use cpu") from None
+    return device
 
 
 def require_idle() -> None:

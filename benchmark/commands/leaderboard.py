@@ -144,12 +144,11 @@ def speed(root: Path = ROOT, ledgers: Path | None = None, accelerator: str = "cp
     Raises:
         UserError: If the machine is busy, or there is no such device.
     """
-    from benchmark.commands.board_speed import device_of, measure_speeds  # imports torch, which readers lack
+    from benchmark.commands.board_speed import measure_speeds  # the other verbs need no torch
 
-    device = device_of(accelerator)
     entries, _, _ = check_entries(root, ledgers)
-    written = measure_speeds(root, entries, device)
-    print(f"wrote {written}; now run: python -m benchmark leaderboard build --root {root}")
+    path = measure_speeds(root, entries, accelerator)
+    print(f"wrote {path}; now run: python -m benchmark leaderboard build --root {root}")
     return 0
 
 

@@ -171,6 +171,7 @@ def hostile_board(text: str) -> Board:
             failed_videos=1,
             provenance="unknown",
             clips_per_second=50.0 + number,
+            gflop_per_clip=0.5 + number,
             precision=text,
             hardware=text,
             created=text,
