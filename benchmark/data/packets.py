@@ -25,7 +25,10 @@ INDEXED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "gif"}
 _SKIPPABLE = {"mpeg4", "h264"}
 
 # What FFmpeg checks, and that a picture in which it finds a fault is an error instead of a repair by guesswork.
-_CHECKS = "explode+crccheck+bitstream+buffer+careful"
+_CHECKS = "explode+crccheck+buffer+careful"
+
+# Codecs of which `bitstream` does not check more, but passes over a wrong header of the whole sequence in silence.
+_BARELY_CHECKED = {"mpeg1video", "mpeg2video"}
 
 
 def time_of(frame: av.VideoFrame, clock: Clock) -> int:
@@ -88,7 +91,8 @@ class Decoding:
         context = self._stream.codec_context
         if not context.is_open:
             context.thread_type = "NONE"
-            context.options = {"err_detect": _CHECKS, "max_pixels": str(MOST_PIXELS)}
+            checks = _CHECKS if context.name in _BARELY_CHECKED else f"{_CHECKS}+bitstream"
+            context.options = {"err_detect": checks, "max_pixels": str(MOST_PIXELS)}
         context.skip_frame = "DEFAULT"
         has_begun = False
         for packet in packets(self._container, self._stream):

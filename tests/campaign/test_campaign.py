@@ -56,6 +56,12 @@ def test_damaged_videos(tmp_path: Path) -> None:
     assert verdicts(made(kind, sources, range(2 * len(MUTATIONS)), tmp_path)) == {"survived", "refused"}
 
 
+def test_a_damaged_sequence_header_is_not_passed_over(tmp_path: Path) -> None:
+    """FFmpeg refuses 12 packets of this one, or none where it checks the bitstream; only frames before them are read."""
+    (outcome,) = made(videos.VIDEOS, videos.prepare(tmp_path), range(6222, 6223), tmp_path)
+    assert outcome.verdict == "survived"
+
+
 @needs_openssh
 @pytest.mark.extra("plotly")
 def test_tampered_boards(tmp_path: Path) -> None:
