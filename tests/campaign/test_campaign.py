@@ -57,7 +57,7 @@ def test_damaged_videos(tmp_path: Path) -> None:
 
 
 def test_a_damaged_sequence_header_is_not_passed_over(tmp_path: Path) -> None:
-    """FFmpeg refuses 12 packets of this one, or none where it checks the bitstream; only frames before them are read."""
+    """FFmpeg refuses 12 packets of this one, or none where it checks the bitstream; what comes before them is read."""
     (outcome,) = made(videos.VIDEOS, videos.prepare(tmp_path), range(6222, 6223), tmp_path)
     assert outcome.verdict == "survived"
 
