@@ -61,7 +61,7 @@ class _Batch:
 
 @dataclasses.dataclass
 class ClipBatch(_Batch):
-    """Clips with their labels; in validation and testing all clips of a video stand in one batch.
+    """Clips with their labels; in validation and testing all clips of a video are in one batch.
 
     Args:
         frames: (B, T, H, W, C) uint8, 0 to 255, RGB.

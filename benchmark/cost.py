@@ -38,7 +38,7 @@ def gflop_per_clip(network: nn.Module) -> float:
 def gflop_by_shapes(network: nn.Module) -> float:
     """The same without computing one of them, and so without a word of the device.
 
-    The network may lie on the meta device: weights and clip are stood in for by tensors that have a shape and no
+    The network may be on the meta device: weights and clip are replaced by tensors that have a shape and no
     memory.
 
     Args:

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """Something the user can mend; the message holds the value received, what is allowed and what to change."""
+    """Something the user can fix; the message holds the value received, what is allowed and what to change."""
 
 
 class DatasetNotFoundError(UserError):

@@ -40,7 +40,7 @@ def why_missing(library: str) -> str | None:
 
 
 def require_extra(library: str, needed_by: str) -> None:
-    """Refuse what cannot be done without an optional library; behind this, import it as any other.
+    """Refuse what cannot be done without an optional library; after this, import it as any other.
 
     Args:
         library: Its name in Python.

@@ -48,7 +48,7 @@ _OF_WANDB = {"UsageError", "AuthenticationError", "CommError"}
 
 
 def for_the_user(error: BaseException | None) -> str | None:
-    """What the user can mend, if the error is or comes from such; None for a fault of ours or of a plugin's.
+    """What the user can fix, if the error is or comes from such; None for a fault of ours or of a plugin's.
 
     Args:
         error: What ended the command.

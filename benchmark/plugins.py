@@ -85,7 +85,7 @@ class Offered:
 def load_plugins() -> tuple[Plugin, ...]:
     """Import every plugin, once a process; one that cannot be imported is named on stderr, and the others go on."""
     found = []
-    # A package may stand on the path twice, as its working tree and as what was installed of it.
+    # A package may be on the path twice, as its working tree and as what was installed of it.
     declared = {
         (_origin(entry), entry.name, entry.value): entry
         for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)
@@ -129,7 +129,7 @@ def _forget(package: str, imported: Collection[str]) -> None:
     """
     for name in sorted(imported):
         parent, _, child = name.rpartition(".")
-        # A package that breaks leaves those of its modules behind that were imported already.
+        # A package that breaks leaves the modules that it had imported already.
         is_orphan = bool(parent) and parent not in sys.modules
         if name.partition(".")[0] == package or is_orphan:
             del sys.modules[name]

@@ -18,7 +18,7 @@ _GROWTH_BYTES = 128 * 2**20
 def tune_process() -> None:
     """Flush denormal numbers to zero, and keep freed memory; call it before the first parallel operation.
 
-    The momentum of weights behind dead ReLUs decays into denormal numbers, which processors handle slowly. A step that
+    The momentum of weights after dead ReLUs decays into denormal numbers, which processors handle slowly. A step that
     allocates its activations anew spends part of its time in the system's page faults. Both settings are inherited by
     threads, and by loader workers only where those are forked. C libraries other than glibc keep their own habits.
     """

@@ -58,7 +58,7 @@ def configuration_file(word: str, option: str = "--config") -> str:
     """The file that a path or the name of a shipped configuration means; what is no file at all stays as it is.
 
     Args:
-        word: A file, which wins over a name; a name; or a value or, behind --data and --model, a class.
+        word: A file, which wins over a name; a name; or a value or, after --data and --model, a class.
         option: By which the word was given.
 
     Raises:
@@ -89,7 +89,7 @@ def configuration_file(word: str, option: str = "--config") -> str:
 
 
 def with_files(words: Sequence[str]) -> list[str]:
-    """A command line with the files of shipped configurations in place of their names behind --config and --data.
+    """A command line with the files of shipped configurations in place of their names after --config and --data.
 
     Raises:
         UserError: If a name is unknown.

@@ -142,7 +142,7 @@ _PATHS = frozenset(
 
 
 def with_literal_paths(words: Sequence[str]) -> list[str]:
-    """A command line whose file names are taken as they stand, where YAML would make something else of them.
+    """A command line whose file names are taken as they are, where YAML would make something else of them.
 
     `#1.mp4` is a comment there, `[1].mp4` the beginning of a list, `&x` nothing with a name, and `null` nothing; each
     means that only where there is no such file.

@@ -1,7 +1,7 @@
 """Unpacks archives that strangers made: only plain files of the wanted kinds, only below the folder asked for.
 
 Everything is unpacked to a temporary folder first and moved into place file by file, so that an interrupted run leaves
-no half a video behind. ZIP and TAR are read by Python itself; RAR needs a tool on the PATH.
+no half a video. ZIP and TAR are read by Python itself; RAR needs a tool on the PATH.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class RarTool:
     Args:
         program: Name on the PATH.
         listing: Arguments before the archive that list its names, one a line.
-        name_prefix: What stands before a name in the listing; other lines are skipped.
+        name_prefix: What comes before a name in the listing; other lines are skipped.
         extraction: The command line that unpacks `archive` into `folder`.
     """
 

@@ -1,4 +1,4 @@
-"""Writes a small package that adds an architecture, which installs, passes its tests and fits as it stands."""
+"""Writes a small package that adds an architecture, which installs, passes its tests and fits as it is."""
 
 import importlib.metadata
 import importlib.util

@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pretrained", type=Path, help="Weights of slow fusion for Tables 3 and 4, trained on other videos.")
     add("--ucf101", type=Path, help="Folder of UCF-101 for Tables 3 and 4, where --data is something else.")
     add("--cell", type=int, help="Run this cell alone, counted from 1.")
-    add("--list", action="store_true", help="List the cells and where they stand; run nothing.")
+    add("--list", action="store_true", help="List the cells and their states; run nothing.")
     add("--report", action="store_true", help="Make the report from what is finished; run nothing.")
     return parser
 

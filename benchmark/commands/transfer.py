@@ -54,7 +54,7 @@ def _run(argv: Sequence[str]) -> int:
     parser.add_argument("--pretrained", type=Path, help="Checkpoint of the same architecture, trained on any classes.")
     parser.add_argument("--run_dir", type=Path, help="Folder of the grid; runs/transfer-NAME of the file by default.")
     parser.add_argument("--cell", type=int, help="Run this cell alone, counted from 1.")
-    parser.add_argument("--list", action="store_true", help="List the cells and where they stand; run nothing.")
+    parser.add_argument("--list", action="store_true", help="List the cells and their states; run nothing.")
     parser.add_argument("--tables", action="store_true", help="Make the tables from what is finished; run nothing.")
     parser.add_argument(
         "--leaderboards", type=Path, help="Add the finished cells to the leaderboards in this folder, once each."

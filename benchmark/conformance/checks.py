@@ -229,9 +229,7 @@ def layer_groups(subject: Subject) -> list[Finding]:
     other = {name: parameter.shape for name, parameter in subject.build(num_classes=CLASSES + 2).named_parameters()}
     logits = {name for name, p in network.named_parameters() if p.shape != other.get(name)}
     last = {names[id(parameter)] for parameter in groups[-1]}
-    change = (
-        "let the last group be the layer that makes the logits and nothing else; other layers stand in groups below"
-    )
+    change = "let the last group be the layer that makes the logits and nothing else; other layers are in groups below"
     below = sorted(logits - last)
     if below:
         found.append(Finding(f"{_names(below)} depends on the number of classes but is not in the last group", change))
@@ -300,7 +298,7 @@ def _accept(network: VideoClassifier) -> str:
     count = len(offsets) if isinstance(offsets, tuple) else "T"
     return (
         f"take (B, {count}, {side}, {side}, 3) uint8 RGB for any B, as frame_offsets and input_side declare; one clip "
-        "is a batch too, of which batch normalisation behind global pooling can make no statistics"
+        "is a batch too, of which batch normalisation after global pooling can make no statistics"
     )
 
 

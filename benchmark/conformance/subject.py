@@ -134,7 +134,7 @@ def seed_everything(seed: int) -> None:
 
 
 def shaken(network: VideoClassifier) -> VideoClassifier:
-    """The network with a little noise on its parameters: behind layers that begin at zero all outputs are equal."""
+    """The network with a little noise on its parameters: after layers that begin at zero all outputs are equal."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -1,4 +1,4 @@
-"""Videos in class folders, which may stand in folders named after the splits; what is left out is counted and named."""
+"""Videos in class folders, which may be in folders named after the splits; what is left out is counted and named."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def scan_folder(root: Path) -> list[FoundVideo]:
-    """The videos of class folders, which may stand in folders named after the splits.
+    """The videos of class folders, which may be in folders named after the splits.
 
     Links are followed. A video whose link leads nowhere is among them, as one that is missing.
 
@@ -58,7 +58,7 @@ def _is_split_below(root: Path, classes: Sequence[Path]) -> bool:
     """Whether class folders are split themselves, as in CLASS/train/video.mp4.
 
     Raises:
-        UserError: If some are and others not, or what lies below splits are folders again.
+        UserError: If some are and others not, or what is below splits are folders again.
     """
     below = {folder: _subfolders(folder) for folder in classes}
     split = [folder for folder, entries in below.items() if len({split_of(e.name) for e in entries} - {None}) > 1]

@@ -56,7 +56,7 @@ class VideoDataModule(L.LightningDataModule):
         clip_seconds: How long a clip lasts, at any frame rate; None takes consecutive frames, 16 for most networks.
         decoder: Backend that decodes.
         cache: Where the decoded frames of training and validation are kept for later epochs: `memory` goes with the
-            run, `disk` is shared by all runs on these videos, `off` decodes anew. The same bytes either way.
+            run, `disk` is shared by all runs on these videos, `off` decodes every time. The same bytes either way.
         cache_gb: Most that the frames kept may take, in units of 10^9 bytes; a frame of 200x200 takes 0.00012.
         cache_dir: Folder of the disk cache; None is `frames` in the user's cache folder.
     """
@@ -303,7 +303,7 @@ class VideoDataModule(L.LightningDataModule):
                 shutil.rmtree(held.path, ignore_errors=True)
 
     def on_exception(self, exception: BaseException) -> None:
-        """A run that is stopped leaves no cache in memory behind either."""
+        """A run that is stopped removes its cache in memory, too."""
         self.teardown("fit")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

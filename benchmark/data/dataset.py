@@ -57,7 +57,7 @@ class ClipReader:
         cache: Keeps decoded frames, or None.
 
     Raises:
-        UserError: If an offset lies outside the clip.
+        UserError: If an offset is outside the clip.
     """
 
     protocol: Protocol

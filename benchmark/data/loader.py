@@ -77,7 +77,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
     def keys(self, epochs: int) -> np.ndarray:
         """The distinct (row, clip, draw) of the first epochs on all processes, (N, 3) int64, ascending."""
         clips_of_video, draws = self.clips_per_video, self.draws or 1
-        # Behind so many epochs every clip was there in every draw.
+        # After so many epochs every clip was there in every draw.
         last = min(epochs, math.ceil(clips_of_video * draws / self.clips_per_epoch))
         found = [np.empty(0, np.int64)]
         for epoch in range(last):
@@ -132,6 +132,6 @@ class ResumableLoader(DataLoader[ClipBatch]):
         return {"epoch": self.batch_sampler.epoch, "batches": self._handed_out % len(self)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration, if it is of the same epoch, begin behind the batches that were handed out."""
+        """Let the next iteration, if it is of the same epoch, begin after the batches that were handed out."""
         self.batch_sampler.epoch, self._handed_out = state["epoch"], state["batches"]
         self.batch_sampler.first_batch = {state["epoch"]: state["batches"]}

@@ -91,7 +91,7 @@ def clip_start(sampler_seed: int, video_id: str, clip: int, video_frames: int, c
 
 
 def frame_numbers(start: int, offsets: tuple[int, ...], video_frames: int) -> list[int]:
-    """Source frames read at `offsets` behind `start`; past the end of the video its last frame is repeated."""
+    """Source frames read at `offsets` after `start`; past the end of the video its last frame is repeated."""
     return [min(start + offset, video_frames - 1) for offset in offsets]
 
 

@@ -102,7 +102,7 @@ def _raise_first_malformed(path: Path, classes: int, cause: str) -> None:
                 shown = line.rstrip("\r\n")[:200]  # with the spaces that may be what is wrong
                 raise UserError(
                     f"line {number} of {path} is {shown!r}; expected a YouTube address or its "
-                    f"11-character id, one space, and class numbers from 0 to {classes - 1} joined by commas. Mend or "
+                    f"11-character id, one space, and class numbers from 0 to {classes - 1} joined by commas. Fix or "
                     "remove the line."
                 )
     raise UserError(f"{path} cannot be read as a list of Sports-1M: {cause}")
@@ -229,7 +229,7 @@ def read_sports1m_index(
 ) -> VideoIndex:
     """The videos of the official lists; validation is held out of the training list by a hash of the id.
 
-    A video that stands in the lists twice counts once: the test list goes before the training list, the earlier line
+    A video that is in the lists twice counts once: the test list goes before the training list, the earlier line
     before the later one, and what was dropped is logged.
 
     Args:

@@ -52,7 +52,7 @@ def read_synthetic_index(
         else ("validation" if video["source_group"].partition("/")[2] in held_out else "train")
         for video in videos
     ]
-    # Results on differing sets must not stand in one ranking.
+    # Results on differing sets must not be ranked together.
     usual = (source_groups, generation_seed) == (USUAL_SOURCE_GROUPS, 0)
     return VideoIndex.from_columns(
         Identity(f"{NAME}-v{VERSION}" if usual else folder.name, fold, None if len(names) == len(CLASSES) else names),

@@ -38,7 +38,7 @@ _KEYFRAME_EVERY = {"appearance": 25, "motion": 1, "detail": 50, "context": 25}
 def require_videos(root: Path | None, *, seed: int, source_groups: int) -> Path:
     """The folder of the finished set, generated first where it is not there.
 
-    Several processes may call this at once: one generates, the others wait for it. A set stands under its final name
+    Several processes may call this at once: one generates, the others wait for it. A set has its final name
     only when it is complete.
 
     Args:

@@ -135,7 +135,7 @@ def _draw_scene(video: PlannedVideo, shared: np.random.Generator, own: np.random
     if "detail" in groups:
         texture = 44 * _fine_texture(groups["detail"], jitter[2] < 0.5)
         carrier = np.rint(window * (texture + grain)).astype(np.int16)
-    # Every second sample of the chroma is enough: it is smooth but for the edge of the centre, which lies on one.
+    # Every second sample of the chroma is enough: it is smooth but for the edge of the centre, which is on one.
     return Scene(_rounded(luma), _rounded(chroma[:, ::2, ::2]), waveform, carrier)
 
 

@@ -41,7 +41,7 @@ class Timeline:
         return int(self.keys[max(int(np.searchsorted(self.keys, time, "right")) - 1, 0)])
 
     def place_of(self, key: int) -> int | None:
-        """Where in the file a keyframe lies, by its time; None where that is unknown."""
+        """Where in the file a keyframe is, by its time; None where that is unknown."""
         return int(self.places[np.searchsorted(self.keys, key)]) if len(self.places) else None
 
 

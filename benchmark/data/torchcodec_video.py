@@ -19,7 +19,7 @@ class TorchcodecVideo:
     """A file read with torchcodec, one thread.
 
     torchcodec does not say whether a frame is damaged, ignores mirroring, and reads no frames of a second size. So PyAV
-    decodes every clip as well: it says what is sound and how it is shown, and its frames stand in where torchcodec's
+    decodes every clip as well: it says what is sound and how it is shown, and its frames are taken where torchcodec's
     are others.
     """
 

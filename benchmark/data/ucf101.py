@@ -81,7 +81,7 @@ def read_list(path: Path) -> list[ListedVideo]:
 
     Raises:
         DatasetNotFoundError: If there is no such file.
-        UserError: If the file cannot be read, a line is not in the official format, or a video stands in it twice.
+        UserError: If the file cannot be read, a line is not in the official format, or a video is in it twice.
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path} is not there; data.lists has to hold the official lists of UCF-101.")
@@ -103,7 +103,7 @@ def read_list(path: Path) -> list[ListedVideo]:
                 f"{numbers[name]}. Use the official list files."
             )
         if parts["stem"] in listed:
-            raise UserError(f"line {row} of {path} repeats {parts['stem']}; every video may stand in a list once.")
+            raise UserError(f"line {row} of {path} repeats {parts['stem']}; every video may be in a list once.")
         listed[parts["stem"]] = ListedVideo(parts["stem"], name, f"{name}/{parts['source']}")
     return list(listed.values())
 
@@ -119,7 +119,7 @@ def read_fold(lists: Path, fold: int) -> tuple[list[ListedVideo], list[ListedVid
         The training videos, then the test videos.
 
     Raises:
-        UserError: If the fold is none of the three, or a video stands in both lists.
+        UserError: If the fold is none of the three, or a video is in both lists.
     """
     if fold not in FOLDS:
         raise UserError(f"data.fold is {fold}; UCF-101 has the folds 1, 2 and 3. Change data.fold.")
@@ -127,7 +127,7 @@ def read_fold(lists: Path, fold: int) -> tuple[list[ListedVideo], list[ListedVid
     test = read_list(lists / f"testlist{fold:02d}.txt")
     both = {video.video_id for video in train} & {video.video_id for video in test}
     if both:
-        raise UserError(f"{min(both)} stands in the training and the test list of fold {fold} in {lists}.")
+        raise UserError(f"{min(both)} is in the training and the test list of fold {fold} in {lists}.")
     return train, test
 
 

@@ -80,7 +80,7 @@ def _local_maxima(response: np.ndarray) -> np.ndarray:
 
 
 def strongest(response: np.ndarray, most: int) -> np.ndarray:
-    """The strongest local maxima whose cuboid lies inside the frames, (n, 3) int64: frame, row, column."""
+    """The strongest local maxima whose cuboid is inside the frames, (n, 3) int64: frame, row, column."""
     _, height, width = response.shape
     margin = WIDTH // 2
     inner = np.zeros(response.shape, bool)

@@ -97,7 +97,7 @@ def content_name(video: Video) -> str:
 
 
 def digest(facts: object) -> str:
-    """16 hexadecimal digits that stand for plain values."""
+    """A hash of plain values, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -40,7 +40,7 @@ class Row:
             nothing can be tested.
         metrics: Scores by name, and `map/<group>`, whichever are known.
         decoded_only: The same without failed videos; None if none failed.
-        source: Where a claim stands, or the folder of the record and ledger.
+        source: Where a claim was made, or the folder of the record and ledger.
         videos: Number of test videos; None for a claim.
         failed_videos: Number of them that could not be read.
         held_share: Share of the official test videos that were there, 0 to 1, or None.

@@ -45,14 +45,14 @@ _FILES = {RECORD_NAME, LEDGER_NAME, CLIPS_NAME, REPRODUCTION_NAME, SIGNATURE_NAM
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A record and what lies beside it.
+    """A record and what is beside it.
 
     Args:
         entry_id: Folder below the root, with forward slashes.
         record: The record.
-        ledger: The ledger, or None where it lies elsewhere and was not given.
+        ledger: The ledger, or None where it is elsewhere and was not given.
         reproduction: What came out when its videos were scored again, or None.
-        signed: Who stands by that, or None where it was not done.
+        signed: Who vouches for that, or None where it was not done.
         files_sha256: Of the record's file, the reproduction's and its signature's, one after the other.
     """
 
@@ -161,7 +161,7 @@ def _read_entry(root: Path, folder: Path, ledgers: Path | None, maintainers: Pat
     found, hashed = read_reproduction(folder), file_hash(folder / RECORD_NAME)
     signed = None if found is None else signed_by(folder, found, hashed, maintainers)
     more = [path for path in (folder / REPRODUCTION_NAME, folder / SIGNATURE_NAME) if path.is_file()]
-    if more:  # all of it, as what stands behind a signature is nobody's
+    if more:  # all of it, as what follows a signature is nobody's
         hashed = _digest("".join([hashed, *map(file_hash, more)]))
     ledger = None if path is None else Ledger.read(path)
     return Entry(folder.relative_to(root).as_posix(), record, ledger, found, signed, hashed)
@@ -190,7 +190,7 @@ def _check_entry(folder: Path, entry: Entry, ledgers: Path | None, seen: dict[st
 
 
 def ledger_path(folder: Path, record: Record, ledgers: Path | None = None) -> Path | None:
-    """Where a record's ledger lies, or None if it is not at hand."""
+    """Where a record's ledger is, or None if it is not at hand."""
     places = [folder / record.ledger.file]
     if ledgers is not None:
         places.append(ledgers / f"{record.ledger.sha256}.parquet")
@@ -212,7 +212,7 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None, clips_ur
     record = Record.read(run_dir)
     path = ledger_path(run_dir, record)
     if path is None:
-        raise UserError(f"{run_dir} has a record but no {record.ledger.file}; an entry needs the ledger behind it")
+        raise UserError(f"{run_dir} has a record but no {record.ledger.file}; an entry needs its ledger")
     ledger, size = Ledger.read(path), path.stat().st_size
     if problems := [
         *check_record(record, ledger, file_hash(path)),

@@ -99,7 +99,7 @@ def _html(boards: Sequence[Board]) -> str:
 
 
 def embedded_json(value: object) -> str:
-    """JSON in ASCII without `<`, `>` and `&`, so that it may stand in a script element whatever its strings say."""
+    """JSON in ASCII without `<`, `>` and `&`, so that it is safe in a script element whatever its strings say."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character, escaped in _ESCAPES.items():
         text = text.replace(character, escaped)

@@ -58,7 +58,7 @@ Signature = Literal["none", "listed", "wrong"]
 
 @dataclasses.dataclass(frozen=True)
 class Signed:
-    """Who stands by a reproduction.
+    """Who vouches for a reproduction.
 
     Args:
         signature: `none` was made; it is by a `listed` key, and so is what the record says; or it is `wrong`.
@@ -73,7 +73,7 @@ class Signed:
 
 
 def read_reproduction(folder: Path) -> Reproduction | None:
-    """What lies beside a record of its videos scored again, or None.
+    """What is beside a record of its videos scored again, or None.
 
     Raises:
         UserError: If it is something else.
@@ -114,7 +114,7 @@ def write_reproduction(folder: Path, reproduction: Reproduction, key: Path | Non
 
 
 def signed_by(folder: Path, reproduction: Reproduction, record_sha256: str, maintainers: Path) -> Signed:
-    """Who stands by the reproduction in a folder.
+    """Who vouches for the reproduction in a folder.
 
     Args:
         folder: Of the record.

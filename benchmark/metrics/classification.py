@@ -77,7 +77,7 @@ class ClassificationScores(nn.Module):
         Args:
             clip_probabilities: (B, K) floating point, 0 to 1, the mean over the views of each clip.
             labels: (B, K) multi-hot, the same for all clips of a video; all 0 where labels are unknown.
-            rows: (B,) int64, number of each clip's video. All clips of a video must stand in the same batch.
+            rows: (B,) int64, number of each clip's video. All clips of a video must be in the same batch.
 
         Raises:
             ValueError: If a shape differs from the above.

@@ -16,8 +16,8 @@ class ClipsPerSecond:
        |--- waiting ---|--- computing ---|--- waiting ---|--- computing ---|
     ```
 
-    Call `start` again after a pause such as a validation: what lies between the last finished step and `start` is not
-    counted. A GPU works behind the host's back: there the clock makes marks in its queue, and the seconds between two
+    Call `start` again after a pause such as a validation: the time between the last finished step and `start` is not
+    counted. A GPU works on its own: there the clock makes marks in its queue, and the seconds between two
     are asked for when it has long passed both. The figures are those of one process and NaN before a step is measured.
 
     Args:

@@ -165,7 +165,7 @@ class Streams(nn.Module):
 
 
 class Classifier(nn.Sequential):
-    """FC(4096)-FC(4096)-FC(K), each hidden layer behind dropout as in Krizhevsky et al. (2012).
+    """FC(4096)-FC(4096)-FC(K), each hidden layer after dropout as in Krizhevsky et al. (2012).
 
     Args:
         features: F.

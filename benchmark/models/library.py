@@ -135,7 +135,7 @@ class LibraryNetwork(VideoClassifier):
 
     @property
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters of the library's stages, from the input up; the classifier stands alone."""
+        """Parameters of the library's stages, from the input up; the classifier is a group of its own."""
         units: list[nn.Module] = []
         for name, child in self.network.named_children():
             units += child.children() if name in {"features", "blocks"} else [child]

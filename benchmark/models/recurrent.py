@@ -32,7 +32,7 @@ class Recurrent(VideoClassifier):
             a shorter video lacks is its last frame repeated.
         resolution: What the network sees of the frame.
         width: Fraction of the paper's channel counts, of the 4096 features of a frame and of the cell's 512 units.
-        dropout: Chance of dropping a feature in front of the cell and behind it.
+        dropout: Chance of dropping a feature before the cell and after it.
         pixel_scale: What pixels are divided by after 117 is subtracted.
         recipe: How it is trained.
 

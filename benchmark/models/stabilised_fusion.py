@@ -20,7 +20,7 @@ _STILL = 0.1
 
 
 class StabilisedFusion(SlowFusion):
-    """Slow fusion in which each frame is first moved to where the camera stood in the middle of the clip.
+    """Slow fusion in which each frame is first moved to where the camera was in the middle of the clip.
 
     The global motion is a shift, turn and zoom fitted to tracked corners, so it costs time on the CPU for every clip.
     """
@@ -32,7 +32,7 @@ class StabilisedFusion(SlowFusion):
 
 
 def stabilise(frames: np.ndarray) -> np.ndarray:
-    """Move each frame of a clip to where the camera stood in its middle frame.
+    """Move each frame of a clip to where the camera was in its middle frame.
 
     A frame whose motion cannot be told (too few corners that move alike) stays as it is. What a moved frame does not
     show is filled with the edge's pixels.

@@ -56,7 +56,7 @@ class Report:
         summary: Which findings hold, in one paragraph.
         findings: The same, one by one.
         sections: The paper's tables and figures in its order, and then what else there is.
-        commands: For each cell that is not finished: its name, where it stands, and the command that runs it.
+        commands: For each cell that is not finished: its name, its state, and the command that runs it.
         folder: Of the pictures.
     """
 

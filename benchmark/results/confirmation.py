@@ -23,7 +23,7 @@ class Confirmation:
     Args:
         denied: One sentence for each thing that the ledger denies.
         confirmed: Number of values, with and without failed videos, that follow from the ledger.
-        unchecked: Names of what was not worked out anew.
+        unchecked: Names of what was not worked out again.
     """
 
     denied: tuple[str, ...]

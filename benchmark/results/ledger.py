@@ -1,4 +1,4 @@
-"""The ledger: one Parquet file a test, with every score behind its numbers.
+"""The ledger: one Parquet file a test, with every score that its numbers follow from.
 
 One row a video: what is true of it, what the model said, or why it could not be read. Letters: V videos, K classes.
 """
@@ -283,7 +283,7 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
         if not field.nullable and table[field.name].null_count:
             yield f"a row lacks its {field.name}"
     if len(pc.unique(table["video_id"])) != len(table):
-        yield "a video stands in it twice"
+        yield "a video is in it twice"
     if not pc.all(pc.is_in(table["status"], pa.array(["scored", "failed"]))).as_py() and len(table):
         yield "a status is neither scored nor failed"
     scored, ranked = ledger.scored, ledger.scored & ledger.has_clips
@@ -292,7 +292,7 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
             yield f"a row has {name} that its status does not allow, or lacks it"
     for name in ("labels", "scores", "clip_starts", "clip_ranks"):
         if any(chunk.flatten().null_count for chunk in table[name].chunks):
-            yield f"a null stands among the {name} of a video"
+            yield f"a null is among the {name} of a video"
     if pc.unique(pc.list_value_length(table["scores"].drop_null())).to_pylist() not in ([], [classes]):
         yield f"a video does not have {classes} scores, one a class"
     labels = pc.list_flatten(table["labels"])

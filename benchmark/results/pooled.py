@@ -24,7 +24,7 @@ def pooled_pair(one: Mapping[str, Ledger | None], other: Mapping[str, Ledger | N
 
 
 def pooled(ledgers: Iterable[tuple[str, Ledger]]) -> Ledger:
-    """One ledger of several tests of the same classes; a video that stands in two counts in each, as one source.
+    """One ledger of several tests of the same classes; a video that is in two counts in each, as one source.
 
     Args:
         ledgers: Each with a name of its own, which its videos get in front.

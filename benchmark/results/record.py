@@ -133,11 +133,11 @@ class Throughput(Part):
 
 
 class LedgerFile(Part):
-    """The predictions behind the numbers."""
+    """The predictions that the numbers follow from."""
 
     file: FileName
     sha256: Sha256
-    url: Https | None = None  # where the file lies if it is too large to lie beside the record
+    url: Https | None = None  # where the file is if it is too large to be beside the record
 
 
 class Member(Part):

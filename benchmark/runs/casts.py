@@ -9,7 +9,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 class CastOnce(L.Callback):
     """Holds autocast's copies of the weights through a whole validation, test or prediction, in which they stay equal.
 
-    Autocast forgets them when its outermost context is left. Lightning opens one for each step; here one lies around
+    Autocast forgets them when its outermost context is left. Lightning opens one for each step; here one is around
     all of them, which needs a Trainer whose precision remembers copies. In a network of mostly fully connected weights
     the casts are a good part of a forward pass. A step that trains weights within an evaluation would not see them
     change, and what others compute at its beginning and end is computed in low precision too.

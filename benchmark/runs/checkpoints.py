@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 
 
 class WithinEpoch(ModelCheckpoint):
-    """Saves in the middle of an epoch; the last batch is left to the save behind the epoch's validation."""
+    """Saves in the middle of an epoch; the last batch is left to the save after the epoch's validation."""
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int

@@ -25,7 +25,7 @@ class TrainingConditions(L.Callback):
         chosen: What the command line chose besides model, data and Trainer, as plain values: `seed_everything`, and
             `optimizer` and `lr_scheduler`, None for the network's own.
         resumed: The checkpoint that this fit goes on from, or None.
-        same_run: Whether that lies in the folder of this run. A new run that begins with another run's checkpoint may
+        same_run: Whether that is in the folder of this run. A new run that begins with another run's checkpoint may
             train it otherwise, and says so.
 
     Raises:
@@ -37,7 +37,7 @@ class TrainingConditions(L.Callback):
         self._facts: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Compare, before anything of the run's folder is written anew."""
+        """Compare, before anything of the run's folder is written over."""
         if stage != "fit" or self._facts is not None:
             return
         data, network = cast(Any, trainer).datamodule, cast(Any, pl_module)

@@ -18,7 +18,7 @@ _COLUMNS = ("what", "epoch", "video", "reason")
 class FailedVideos(L.Callback):
     """Warns at the end of each epoch, validation and test: how many videos, the first names and the reasons.
 
-    All of them stand in `failed_videos.csv` in the run folder, once a reason.
+    All of them are in `failed_videos.csv` in the run folder, once a reason.
 
     Raises:
         UserError: At the end of an epoch of training or of a validation in which no process could read a single clip.
@@ -98,7 +98,7 @@ class FailedVideos(L.Callback):
         if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
             raise UserError(
                 f"epoch {trainer.current_epoch + 1} had no clip {_USES[what]}: {len(reasons)} videos could not be read "
-                f"and were {what} (first {named[0]}); mend or replace the files, or change data.root or data.decoder"
+                f"and were {what} (first {named[0]}); repair or replace the files, or change data.root or data.decoder"
             )
         more = f"; and {len(reasons) - 5} more in failed_videos.csv" if len(reasons) > 5 else ""
         rank_zero_warn(

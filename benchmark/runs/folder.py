@@ -36,7 +36,7 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
     if _is_started_from_outside() and chosen is None:
         raise UserError("processes started from outside must agree on one run folder; pass --run_dir")
     if chosen is None and resume:
-        # Behind the name stands a moment, so that `slow` does not go on with a run of `slow-2`.
+        # After the name comes a moment, so that `slow` does not go on with a run of `slow-2`.
         earlier = sorted(
             parent.glob(f"{name}-{'[0-9]' * 8}-{'[0-9]' * 6}*/checkpoints/last.ckpt"),
             key=lambda path: path.stat().st_mtime,

@@ -18,11 +18,11 @@ def configured_loggers(trainer: Namespace) -> list[Namespace]:
     return [logger for logger in held if isinstance(logger, Namespace)]
 
 
-def move_logs(trainer: Namespace, before: str, behind: str) -> None:
+def move_logs(trainer: Namespace, before: str, after: str) -> None:
     """Let loggers that write to one folder write to another; those without a folder write to the current one."""
     for logger in configured_loggers(trainer):
         if str(logger.init_args.get("save_dir") or ".") == before:
-            logger.init_args.save_dir = behind
+            logger.init_args.save_dir = after
 
 
 def leave_out_wandb(trainer: Namespace) -> str | None:

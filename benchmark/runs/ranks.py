@@ -31,7 +31,7 @@ GRACE_SECONDS = 15.0
 BEAT_SECONDS = 5.0
 """Between two words of a process that is well."""
 
-_MOST_SILENT = 8  # of these; counted, as no clock tells whether it was this process that stood still
+_MOST_SILENT = 8  # of these; counted, as no clock tells whether it was this process that was stopped
 _CONNECT_SECONDS = 30.0
 _MOST_BYTES = 4096
 _END, _BEAT = "end", "well"

@@ -56,7 +56,7 @@ class Throughput(L.Callback):
         self.stopwatch.step_done(len(batch))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin to wait anew: a validation in the middle of an epoch is no waiting."""
+        """Begin to wait again: a validation in the middle of an epoch is no waiting."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.stopwatch.start()
 

@@ -48,7 +48,7 @@ def _instructions() -> set[str]:
 class RememberingMixedPrecision(MixedPrecision):
     """Mixed precision that remembers the weights' copies where no gradients are kept.
 
-    Lightning lets each use of a weight cast it anew. Without gradients a copy is good until the outermost autocast
+    Lightning casts a weight at each use. Without gradients a copy is good until the outermost autocast
     context is left: for all views of a batch, and for all batches within `CastOnce`.
     """
 

@@ -22,7 +22,7 @@ class SpeedOptions:
 
     Args:
         clips: Training clips that the stages of loading read in each round.
-        steps: Training steps that are measured in all, behind the warm-up.
+        steps: Training steps that are measured in all, after the warm-up.
         rounds: Medians and ranges are over so many rounds; clips are others in each.
         compare: Other libraries that read the same videos, or `all` that are installed.
         seed: Of the choice of clips; null takes `data.seed`, so that the fit visits the clips that were cached.
@@ -56,7 +56,7 @@ class SpeedCLI(BenchmarkCLI):
     as the Trainer's only callback: those of the configuration may need a logger or checkpoints.
 
     Args:
-        args: Words of the command line behind the verb.
+        args: Words of the command line after the verb.
     """
 
     trainer: Trainer

@@ -237,7 +237,7 @@ def race(
         failed: Where ways that cannot do the work are left with the reason, and then raise nothing.
 
     Raises:
-        UserError: If a way cannot do the work, and nobody wants to know which.
+        UserError: If a way cannot do the work, and no list of failures is asked for.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)

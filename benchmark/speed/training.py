@@ -34,7 +34,7 @@ PARTS = ("waiting", "forward", "backward", "optimizer")
 
 
 class StepClock(L.Callback):
-    """Times the parts of each batch behind the warm-up, and counts the operations of one batch of it.
+    """Times the parts of each batch after the warm-up, and counts the operations of one batch of it.
 
     A GPU is waited for at every mark, so parts are whole, and none runs beside the next.
 

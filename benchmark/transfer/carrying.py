@@ -292,7 +292,7 @@ def place_dropout(network: nn.Module, last_group: list[nn.Parameter], drop: floa
         drop: Chance of dropping a unit.
 
     Returns:
-        The number of layers that dropout stands in front of.
+        The number of layers that dropout comes before.
     """
     top, layers = {id(parameter) for parameter in last_group}, 0
     for module in network.modules():

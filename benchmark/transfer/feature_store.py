@@ -1,4 +1,4 @@
-"""Works out once what frozen layers make of the clips, so that training behind them runs on that alone.
+"""Works out once what frozen layers make of the clips, so that training above them runs on that alone.
 
 Stored are the features in front of the first trained layer, of every (clip, draw of crop and flip) that the epochs of
 the fit will visit, and of the validation clips; in the precision in which the network makes them. They lie in a folder
@@ -99,7 +99,7 @@ class FeatureStore(L.Callback):
         )
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave no features behind that no other fit was promised."""
+        """Remove features that no other fit was promised."""
         if self.place is not None and (self.transfer.cache is None or _is_unfinished(self.place)):
             shutil.rmtree(self.place, ignore_errors=True)
         if self.place is not None and self.transfer.cache is None:
@@ -244,7 +244,7 @@ class FeatureStore(L.Callback):
             if whole.shape != split.shape or not torch.allclose(whole, split, rtol=1e-2, atol=1e-4):
                 raise UserError(
                     f"{type(network).__name__}.forward is not forward_head(forward_features(clips)), so its features "
-                    "cannot stand for the clips; override both, or store none with --transfer.feature_draws 0 "
+                    "cannot replace the clips; override both, or store none with --transfer.feature_draws 0 "
                     "(grid.feature_draws in a grid)"
                 )
         return made

@@ -1,4 +1,4 @@
-"""The grid of a transfer experiment: its configuration, its cells, and where each stands, in files alone."""
+"""The grid of a transfer experiment: its configuration, its cells, and the state of each, in files alone."""
 
 import dataclasses
 import json
@@ -215,7 +215,7 @@ class Experiment:
         return with_files(words)
 
     def fit_words(self, cell: Cell) -> list[str]:
-        """Options of every fit of a cell; its own stand last, so that no file named before them speaks for it."""
+        """Options of every fit of a cell; its own come last, so that no file named before them decides."""
         settings = self.grid.regimes[cell.regime]
         own = dict(zip(_OF_THE_CELL, (cell.fold, cell.seed, settings.max_epochs, settings.learning_rate), strict=True))
         return [*self.words, *(word for name, v in own.items() if v is not None for word in (name, str(v)))]

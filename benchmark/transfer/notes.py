@@ -16,7 +16,7 @@ def notes(records: Sequence[Record], cells: int, *, has_claims: bool) -> list[st
     Args:
         records: Of the finished cells.
         cells: Number of cells of the grid.
-        has_claims: Whether the paper's numbers stand beside them.
+        has_claims: Whether the paper's numbers are beside them.
     """
     lines = [f"{len(records)} of {cells} cells are finished."]
     if not has_claims:
@@ -39,7 +39,7 @@ def notes(records: Sequence[Record], cells: int, *, has_claims: bool) -> list[st
         lines.append(
             "The paper's numbers are of slow fusion at full width, pretrained on Sports-1M, trained on 50 and tested "
             f"on 20 clips of each video of UCF-101, all classes. Different here: {'; '.join(differences(records))}. "
-            "They stand here for orientation and cannot be ranked with these."
+            "They are here for orientation and cannot be ranked with these."
         )
     if failed := sum(len(record.failed_videos) for record in records):
         lines.append(f"{failed} test videos failed and count as wrong.")

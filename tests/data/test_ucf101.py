@@ -258,7 +258,7 @@ def test_malformed_lists_name_the_line(tree: Path, line: str, message: str) -> N
 
 def test_a_video_for_training_and_testing_is_refused(tmp_path: Path) -> None:
     lists = write_lists(tmp_path, {"Archery": ["g01_c01"]}, {"Archery": ["g01_c01"]})
-    with pytest.raises(UserError, match="v_Archery_g01_c01 stands in the training and the test list"):
+    with pytest.raises(UserError, match="v_Archery_g01_c01 is in the training and the test list"):
         read_fold(lists, 1)
 
 

@@ -200,7 +200,7 @@ def test_a_large_ledger_stays_out_and_can_be_given(tmp_path: Path, monkeypatch: 
 def test_a_run_without_ledger_is_no_entry(tmp_path: Path) -> None:
     write_run(tmp_path / "run", make_ledger())
     (tmp_path / "run/ledger.parquet").unlink()
-    with pytest.raises(UserError, match="an entry needs the ledger behind it"):
+    with pytest.raises(UserError, match="an entry needs its ledger"):
         add_entry(tmp_path / "run", tmp_path / "leaderboards")
 
 
