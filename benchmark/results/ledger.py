@@ -163,25 +163,26 @@ class Ledger:
 
     @functools.cached_property
     def clips_per_video(self) -> int:
-        """Clips that each scored video has a rank of: the protocol's, or 0 without a clip level.
+        """Clips that each scored video has: the protocol's, or 0 where whole videos were scored."""
+        lengths = pc.list_value_length(self.table["clip_ranks"].drop_null())
+        return 0 if len(lengths) and not pc.max(lengths).as_py() else self.info.protocol.clips_per_video
 
-        Whole videos have none, nor has an average of ledgers that lack their clips' scores.
-        """
-        held = self.table["clip_ranks"].drop_null()
-        if not self.scored.any() or pc.max(pc.list_value_length(held)).as_py():
-            return self.info.protocol.clips_per_video
-        return 0
+    @property
+    def has_ranks(self) -> bool:
+        """Whether clips have ranks; in an average of ledgers that lack their clips' scores they do not."""
+        return self.table["clip_ranks"].null_count < len(self) or not self.scored.any()
 
     @property
     def has_clips(self) -> bool:
         """Whether it says anything of single clips."""
-        return self.clips_per_video > 0
+        return self.has_ranks and self.clips_per_video > 0
 
     @property
     def clip_ranks(self) -> np.ndarray:
         """(scored videos, clips) int32, 1 to K + 1; (scored videos, 0) without a clip level."""
         held = self.table["clip_ranks"].combine_chunks().drop_null()
-        return np.asarray(held.flatten().to_numpy().reshape(int(self.scored.sum()), self.clips_per_video))
+        clips = self.clips_per_video if self.has_ranks else 0
+        return np.asarray(held.flatten().to_numpy().reshape(int(self.scored.sum()), clips))
 
     def clusters(self) -> np.ndarray:
         """(V,) int64 from 0: number of each video's source group, or of the video itself where that is unknown."""
@@ -286,7 +287,7 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
         yield "a video is in it twice"
     if not pc.all(pc.is_in(table["status"], pa.array(["scored", "failed"]))).as_py() and len(table):
         yield "a status is neither scored nor failed"
-    scored, ranked = ledger.scored, ledger.scored & ledger.has_clips
+    scored, ranked = ledger.scored, ledger.scored & ledger.has_ranks
     for name, held in (("scores", scored), ("clip_starts", scored), ("clip_ranks", ranked), ("reason", ~scored)):
         if (np.asarray(table[name].is_valid().to_numpy()) != held).any():
             yield f"a row has {name} that its status does not allow, or lacks it"
