@@ -181,7 +181,7 @@ def test_means_come_first_and_what_is_claimed_of_the_same_beside_them() -> None:
     )
     boards = boards_of(of_three_folds("net", 0.6), [other, same])
     assert [board.title for board in boards] == [
-        "Made, mean of 3 folds", "Made, mean of 3 folds", "Made, fold 1", "Made, fold 2", "Made, fold 3", "Other",
+        "Made, mean of 3 folds", "Made, mean of 3 folds", "Made fold 1", "Made fold 2", "Made fold 3", "Other",
     ]  # fmt: skip
     assert [board.rows[0].tier for board in boards[:2]] == ["recomputed", "claimed"]
     assert boards[0].folds == (1, 2, 3)

@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from wandb_workspaces.reports.v2 import internal
 
 from benchmark.errors import UserError
+from benchmark.identity import Identity
 from benchmark.leaderboard import wandb_report
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.board_tables import board_table, claims, escape, group_table
@@ -113,8 +114,8 @@ def test_a_set_of_runs_is_chosen_by_what_a_test_leaves_in_its_config() -> None:
 
 def test_board_keys_tell_boards_apart() -> None:
     keys = {
-        board_key(*board)
-        for board in (("A", 1, None, "h"), ("A", 2, None, "h"), ("A", None, None, "h"), ("A", 1, ("x",), "h"))
+        board_key(identity, "h")
+        for identity in (Identity("A", 1), Identity("A", 2), Identity("A"), Identity("A", 1, ("x",)))
     }
     assert len(keys) == 4
     assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys)
