@@ -12,15 +12,17 @@ ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = """
 import importlib.metadata as metadata, sys
 absent, from_name = {libraries!r}, metadata.Distribution.from_name
-class Absent:
+from importlib.machinery import PathFinder
+class Present:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in absent:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        return None if name.partition(".")[0] in absent else PathFinder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(PathFinder, name)
 def named(name):
     if name.replace("-", "_") in absent:
         raise metadata.PackageNotFoundError(name)
     return from_name(name)
-sys.meta_path.insert(0, Absent())
+sys.meta_path[:] = [Present() if finder is PathFinder else finder for finder in sys.meta_path]
 metadata.Distribution.from_name = named
 """
 
