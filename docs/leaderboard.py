@@ -20,11 +20,11 @@ def table(board: Board) -> str:
     """The board's rows that were trained on its own classes, in Markdown."""
     lines = ["| network | video Hit@1 in % (95% interval) | mAP | GFLOP a clip | parameters |", "|---|---|---|---|---|"]
     for row in board.rows:
-        if "train" in row.name or row.gflop_per_clip is None:
+        if "train" in row.name or row.parameters is None:  # claims have none
             continue
         hit, average = row.metrics["video_hit1"], row.metrics["map"]
         area = "" if hit.low is None or hit.high is None else f" ({100 * hit.low:.1f} to {100 * hit.high:.1f})"
-        cost = f"{row.gflop_per_clip:.2f} | {row.parameters:,}"
+        cost = f"{'-' if row.gflop_per_clip is None else f'{row.gflop_per_clip:.2f}'} | {row.parameters:,}"
         lines.append(f"| {row.name} | {100 * hit.value:.1f}{area} | {average.value:.3f} | {cost} |")
     return "\n".join(lines) + "\n"
 

@@ -51,7 +51,7 @@ const COLUMNS = [
   hit("clip_hit1", "Clip|Hit@1", "clip_hit1"),
   { ...hit("map", "mAP", "map"), show: thousandth },
   ...data.scores.map(({ name, title, percent: inPercent, higher }) => ({
-    ...hit(`score-${name}`, title, name),
+    ...hit(`score-${name}`, title.replace(" ", "|"), name),
     show: inPercent ? percent : thousandth,
     ascending: !higher,
   })),

@@ -126,6 +126,9 @@ function buildTable() {
   byId("table").append(...parts);
   byId("table").classList.toggle("many", entries.length > 200);
   byId("table").classList.toggle("untimed", !isTimed);
+  // The fixed columns leave room for those of scores that not every record has.
+  byId("table").style.setProperty("--score-columns", data.scores.map(() => "6.5rem").join(" "));
+  byId("table").style.setProperty("--scores", String(data.scores.length));
 }
 
 function sortBy(column) {
