@@ -15,7 +15,7 @@ from tests.generators.small_test import CONF
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for folder in ("benchmark", "tests") for path in (ROOT / folder).rglob("*.py"))
-NOT_TEXT = {"av", "os", "tarfile"}  # modules whose `open` opens no text
+NOT_TEXT = {"av", "os", "tarfile", "lmdb", "Image"}  # modules whose `open` opens no text
 
 
 def unspecified(source: str) -> Iterator[int]:
@@ -25,7 +25,7 @@ def unspecified(source: str) -> Iterator[int]:
             continue
         called, words = node.func, {word.arg: word.value for word in node.keywords}
         name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-        of = called.value.id if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) else ""
+        of = ast.unparse(called.value).rpartition(".")[2] if isinstance(called, ast.Attribute) else ""
         if name == "open" and of not in NOT_TEXT:
             modes = [ast.unparse(part) for part in (*node.args[:2], words.get("mode", ast.Constant("")))]
             is_bytes = any(mode.strip("'").rstrip("+") in {"rb", "wb", "ab", "r+b", "xb"} for mode in modes)

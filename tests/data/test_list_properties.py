@@ -48,15 +48,15 @@ def test_official_lists_of_ucf101(
 
 
 @FAST
-@given(text=st.text(st.sampled_from("Archery/v_g01c.avi 3\t\r\n\x00\u2028é"), max_size=80))
-def test_any_text_as_a_list_of_ucf101(text: str, tmp_path: Path) -> None:
+@given(listed=st.text(st.sampled_from("Archery/v_g01c.avi 3\t\r\n\x00\u2028é"), max_size=80))
+def test_any_text_as_a_list_of_ucf101(listed: str, tmp_path: Path) -> None:
     path = tmp_path / "trainlist01.txt"
-    path.write_text(text, "utf-8", newline="")
+    path.write_text(listed, "utf-8", newline="")
     found, refusal = tried(ucf101.read_list, path)
     if found is None:
         assert "trainlist01.txt" in refusal
     else:
-        assert len(found) == sum(bool(line.strip()) for line in text.splitlines())
+        assert len(found) == sum(bool(line.strip()) for line in listed.splitlines())
 
 
 LABELS = st.lists(st.integers(0, 486), min_size=1, max_size=4)
