@@ -23,8 +23,6 @@ def are_kept(choice: bool | None, data: Any) -> bool:
         choice: What was asked for; None keeps them where they take 10^9 bytes or less, before they are compressed.
         data: A `VideoDataModule`.
     """
-    if data.whole_videos is not None:  # which have no clips
-        return False
     protocols = {"test": data.test_protocol, "validation": data.validation_protocol}
     clips = sum(len(data.index.rows(split)) * protocol.clips_per_video for split, protocol in protocols.items())
     return 4 * clips * len(data.class_names) <= MOST_BYTES if choice is None else choice

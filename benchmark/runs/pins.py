@@ -93,7 +93,7 @@ def probabilities(videos: Sequence[PinnedVideo], network: LateFusion, setting: S
         padded=torch.zeros_like(numbers, dtype=torch.bool),
         views=TEST_VIEWS,
     ).to(setting.device)
-    with torch.inference_mode(), setting.plugin.test_step_context():
+    with torch.no_grad(), setting.plugin.test_step_context():
         scores = network.clip_probabilities(batch)
     return scores.float().cpu().numpy().reshape(len(read), SCORED_CLIPS, _CLASSES)
 

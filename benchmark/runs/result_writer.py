@@ -98,7 +98,8 @@ class ResultWriter(L.Callback):
         """Find what an earlier, killed test in this folder has scored, and leave those videos out of the loader."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         self._info = ledger_info(data)
-        self._keeps_clips = are_kept(self.keep_clips, data)
+        has_clips = not getattr(pl_module, "reads_whole_videos", False)
+        self._keeps_clips = has_clips and are_kept(self.keep_clips, data)
         if (self.folder / RECORD_NAME).exists():
             raise UserError(f"--run_dir {self.folder} holds a finished test; name another folder")
         key = {

@@ -55,5 +55,5 @@ def test_a_copy_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_an_unknown_name_gets_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["configs", "copy", "multirez"]) == 2
-    assert "the nearest: multires, slow_multires" in capsys.readouterr().err
+    assert "the nearest: multires, paper/multires, slow_multires" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

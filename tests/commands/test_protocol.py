@@ -25,6 +25,8 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "clips_per_video": "4",
             "views": "upper_left, upper_left_flipped, lower_right, lower_right_flipped",
             "averaging": "mean_probability",
+            "clip_seconds": "None",
+            "version": "1",
             "protocol hash": record.protocol_hash,
         }
 

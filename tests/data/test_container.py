@@ -25,15 +25,19 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, *known: str) -> list[tuple[str,
     calls: list[tuple[str, dict[str, Any]]] = []
 
     def stand_in(
-        file: str, mode: str | None = None, container_options: dict[str, str] | None = None, **options: Any
+        file: str,
+        mode: str | None = None,
+        options: dict[str, str] | None = None,
+        container_options: dict[str, str] | None = None,
+        **others: Any,
     ) -> str:
-        for name in options:
+        for name in others:
             if name not in known:
                 raise TypeError(f"open() got an unexpected keyword argument '{name}'")
         file = file.removeprefix("file:")
         if not Path(file).is_file():
             raise FileNotFoundError(file)
-        calls.append((file, options))
+        calls.append((file, others))
         return "container"
 
     monkeypatch.setattr(av, "open", stand_in)

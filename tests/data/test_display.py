@@ -116,8 +116,8 @@ def test_the_rounding_of_a_container_is_no_shape(tmp_path: Path) -> None:
 
 
 def test_a_shape_that_changes_in_mid_stream_is_refused(tmp_path: Path) -> None:
-    parts = [with_pixel_shape(tmp_path / f"{k}.ts", shape) for k, shape in enumerate((Fraction(1), Fraction(2)))]
-    path = tmp_path / "joined.ts"
+    parts = [with_pixel_shape(tmp_path / f"{k}.h264", shape) for k, shape in enumerate((Fraction(1), Fraction(2)))]
+    path = tmp_path / "joined.h264"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with open_video(path) as video:
         last = video.frames - 1

@@ -23,7 +23,9 @@ from benchmark.protocol import View
 from tests.generators.fake_gpu import OnGpu, fake_gpu
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-CONFIGURATIONS = sorted({*CONF.glob("*.yaml"), *CONF.glob("zoo/*.yaml")} - {CONF / "average.yaml"})
+CONFIGURATIONS = sorted(
+    {*CONF.glob("*.yaml"), *CONF.glob("zoo/*.yaml")} - {CONF / "average.yaml", CONF / "histograms.yaml"}
+)
 FUSIONS = ("SingleFrame", "EarlyFusion", "LateFusion", "SlowFusion", "StabilisedFusion", "Recurrent")
 NEED_VALUES = {"StabilisedFusion"}  # which leave PyTorch in `forward`
 NEED_NUMBERS = {"mvit_base_16x4"}  # which cannot be built on the meta device
