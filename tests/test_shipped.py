@@ -77,8 +77,8 @@ def test_what_is_no_name_stays(word: str, option: str) -> None:
 @pytest.mark.parametrize(
     ("option", "word", "nearest"),
     [
-        ("--config", "multirez", "multires, slow_multires"),
-        ("--config", "conf/multires.yaml", "multires, slow_multires"),
+        ("--config", "multirez", "multires, paper/multires, slow_multires"),
+        ("--config", "conf/multires.yaml", "multires, paper/multires, slow_multires"),
         ("--config", "x3d_xs", "zoo/x3d_xs, "),
         ("--config", "embedded", "transfer/embedded"),
         ("--data", "ucf101", "data/ucf101"),

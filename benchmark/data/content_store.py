@@ -28,6 +28,7 @@ RECORD = np.dtype([("video", "<u8"), ("sha256", "u1", 32), ("prints", "<u8", WOR
 
 _VERSION = 1  # another fingerprint needs another number
 _BATCH = 256  # videos between two writes
+_PATIENCE = 20.0  # seconds; where a system has no locks of its own, a killed process leaves its lock file for ever
 _ANNOUNCED = 1000  # videos from which on it is said what takes so long
 _unwritten: dict[Path, list[np.ndarray]] = {}  # records of this process, where the cache folder takes none
 
@@ -136,7 +137,7 @@ def _append(file: Path, records: np.ndarray) -> None:
     """Add records after the whole ones of a killed process; where the folder takes none, this process keeps them."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"), file.open("ab") as sink:
+        with FileLock(f"{file}.lock", timeout=_PATIENCE), file.open("ab") as sink:
             sink.truncate(sink.tell() // RECORD.itemsize * RECORD.itemsize)
             sink.write(records.tobytes())
     except (OSError, NotImplementedError):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from benchmark.content import shared
 from benchmark.data import content_store
@@ -107,3 +108,18 @@ def test_where_the_cache_folder_takes_no_files_videos_are_still_read_once(
     again = contents_of_files(tmp_path / "videos", ["b.mp4", "a.mp4"])
     assert read == len(calls) == 2
     assert np.array_equal(first.prints, again.prints[::-1])
+
+
+def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> None:
+    monkeypatch.setattr(content_store, "_PATIENCE", 0.1)
+    write_scene(tmp_path / "a.avi", 1)
+    first = contents_of_files(tmp_path, ["a.avi"])
+    (lock,) = content_store.store_folder().glob("*.lock")
+    write_scene(tmp_path / "b.avi", 2)
+    with FileLock(lock):
+        both = contents_of_files(tmp_path, ["a.avi", "b.avi"])
+        assert contents_of_files(tmp_path, ["b.avi"]).digests == both.digests[1:]
+    assert both.digests[0] == first.digests[0]
+    assert calls == ["a.avi", "b.avi"]
