@@ -109,7 +109,8 @@ def test_the_papers_recipe_is_the_papers(path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_papers_recipe_is_there_for_every_experiment() -> None:
-    assert [path.name for path in PAPER] == [path.name for path in EXPERIMENTS]
+    experiments = [path.name for path in EXPERIMENTS if path.stem != "multires_half_second"]  # another protocol
+    assert [path.name for path in PAPER] == experiments
 
 
 def test_an_average_says_of_what_and_takes_the_data_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
