@@ -39,9 +39,12 @@ if __name__ == "__main__":
     (ROOT / "README.md").write_text(TABLE.sub(lambda _: table(board()), text), "utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 760}, device_scale_factor=1.5)
+        page = browser.new_page(
+            viewport={"width": 1100, "height": 760}, device_scale_factor=1.5, reduced_motion="reduce"
+        )
         page.goto((ROOT / "leaderboards/index.html").as_uri())
         page.get_by_label("Dataset").select_option(label="UCF-101")
         page.evaluate("document.getElementById('boards-title').scrollIntoView()")
+        page.wait_for_function("window.scrollY > 0")
         page.screenshot(path=str(ROOT / "docs/leaderboard.png"))
         browser.close()

@@ -1,5 +1,6 @@
 """The page in a real browser: what its table shows, and how mouse, keyboard and phone work it."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from playwright.sync_api import Page
 from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.page import FILE_NAME, PLOTS_FILE_NAME, write_page
+from benchmark.results.record import Value
 from tests.generators.boards import GROUPS, hostile_board, large_board, sample_boards
 from tests.generators.browser import ROWS, cells, choose, draw_plots
 
@@ -29,6 +31,22 @@ def shown_percent(row: Row, metric: str) -> str:
 
 def all_rows(boards: list[Board]) -> list[Row]:
     return [row for board in boards for row in board.rows]
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+@pytest.mark.parametrize("scores", [(), ("ece",), ("balanced_accuracy", "ece")])
+def test_a_row_is_one_line_whichever_columns_there_are(visit: Open, is_timed: bool, scores: tuple[str, ...]) -> None:
+    def changed(row: Row) -> Row:
+        metrics = {**row.metrics, **dict.fromkeys(scores, Value.of(0.5))}
+        return dataclasses.replace(row, metrics=metrics, clips_per_second=row.clips_per_second if is_timed else None)
+
+    page = visit([dataclasses.replace(board, rows=tuple(map(changed, board.rows))) for board in sample_boards()])
+    lines = page.evaluate(
+        "() => [...document.querySelectorAll('#table tr:not(.head)')]"
+        ".map((row) => getComputedStyle(row).gridTemplateRows.split(' ').length)"
+    )
+    assert set(lines) == {1}
+    assert ("clips/s" in page.locator("#table thead").inner_text()) == is_timed
 
 
 def test_the_table_says_what_the_boards_say(visit: Open) -> None:

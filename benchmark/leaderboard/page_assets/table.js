@@ -125,10 +125,12 @@ function buildTable() {
   }
   byId("table").append(...parts);
   byId("table").classList.toggle("many", entries.length > 200);
-  byId("table").classList.toggle("untimed", !isTimed);
-  // The fixed columns leave room for those of scores that not every record has.
-  byId("table").style.setProperty("--score-columns", data.scores.map(() => "6.5rem").join(" "));
-  byId("table").style.setProperty("--scores", String(data.scores.length));
+  // Columns that only some pages have: of scores that not every record has, and of speeds.
+  const widths = [...data.scores.map(() => "6.5rem"), ...(isTimed ? ["4.75rem"] : [])];
+  const { style } = byId("table");
+  style.setProperty("--some-columns", widths.join(" "));
+  style.setProperty("--scores", String(data.scores.length));
+  style.setProperty("--speeds", String(Number(isTimed)));
 }
 
 function sortBy(column) {
