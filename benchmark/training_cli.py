@@ -1,10 +1,8 @@
 """The verbs fit, validate, test and predict: Lightning's command line with run folders."""
 
-import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +36,7 @@ from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos,
 from benchmark.runs.ranks import EndTogether
 from benchmark.runs.resolved_config import ResolvedConfig, shareable
 from benchmark.runs.result_writer import ResultWriter
-from benchmark.runs.screen import RunLines, ScoreLines
+from benchmark.runs.screen import RunLines, ScoreLines, quieten
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
@@ -268,7 +266,7 @@ def train(verb: str, words: Sequence[str]) -> None:
         verb: `fit`, `validate`, `test` or `predict`.
         words: Its options.
     """
-    _quieten()
+    quieten()
     words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
     require_config_first(words)
@@ -308,20 +306,3 @@ _DESCRIPTIONS = {
     "test": "Score the test videos: 20 clips a video, 4 views a clip.",
     "predict": "Write the top classes of any videos.",
 }
-
-
-def _quieten() -> None:
-    """Hide notices of libraries that a user can do nothing about, or that a line of ours says."""
-    for library in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    for text in (
-        ".*LightningCLI's args parameter is intended to run from within Python.*",
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*The number of training batches .* is smaller than the logging interval.*",
-        ".*configure_optimizers. will be overridden by.*",
-        ".*The dirpath has changed from.*",
-        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
-        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
-    ):
-        warnings.filterwarnings("ignore", text)

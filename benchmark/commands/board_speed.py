@@ -73,7 +73,7 @@ def require_device(accelerator: str) -> torch.device:
     try:
         device = torch.device(accelerator)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as torch says that it has no such device
         reason = str(error).splitlines()[0]
         raise UserError(f"--accelerator is {accelerator}, which cannot compute here ({reason}); use cpu") from None
     return device

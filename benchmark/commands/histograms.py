@@ -23,6 +23,7 @@ from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import Value
 from benchmark.results.summary import summarise
 from benchmark.runs.folder import require_writable
+from benchmark.runs.screen import quieten
 from benchmark.shipped import configuration_file, with_files
 from benchmark.verb_options import with_literal_paths
 
@@ -136,6 +137,7 @@ def _extract(given: _Given) -> int:
 def _laboratory(given: _Given) -> "Laboratory":
     from benchmark.histograms.search import Laboratory
 
+    quieten()  # of each of many small trainings
     require_writable(given.options.run_dir, "--run_dir")
     print(given.data.index.summary(), flush=True)
     trainer = given.experiment.setdefault("trainer", {})

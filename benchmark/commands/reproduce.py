@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.grid.cells import Cell
-from benchmark.grid.claim import grouped, option_values
+from benchmark.grid.claim import grouped, option_values, require_forwarded
+from benchmark.grid.processes import going_on_later
 from benchmark.leaderboard.claims import read_claims
 from benchmark.paper.plan import Plan, Table1Cell
 from benchmark.paper.rows import ROWS
@@ -25,7 +25,6 @@ from benchmark.results.record import Record
 from benchmark.runs.folder import require_writable
 from benchmark.shipped import shipped_folder, with_files
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _TRANSFER = "transfer"
 _FORWARDED = ("--data", "--trainer", "--model.recipe", "--model.dropout")
 _OF_THE_CELL = {
@@ -41,11 +40,7 @@ What was stopped or killed goes on when the same command is given again. On a cl
 
 def main(argv: Sequence[str]) -> int:
     """Run `reproduce [--data NAME] [options]` and return the exit code: 0 when every cell is finished."""
-    try:
-        return _run(argv)
-    except KeyboardInterrupt:
-        print("clipbench: stopped; the same command goes on from here", file=sys.stderr)
-        return _INTERRUPTED
+    return going_on_later(_run, argv)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -54,8 +49,7 @@ def _run(argv: Sequence[str]) -> int:
     for option, value in option_values(words):
         if option in _OF_THE_CELL:
             raise UserError(f"{option} {value} is the cells' own; give {_OF_THE_CELL[option]} instead")
-    if strange := next((word for word in words if word[:1] == "-" and not word.startswith(_FORWARDED)), None):
-        raise UserError(f"{strange} is no option of reproduce, and of fit's only {', '.join(_FORWARDED)} can be given")
+    require_forwarded(words, "reproduce", _FORWARDED)
     plan = _plan(chosen, words)
     cells = plan.cells()
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from benchmark.conformance import Subject
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
+from benchmark.grid.claim import require_forwarded
+from benchmark.grid.processes import going_on_later
 from benchmark.leaderboard.board_tables import TextTable
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
@@ -25,8 +26,6 @@ from benchmark.transfer.tables import TransferResults
 
 LEADERBOARDS = Path("leaderboards")
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
 _FORWARDED = ("--model", "--data", "--trainer", "--checkpoint")
 _EPILOG = """Other options go to every fit, as in `fit`: --data.root DIR, --model.width 0.5, --trainer.accelerator gpu.
 A grid that was stopped or killed goes on when the same command is given again. On a cluster, let each job run one cell
@@ -35,11 +34,7 @@ with --cell N; the tables are made from whatever is finished, at the end of ever
 
 def main(argv: Sequence[str]) -> int:
     """Run `transfer --config FILE [options]` and return the exit code."""
-    try:
-        return _run(argv)
-    except KeyboardInterrupt:
-        print("clipbench: stopped; the same command goes on from here", file=sys.stderr)
-        return _INTERRUPTED
+    return going_on_later(_run, argv)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -60,8 +55,7 @@ def _run(argv: Sequence[str]) -> int:
         "--leaderboards", type=Path, help="Add the finished cells to the leaderboards in this folder, once each."
     )
     chosen, words = parser.parse_known_args(list(argv))
-    if strange := next((word for word in words if word[:1] == "-" and not word.startswith(_FORWARDED)), None):
-        raise UserError(f"{strange} is no option of transfer, and of fit's only {', '.join(_FORWARDED)} can be given")
+    require_forwarded(words, "transfer", _FORWARDED)
     config = Path(configuration_file(chosen.config))
     folder = chosen.run_dir or Path("runs") / f"transfer-{config.stem}"
     experiment = Experiment(config, folder, chosen.pretrained, words)

@@ -121,6 +121,8 @@ class FrameCache:
             numbers: (n,) frame numbers.
             pictures: (n, side, side, 3) uint8.
         """
+        if self._is_full:  # seen without the lock that writers take in turn
+            return
         if not self._leaves_room(len(numbers)):
             self._counts[_PROCESSES] = 1
             return
@@ -136,6 +138,10 @@ class FrameCache:
         except (lmdb.DiskError, lmdb.MapFullError):
             self._counts[_PROCESSES] = 1
 
+    @property
+    def _is_full(self) -> bool:
+        return self.used_bytes + self._frame_bytes > self.capacity_bytes
+
     def _leaves_room(self, frames: int) -> bool:
         space = os.statvfs(self.path)
         spare = min(_SPARE_BYTES, space.f_blocks * space.f_frsize // 2)
@@ -146,7 +152,7 @@ class FrameCache:
         hits, misses = self.hits_and_misses
         share = f"{hits / (hits + misses):.1%}" if hits + misses else "none"
         end = ""
-        if self.used_bytes + self._frame_bytes > self.capacity_bytes:
+        if self._is_full:
             end = " and is full; raise data.cache_gb to keep the others"
         elif self._counts[_PROCESSES].any():
             end = f"; it kept no more, since what is free in {self.path.parent} is left for others"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +23,15 @@ LOG_NAME = "log.txt"
 
 _WAIT_SECONDS = 20.0
 """For processes of a killed grid to end."""
+
+
+def going_on_later(run: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    """Run a verb over a grid; where it is interrupted, say that nothing is lost, and return the code of that."""
+    try:
+        return run(argv)
+    except KeyboardInterrupt:
+        print("clipbench: stopped; the same command goes on from here", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 class CellFailure(Exception):

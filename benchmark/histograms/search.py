@@ -6,7 +6,6 @@ Letters: V videos, K classes.
 
 import csv
 import dataclasses
-import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +26,6 @@ from benchmark.histograms.words import Words
 from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.runs.ledger_rows import ledger_info
 from benchmark.runs.trainer import Trainer
-
-# What each of many small trainings would say of the machine.
-logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 CHOSEN_BY = "val/map"
 """Of few validation videos it tells networks apart more finely than Hit@1."""

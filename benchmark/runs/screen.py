@@ -1,9 +1,11 @@
 """What a run shows on the screen: what is trained, a few lines an epoch, and where the result is."""
 
+import logging
 import math
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,23 @@ class RunProgressBar(RichProgressBar):
             figures = {} if loss is None else {"loss": f"{loss:.3f}"}
             self._looked_at, self._figures = time.monotonic(), figures
         return self._figures
+
+
+def quieten() -> None:
+    """Hide notices of libraries that a user can do nothing about, or that a line of ours says."""
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    for text in (
+        ".*LightningCLI's args parameter is intended to run from within Python.*",
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*configure_optimizers. will be overridden by.*",
+        ".*The dirpath has changed from.*",
+        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", text)
 
 
 def is_terminal() -> bool:
