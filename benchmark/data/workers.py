@@ -4,7 +4,6 @@ Linux forked them up to Python 3.13 and asks a fork server from 3.14 on; macOS a
 has all that its main process has; the others have what was pickled for them, and settings have to be made again.
 """
 
-import functools
 import multiprocessing
 import os
 import threading
@@ -17,7 +16,6 @@ from benchmark.process import tune_process
 
 StartMethod = Literal["fork", "spawn", "forkserver"]
 
-_STEPS_OF_NICENESS = 10
 _LOOK_SECONDS = 1.0
 _SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps it
 _PREFETCHED = 2  # batches that each worker keeps ready, PyTorch's default
@@ -75,27 +73,17 @@ def worker_options(workers: int, start_method: StartMethod | None, device: str) 
         "persistent_workers": workers > 0,
         "multiprocessing_context": start_method if workers else None,
         "pin_memory": device == "cuda",
-        "worker_init_fn": functools.partial(begin_worker, yields=device == "cpu"),
+        "worker_init_fn": begin_worker,
     }
 
 
-def begin_worker(worker: int, *, yields: bool) -> None:
-    """Make a process a good loader worker; for `worker_init_fn`.
-
-    It gets the settings of its main process and ends when that does. The threads of a step wait for each other: one
-    that loses its core to a worker holds up all of them, so one that does not yield costs more than its own time.
-
-    Args:
-        worker: Number of the worker.
-        yields: Whether whoever computes on the processor goes first.
-    """
+def begin_worker(worker: int) -> None:
+    """Give a loader worker the settings of its main process, and end it with that; for `worker_init_fn`."""
     main = multiprocessing.parent_process()
     if main is None:
         return
     threading.Thread(target=_end_with, args=(main, os.getppid()), name="end with main", daemon=True).start()
     tune_process()
-    if yields and hasattr(os, "nice"):
-        os.nice(_STEPS_OF_NICENESS)
 
 
 def _end_with(main: BaseProcess, parent: int) -> None:

@@ -145,7 +145,7 @@ def _each(work: Callable[[Video], Made], videos: Iterable[Video], processes: int
 def _begin() -> None:
     """One thread for each process; it ends when its main process does."""
     torch.set_num_threads(1)
-    begin_worker(0, yields=False)
+    begin_worker(0)
 
 
 def learned_words(descriptions: Descriptions, videos: Sequence[Video], seed: int) -> dict[str, Words]:

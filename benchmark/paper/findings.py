@@ -18,13 +18,15 @@ Verdict = Literal["holds", "the opposite holds", "not told apart", "not run"]
 
 _TITLES = {row.key: row.title for row in ROWS}
 
+_BEST_MEMBER = "best member"
+
 _TABLE1 = (
     ("motion helps, a little", SLOW, SINGLE),
     ("joining time at once is worse than one frame", SINGLE, EARLY),
     ("two streams cost nothing", MULTIRES, SINGLE),
     ("the context says more than the fovea", CONTEXT, FOVEA),
     ("both streams say more than the context", MULTIRES, CONTEXT),
-    ("an average is better than its best member", CNN_AVERAGE, SLOW),
+    ("an average is better than its best member", CNN_AVERAGE, _BEST_MEMBER),
     ("networks beat feature histograms", SINGLE, HISTOGRAMS),
 )
 _TABLE3: tuple[tuple[str, Regime, Regime], ...] = (
@@ -62,7 +64,8 @@ def findings(
         streams: First-layer filters of the multiresolution network; may be empty.
     """
     found = []
-    for said, one, other in _TABLE1:
+    for said, one, named in _TABLE1:
+        other = _best_member(results) if named == _BEST_MEMBER else named
         claims = [results.claim(results.systems[key].row) for key in (one, other)]
         values = [None if c is None or "video_hit1" not in c.metrics else c.metrics["video_hit1"].value for c in claims]
         comparison = results.comparison(one, other)
@@ -82,6 +85,15 @@ def findings(
             shown = (*((hit.first, hit.second) if sign > 0 else (hit.second, hit.first)), *ends)
         found.append(_finding(said, pair, values, shown))
     return [*found, *_filters(streams)]
+
+
+def _best_member(results: PaperResults) -> str:
+    """Key of the member of the average that is best here; that of the paper until all are finished."""
+    average = results.systems[CNN_AVERAGE].row
+    members = [results.systems[key] for key in average.members]
+    if any(len(system.tests) < system.of for system in members):
+        return SLOW
+    return max(members, key=lambda system: system.metrics["video_hit1"].value or 0.0).row.key
 
 
 def _finding(

@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 from benchmark.grid.cells import NOT_RUN, Cell, Running, run_cell
 from benchmark.grid.claim import claim, grouped, option_values
 from benchmark.grid.processes import CellFailure
-from benchmark.paper.rows import AVERAGE, ROWS, SLOW, Row
+from benchmark.paper.rows import AVERAGE, HISTOGRAMS, ROWS, SLOW, Row
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
@@ -245,11 +245,26 @@ class Plan:
 
     def _fit_and_test(self, cell: Table1Cell) -> Callable[[Running], None]:
         def steps(running: Running) -> None:
-            config = {**self.row_config(cell.row), "seed_everything": cell.seed}
+            held = self._tuned(cell, running) if cell.row.key == HISTOGRAMS else self.row_config(cell.row)
+            config = {**held, "seed_everything": cell.seed}
             running.fit(cell.folder / "fit", config, self.fit_words(cell.row, cell.fold, cell.seed))
             running.test(cell.folder / "fit")
 
         return steps
+
+    def _tuned(self, cell: Table1Cell, running: Running) -> dict[str, Any]:
+        """The configuration of a system whose options the paper chose on validation videos (section 4.1)."""
+        folder = cell.folder / "tuned"
+        file = folder / f"{cell.row.config}.yaml"
+        if not file.is_file():
+            running.say("tune")
+            words = self.fit_words(cell.row, cell.fold, cell.seed)
+            data = [word for option, value in grouped(words) if option.split(".")[0] == "--data" for word in value]
+            own = {"--run_dir": folder, "--seed": cell.seed, "--epochs": self.epochs}
+            options = [word for name, v in own.items() if v is not None for word in (name, str(v))]
+            running.verb([HISTOGRAMS, "tune", *data, *options])
+        held: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+        return {**held, "data": self.row_config(cell.row)["data"]}  # the words of the fit say which
 
     def _average(self, cell: Table1Cell) -> Callable[[Running], None]:
         def steps(running: Running) -> None:

@@ -87,7 +87,8 @@ def make_report(plan: Plan, claims: Sequence[Claims], command: str, frames_of: C
     gallery = Gallery(plan.folder / FIGURES)
     drawn = draw_figures(gallery, results, transfer, frames_of)
     found = findings(results, transfer, filters_of(results, MULTIRES))
-    records = [record for system in results.systems.values() for record, _ in system.tests.values()]
+    networks = [system for system in results.systems.values() if system.row.is_network]
+    records = [record for system in networks for record, _ in system.tests.values()]
     return Report(
         title="Large-scale video classification, reproduced",
         lead=_lead(plan, results),

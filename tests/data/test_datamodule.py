@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -224,11 +223,9 @@ def test_a_model_that_does_not_fit_is_refused(
 
 def test_loaders_serve_the_device_that_computes(videos: VideoIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # one that is there and does not train is no reason
-    for device, pins, yields in (("cpu", False, True), ("cuda", True, False), ("mps", False, False)):
+    for device, pins in (("cpu", False), ("cuda", True), ("mps", False)):
         loader = attached(SmallVideos(videos), device=device).test_dataloader()
         assert loader.pin_memory is pins
-        assert isinstance(loader.worker_init_fn, functools.partial)
-        assert loader.worker_init_fn.keywords == {"yields": yields}
 
 
 def test_loaders_need_a_trainer(videos: VideoIndex) -> None:

@@ -9,7 +9,7 @@ import yaml
 from benchmark.cli import main
 from benchmark.grid import processes
 from benchmark.paper.plan import Plan, Table1Cell
-from benchmark.paper.rows import CNN_AVERAGE, ROWS, SLOW, Row
+from benchmark.paper.rows import CNN_AVERAGE, HISTOGRAMS, ROWS, SLOW, Row
 from tests.generators.paper_cells import finish, plan_in
 
 
@@ -101,6 +101,40 @@ def test_the_average_is_of_the_finished_members_of_its_fold(
     assert plan.run(cell, 18)
     members = [str(tmp_path / f"cells/{key}-fold2-seed0") for key in cell.row.members]
     assert ran == [["average", *members, "--run_dir", str(cell.folder)]]
+
+
+def test_the_baseline_is_tuned_once_and_then_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(words: list[str], folder: Path, lock: int) -> None:
+        ran.append(list(words))
+        chosen = {**plan.row_config(cell.row), "data": {"class_path": "UCF101"}}
+        chosen["model"] = {"class_path": chosen["model"], "init_args": {"width": 64}}
+        if words[:2] == ["histograms", "tune"]:
+            (folder / "tuned").mkdir()
+            (folder / "tuned/histograms.yaml").write_text(yaml.safe_dump(chosen), "utf-8")
+        else:
+            raise processes.CellFailure("stopped here")
+
+    monkeypatch.setattr(processes, "run_verb", run)
+    words = ("--data", "UCF101", "--data.root", "videos", "--trainer.accelerator", "cpu", "--model.dropout=0")
+    plan = Plan(tmp_path, "UCF101", words, (1, 2), epochs=7)
+    cell = next(cell for cell in plan.table1_cells() if (cell.row.key, cell.fold) == (HISTOGRAMS, 2))
+    for _ in range(2):
+        assert not plan.run(cell, 18)
+    tune, fit, again = ran
+    data = ["--data", "UCF101", "--data.root", "videos", "--data.fold", "2", "--data.seed", "0"]
+    assert tune == [
+        "histograms",
+        "tune",
+        *data,
+        *("--run_dir", str(cell.folder / "tuned")),
+        *("--seed", "0", "--epochs", "7"),
+    ]
+    assert fit[0] == "fit"
+    assert fit == again
+    written = yaml.safe_load((cell.folder / "fit/fit.yaml").read_text("utf-8"))
+    assert written["model"]["init_args"] == {"width": 64}
 
 
 def test_a_system_that_is_not_in_this_version_is_a_hole(

@@ -9,7 +9,7 @@ from benchmark.leaderboard.claims import read_claims
 from benchmark.paper.differences import differences
 from benchmark.paper.findings import findings, paragraph
 from benchmark.paper.results import PaperResults
-from benchmark.paper.rows import ROWS, SINGLE, SLOW
+from benchmark.paper.rows import CNN_AVERAGE, EARLY, LATE, ROWS, SINGLE, SLOW
 from benchmark.results.comparison import common_videos, compare
 from benchmark.results.pooled import pooled
 from tests.generators.ledgers import make_ledger, make_record
@@ -67,6 +67,16 @@ def test_a_finding_is_the_paired_comparison(tmp_path: Path, skills: tuple[float,
     said = paragraph(found)
     assert found[0].ours in said
     assert "Not run: " in said
+
+
+def test_an_average_is_compared_with_its_best_member(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    skills = {SINGLE: 1.0, EARLY: 4.0, LATE: 0.5, SLOW: 1.5, CNN_AVERAGE: 1.0}
+    finish(plan, skills)
+    said = {finding.said: finding for finding in findings(PaperResults(plan, CLAIMS), None, {})}
+    found = said["an average is better than its best member"]
+    assert "early fusion 57.7%" in found.paper
+    assert found.verdict == "the opposite holds"
 
 
 def test_nothing_finished_is_said() -> None:
