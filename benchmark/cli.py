@@ -15,11 +15,11 @@ from pathlib import Path
 from types import ModuleType
 
 import benchmark
+from benchmark.added_scores import take_scores, take_scores_of_packages
 from benchmark.commands import COMMANDS, READING_RESULTS, command
 from benchmark.encoding import use_utf8
 from benchmark.errors import UserError, printable
-from benchmark.importing import ENTRY_POINTS
-from benchmark.loose_scores import take_scores
+from benchmark.importing import declared_plugins
 from benchmark.messages import for_the_user
 from benchmark.process import end_with_starter, tune_process
 
@@ -48,10 +48,11 @@ def run(argv: Sequence[str]) -> int:
         print(f"clipbench {benchmark.__version__}")
         return 0
     verb, rest = (argv[0], take_scores(argv[1:])) if argv else ("", [])
-    if verb in READING_RESULTS and not _has_plugins():
+    if verb in READING_RESULTS:
+        take_scores_of_packages()
         code: int = command(verb).main(rest)
         return code
-    added = _verbs_of_plugins() if _has_plugins() else {}
+    added = _verbs_of_plugins() if declared_plugins() else {}
     if not argv or verb in {"-h", "--help"}:
         print(usage({**COMMANDS, **{name: str(module.SUMMARY) for name, module in added.items()}}))
         return 0 if argv else 2
@@ -67,10 +68,6 @@ def run(argv: Sequence[str]) -> int:
     hint = next((word for word in rest if word in known), None)
     moved = f"; write `python -m benchmark {hint} {' '.join(w for w in argv if w != hint)}`" if hint else ""
     raise UserError(f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join(known)}")
-
-
-def _has_plugins() -> bool:
-    return bool(importlib.metadata.entry_points(group=ENTRY_POINTS))
 
 
 def _require_training(verb: str) -> None:

@@ -1,6 +1,8 @@
 """Modules that a user names, and what is said of those that cannot be imported."""
 
+import dataclasses
 import importlib
+import importlib.metadata
 from pathlib import Path
 from types import ModuleType, TracebackType
 
@@ -8,6 +10,38 @@ from benchmark.errors import UserError
 
 ENTRY_POINTS = "clipbench.plugins"
 """Group of the entry points by which packages add to this one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """An entry point of a package that adds to this one, not imported yet.
+
+    Args:
+        name: The entry point's.
+        module: Dotted name of the module it names.
+        origin: Package and version that declares it.
+        entry: To load it by.
+    """
+
+    name: str
+    module: str
+    origin: str
+    entry: importlib.metadata.EntryPoint
+
+
+def declared_plugins() -> list[Declared]:
+    """Every plugin that is installed, once, though a package may be there as its working tree and as its wheel."""
+    found = {}
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
+        module = entry.value.partition(":")[0].strip()  # entry.module raises where the value is malformed
+        found[origin, entry.name, entry.value] = Declared(entry.name, module, origin, entry)
+    return [found[key] for key in sorted(found)]
+
+
+def left_out(plugin: Declared, error: BaseException) -> str:
+    """What is said of a plugin that cannot be imported."""
+    return f"clipbench: plugin {plugin.name} of {plugin.origin} is left out: {one_line(error)}"
 
 
 def import_module(name: str, path: str) -> ModuleType:

@@ -25,12 +25,13 @@ import yaml
 from lightning import Callback
 
 import benchmark
+from benchmark.added_scores import add_scores
 from benchmark.class_options import nearest
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
-from benchmark.importing import ENTRY_POINTS, import_module, one_line
-from benchmark.metrics.descriptors import Score, add_score
+from benchmark.importing import declared_plugins, import_module, left_out, one_line
+from benchmark.metrics.descriptors import Score
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.shipped import is_file
 
@@ -85,19 +86,15 @@ class Offered:
 def load_plugins() -> tuple[Plugin, ...]:
     """Import every plugin, once a process; one that cannot be imported is named on stderr, and the others go on."""
     found = []
-    # A package may be on the path twice, as its working tree and as what was installed of it.
-    declared = {
-        (_origin(entry), entry.name, entry.value): entry
-        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)
-    }
-    for (origin, name, _), entry in sorted(declared.items()):
+    for declared in declared_plugins():
         before, known = set(sys.modules), _known()
-        module = entry.value.partition(":")[0].strip()  # entry.module raises where the value is malformed
+        name, module, origin = declared.name, declared.module, declared.origin
         try:
-            loaded = entry.load()
-            scores = _add_scores(importlib.import_module(module))
+            loaded = declared.entry.load()
+            scores = add_scores(importlib.import_module(module))
         except (Exception, SystemExit) as error:
             plugin = Plugin(name, module, origin, error=one_line(error))
+            said = left_out(declared, error)
         else:
             found.append(Plugin(name, module, origin, loaded, added=tuple(_known() - known), scores=scores))
             continue
@@ -105,15 +102,8 @@ def load_plugins() -> tuple[Plugin, ...]:
         _forget(module.partition(".")[0], set(sys.modules) - before)
         gc.collect()
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            print(f"clipbench: plugin {name} of {origin} is left out: {plugin.error}", file=sys.stderr)
+            print(said, file=sys.stderr)
     return tuple(found)
-
-
-def _add_scores(module: ModuleType) -> tuple[Score, ...]:
-    found = tuple(value for value in vars(module).values() if isinstance(value, Score))
-    for score in found:
-        add_score(score)
-    return found
 
 
 def _known() -> set[type[Any]]:
@@ -134,10 +124,6 @@ def _forget(package: str, imported: Collection[str]) -> None:
         if name.partition(".")[0] == package or is_orphan:
             del sys.modules[name]
             vars(sys.modules.get(parent, ModuleType(parent))).pop(child, None)
-
-
-def _origin(entry: importlib.metadata.EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
 
 
 def offered(plugins: Sequence[Plugin]) -> list[Offered]:

@@ -16,16 +16,12 @@ _GROWTH_BYTES = 128 * 2**20
 
 
 def tune_process() -> None:
-    """Flush denormal numbers to zero, and keep freed memory; call it before the first parallel operation.
+    """Keep freed memory; call it before the first parallel operation.
 
-    The momentum of weights after dead ReLUs decays into denormal numbers, which processors handle slowly. A step that
-    allocates its activations again spends part of its time in the system's page faults: with memory that is kept,
-    full-width multires makes 1.5 to 1.6 times as many steps (torch 2.14, two cores). Both settings are inherited by
-    threads, and by loader workers only where those are forked. C libraries other than glibc keep their own habits.
+    A step that allocates its activations again spends part of its time in the system's page faults: with memory that is
+    kept, full-width multires makes 1.5 to 1.6 times as many steps (torch 2.14, two cores). Loader workers inherit the
+    setting only where they are forked. C libraries other than glibc keep their own habits.
     """
-    import torch  # which processes that only read results do without
-
-    torch.set_flush_denormal(True)
     if not sys.platform.startswith("linux"):
         return
     try:

@@ -51,8 +51,6 @@ from benchmark.verb_checks import (
 )
 from benchmark.verb_options import add_options, require_own_options, usual_entry_name, with_literal_paths
 
-TRAINER_VERBS = ("fit", "validate", "test", "predict")
-
 
 class TrainerParser(WholeNames, LightningArgumentParser):
     """Lightning's parser, which takes options by their whole names."""

@@ -1,6 +1,7 @@
 """The structure of the package: who may import whom, and how long a file may be."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.commands import READING_RESULTS
+from tests.generators.forked import install
 
 PACKAGE = Path(__file__).resolve().parents[1] / "benchmark"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -46,8 +48,8 @@ ALLOWED = {
         *("errors", "figures", "files", "grid", "leaderboard", "results", "runs", "shipped", "transfer"),
     },
     "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models", "results", "runs"},
-    "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
-    "loose_scores": {"errors", "importing", "metrics"},
+    "plugins": {"added_scores", "class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
+    "added_scores": {"errors", "importing", "metrics"},
     "importing": {"errors"},
     "conformance": {"clip", "command_line", "errors", "importing", "models", "plugins"},
     "cost": set[str](),
@@ -101,18 +103,33 @@ def test_numbers_need_neither_torch_nor_lightning(room: str) -> None:
     assert shown.strip() == "set()"
 
 
+SCORE = """
+from benchmark.metrics import Score
+
+CERTAIN = Score("certain", "certain", "certain", lambda p: p.scores.max(1), unit="number")
+"""
+
+
 @pytest.mark.parametrize("verb", sorted(READING_RESULTS))
-def test_verbs_that_read_results_need_neither_torch_nor_lightning(verb: str) -> None:
+def test_verbs_that_read_results_need_neither_torch_nor_lightning(verb: str, tmp_path: Path) -> None:
+    install(tmp_path, "own_scores", SCORE)
+    install(tmp_path, "own_networks", "raise ModuleNotFoundError('no torch here')")
     code = f"""
-import importlib.metadata, sys
-importlib.metadata.entry_points = lambda **_: ()  # as where no package adds to this one
+import sys
 from benchmark.cli import main
+from benchmark.metrics.descriptors import known_scores
 try:
     main(["{verb}", "--help"])
 except SystemExit:
+    assert "certain" in {{score.name for score in known_scores()}}
     print({{"torch", "lightning"}} & {{*sys.modules}})
 """
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE.parent)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=environment
+    )
+    shown = done.stdout
+    assert "plugin own_networks of own_networks 1.2 is left out: ModuleNotFoundError: no torch here" in done.stderr
     assert f"usage: clipbench {verb}" in shown
     assert shown.strip().splitlines()[-1] == "set()"
 

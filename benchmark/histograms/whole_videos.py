@@ -6,8 +6,7 @@ Letters: B videos of a batch, F numbers that describe one, K classes.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
-from typing import Protocol as Interface
+from typing import Any, Protocol, cast
 
 import lightning as L
 import numpy as np
@@ -29,7 +28,7 @@ from benchmark.histograms.words import Words
 Item = tuple[int, np.ndarray] | Failure
 
 
-class CountsWords(Interface):
+class CountsWords(Protocol):
     """What is read off the network: where descriptions are kept, how they are made, and the words."""
 
     stride: int

@@ -1,14 +1,40 @@
-"""Scores of the user's own files, which every verb takes as `--scores my_file.MY_SCORE`."""
+"""Scores of installed packages, and of the user's own files as `--scores my_file.MY_SCORE`, which every verb takes."""
 
 import importlib.util
 import os
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from benchmark.errors import UserError
-from benchmark.importing import import_module
+from benchmark.importing import declared_plugins, import_module, left_out
 from benchmark.metrics.descriptors import Score, add_score
 
 _NAMED_SCORES = "CLIPBENCH_SCORES"  # in the environment, so that the processes of a run know them too
+
+
+def take_scores_of_packages() -> None:
+    """Load the scores of every plugin, which needs neither torch nor Lightning unless its module does.
+
+    One that cannot be imported is named on stderr, and the others go on.
+    """
+    for plugin in declared_plugins():
+        try:
+            add_scores(importlib.import_module(plugin.module))
+        except (Exception, SystemExit) as error:
+            print(left_out(plugin, error), file=sys.stderr)
+
+
+def add_scores(module: ModuleType) -> tuple[Score, ...]:
+    """Make the scores of a module known, and return them.
+
+    Raises:
+        ValueError: If one has the name of another.
+    """
+    found = tuple(value for value in vars(module).values() if isinstance(value, Score))
+    for score in found:
+        add_score(score)
+    return found
 
 
 def take_scores(argv: Sequence[str]) -> list[str]:
