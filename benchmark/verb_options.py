@@ -79,13 +79,15 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         default=None,
         help="Name of a test's record; made from the model's by default.",
     )
-    parser.add_argument("--sample.videos", type=int | None, default=None, help="Test on so many random videos alone.")
-    parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
+    parser.add_argument(
+        "--sample.videos", type=int | None, default=None, help="Test on this many randomly drawn videos only."
+    )
+    parser.add_argument("--sample.seed", type=int, default=0, help="Seed of that draw.")
     parser.add_argument(
         "--keep_clips",
         type=bool | None,
         default=None,
-        help="Leave what is said of each clip, and of the validation videos, in clips.parquet; null: up to 10^9 bytes.",
+        help="Keep per-clip scores, validation videos included, in clips.parquet; null: if under 1 GB.",
     )
     parser.add_argument(
         "--allow_contaminated",

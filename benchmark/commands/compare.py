@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
         "--map_intervals",
         type=bool | None,
         default=None,
-        help="Whether average precision gets intervals; by default where they take seconds.",
+        help="Compute intervals for average precision; by default only where that takes seconds.",
     )
     parser.add_argument(
         "--across_protocols",

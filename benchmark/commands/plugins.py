@@ -120,7 +120,7 @@ def _facts(cls: type[Any], options: dict[str, Any], *, costs: bool) -> tuple[Vid
 
 def main(argv: Sequence[str]) -> int:
     """Run `plugins [options]` and return the exit code."""
-    parser = Parser(prog="clipbench plugins", description="List what can be named.")
+    parser = Parser(prog="clipbench plugins", description="List models, datasets, scores, callbacks and verbs.")
     parser.add_function_arguments(plugins, as_group=False)
     chosen = parser.parse_args(list(argv))
     return plugins(**vars(chosen))

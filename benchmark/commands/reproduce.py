@@ -127,9 +127,14 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", help="Data of Table 1: a file, a name such as data/ucf101, or a class; the embedded data.")
     add("--out", type=Path, default=Path("runs/paper"), help="Folder of cells, pictures and report; runs/paper.")
-    add("--width", type=float, help="Of the paper's networks; the configurations' by default.")
-    add("--epochs", type=int, help="Of every fit; the configurations' by default.")
-    add("--recipe", choices=("shipped", "paper"), default="shipped", help="Whose: the shipped one, or conf/paper.")
+    add("--width", type=float, help="Width of the paper's networks; default: each configuration's.")
+    add("--epochs", type=int, help="Epochs of every fit; default: each configuration's.")
+    add(
+        "--recipe",
+        choices=("shipped", "paper"),
+        default="shipped",
+        help="Training recipe: the shipped one, or the paper's (conf/paper).",
+    )
     parts = [*(row.key for row in ROWS), _TRANSFER]
     add("--only", nargs="+", choices=parts, help="Systems to run now; `transfer` is Tables 3 and 4.")
     add("--folds", type=int, nargs="+", help="Official folds; all three where the data has folds.")

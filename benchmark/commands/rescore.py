@@ -115,14 +115,14 @@ def main(argv: Sequence[str]) -> int:
         "--map_intervals",
         type=bool | None,
         default=None,
-        help="Whether average precision gets intervals; by default where they take seconds.",
+        help="Compute intervals for average precision; by default only where that takes seconds.",
     )
     parser.add_argument("--output", type=Path | None, default=None, help="JSON file to leave the numbers in.")
     parser.add_argument(
         "--update",
         type=bool,
         default=False,
-        help="Make the intervals of the record beside the ledger again, if its values are confirmed.",
+        help="Recompute the intervals in the record beside the ledger, if its values check out.",
     )
     parser.add_argument(
         "--curve",
