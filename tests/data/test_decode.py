@@ -245,3 +245,29 @@ def test_decoding_the_same_file_again_and_again_keeps_its_memory(make: Callable[
         with open_video(path) as video:
             list(video.read([3, 15, 20]))
     assert resident_mb() - before < 15
+
+
+@needs_torchcodec
+def test_what_torchcodec_stumbles_over_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchcodec.decoders import VideoDecoder
+
+    def stumbles(*_: object) -> None:
+        raise RuntimeError("Could not push packet to decoder")
+
+    path = encode(tmp_path / "v.mp4")
+    monkeypatch.setattr(VideoDecoder, "get_frames_at", stumbles)
+    for shown, expected in zip(read(path, [3, 9], "torchcodec"), read(path, [3, 9]), strict=True):
+        np.testing.assert_array_equal(shown, expected)
+
+
+@needs_torchcodec
+def test_an_index_of_avi_that_leads_elsewhere_misleads_neither_decoder(tmp_path: Path) -> None:
+    path = encode(tmp_path / "v.avi", codec="mjpeg", pixels="yuvj420p", frames=20)
+    content = bytearray(path.read_bytes())
+    entries = content.rindex(b"idx1") + 8  # 16 bytes each, the place in the third four
+    places = [slice(entries + 16 * number + 8, entries + 16 * number + 12) for number in (5, 15)]
+    content[places[0]] = content[places[1]]
+    path.write_bytes(content)
+    expected = [frame for number, frame in enumerate(counted(path)) if number in (2, 9)]
+    for shown, right in zip(read(path, [2, 9], "torchcodec"), expected, strict=True):
+        assert np.abs(shown.astype(int) - right).mean() < 1
