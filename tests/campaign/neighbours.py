@@ -135,7 +135,8 @@ def lost_rank(ground: runs.Ground, seed: int, folder: Path) -> Outcome:
         at_end = ends[0] == ends[1]
         require(at_end, f"{what}: the other ended with 0 before the end")
         return Outcome("survived", f"{what}, after its end")
-    require("is lost" in other.said or "left" in other.said or "does not answer" in other.said, f"{what}: {other.said}")
+    told = ("is lost", "left: ", "does not answer", "stopped by SIGTERM")
+    require(any(each in other.said for each in told), f"{what}: it does not say why it ended: {other.said[-300:]}")
     again = [each.wait() for each in pair_of(ground.fit(path), folder, "2")]
     require(all(each.code == 0 for each in again), f"{what}: it does not go on: {again[0].said[-300:]}")
     return Outcome("survived", what)
