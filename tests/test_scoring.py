@@ -151,6 +151,9 @@ def test_a_killed_test_goes_on_where_it_stopped(small_set: Path, checkpoint: str
     assert_equal(Ledger.read(run), Ledger.read(tested))
     assert_equal_clips(run, tested)
     assert not (run / "unfinished").exists()
+    listed = [(folder / "failed_videos.csv").read_text("utf-8") for folder in (run, tested)]
+    assert listed[0] == listed[1]
+    assert f"not tested,,{BROKEN}," in listed[0]
 
 
 def test_parts_are_read_up_to_where_they_are_whole(tmp_path: Path) -> None:

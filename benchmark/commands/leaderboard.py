@@ -14,6 +14,7 @@ from benchmark.extras import require_extra
 from benchmark.files import file_hash
 from benchmark.leaderboard.averages import check_averages
 from benchmark.leaderboard.board import Board
+from benchmark.leaderboard.board_tables import SUBMITTED
 from benchmark.leaderboard.claims import check_claims, read_claims
 from benchmark.leaderboard.entries import add_entry, check_entries
 from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
@@ -126,6 +127,8 @@ def verify(root: Path = ROOT, ledgers: Path | None = None, maintainers: Path | N
             print(printable(word + told))
         if (found := deviation_of(entry.record)) is not None:
             print(printable(f"other pixels or scores than the protocol's: {entry.entry_id} was {found}"))
+    if entries:
+        print(SUBMITTED)
     print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
     return 1 if problems else 3 if unchecked else 0
 

@@ -77,10 +77,11 @@ def _open(path: Path, decoder: DecoderName) -> PyAVVideo | TorchcodecVideo:
     timeline = known_timeline(str(path), stat.st_mtime_ns, stat.st_size)
     if timeline.frames == 0:
         raise DecodeError("its video stream has no frames")
-    # torchcodec orders frames by presentation times, which must be right.
-    if decoder == "pyav" or timeline.shown is None or timeline.clock == "dts":
-        return PyAVVideo(path, timeline)
-    return TorchcodecVideo(path, timeline)
+    video = PyAVVideo(path, timeline)
+    # torchcodec finds frames by presentation times, which must be there and right.
+    if decoder == "pyav" or timeline.shown is None or timeline.clock == "dts" or not video.has_own_times:
+        return video
+    return TorchcodecVideo(path, timeline, video)
 
 
 def require_decoder(decoder: DecoderName) -> None:

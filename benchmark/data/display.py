@@ -9,11 +9,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -112,8 +113,8 @@ class PixelShape:
 
 def display_matrix(frame: av.VideoFrame) -> bytes:
     """The matrix by which a frame is to be shown, as FFmpeg stores it; empty if there is none."""
-    # Its type says "a dictionary of motion vectors", which holds for one entry of many.
-    sides: Mapping[str, Any] = frame.side_data
+    # By way of `frame.side_data` frame and dictionary would hold each other, and no frame be freed for a while.
+    sides: Mapping[str, Any] = cast(Any, SideDataContainer)(frame)
     return bytes(sides.get("DISPLAYMATRIX", b""))
 
 

@@ -59,7 +59,8 @@ class Decoding:
         needed: Times of packets whose frames are needed; others may be left out. None is all.
         clock: What those times are.
         begin: Time of the keyframe where the container is. Pictures shown before it are built on what was passed over.
-        place: Position in the file of that keyframe, where it is known; frames of another are none that are wanted.
+        place: Position in the file of that keyframe, where it is known. If the first packet is another, or has another
+            time, none of those after it is what its time says.
         sought: Whether the container alone says that a keyframe is there; without one there are no frames.
         counted: Whether frames are numbered by counting, which a fault ends: it may have cost any number of them.
     """
@@ -96,8 +97,8 @@ class Decoding:
         context.skip_frame = "DEFAULT"
         has_begun = False
         for packet in packets(self._container, self._stream):
-            if self._place is not None and not self._fed and packet.pos != self._place:
-                return  # an index that is wrong: the packet has the time that was asked for, and another picture
+            if self._place is not None and not self._fed and (packet.pos, packet.pts) != (self._place, self._begin):
+                return  # an index that is wrong: another picture has the time that was asked for
             time = packet.pts if self._clock == "pts" else packet.dts
             if self._needed is not None:
                 context.skip_frame = "DEFAULT" if time in self._needed else "NONREF"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from benchmark.data.container import MOST_PIXELS, DecodeError
 from benchmark.errors import UserError
 
 # Loader workers already use every core; threads inside OpenCV would only fight them.
@@ -94,6 +95,9 @@ def whole_rgb(picture: Picture, short_side: int) -> np.ndarray:
 
     Returns:
         (H, W, 3) uint8 RGB.
+
+    Raises:
+        DecodeError: If the result would be larger than any picture that is read, as of one a few pixels high.
     """
     if picture.rgb is not None:
         image = picture.rgb
@@ -102,6 +106,8 @@ def whole_rgb(picture: Picture, short_side: int) -> np.ndarray:
     height, width = Fraction(image.shape[0]), image.shape[1] * picture.pixel_shape
     scale = short_side / min(height, width)
     size = round(width * scale), round(height * scale)
+    if size[0] * size[1] > MOST_PIXELS:
+        raise DecodeError(f"its pictures are {size[0]}x{size[1]} at the size they are read at, a line and no picture")
     shrinks = size[0] <= image.shape[1] and size[1] <= image.shape[0]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.ascontiguousarray(picture.orientation.shown(small))

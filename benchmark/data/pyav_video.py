@@ -106,6 +106,11 @@ class PyAVVideo:
         return np.arange(self.frames) / float(rate or 1)
 
     @property
+    def has_own_times(self) -> bool:
+        """Whether the container says of each frame when it is shown; AVI counts, and its index may be wrong."""
+        return bool(self._container.format.name != "avi")
+
+    @property
     def tick_seconds(self) -> float:
         """What one step of the timeline's times is."""
         return float(self._stream.time_base or 1)

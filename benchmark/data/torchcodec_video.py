@@ -19,14 +19,19 @@ class TorchcodecVideo:
     """A file read with torchcodec, one thread.
 
     torchcodec does not say whether a frame is damaged, ignores mirroring, and reads no frames of a second size. So PyAV
-    decodes every clip as well: it says what is sound and how it is shown, and its frames are taken where torchcodec's
-    are others.
+    decodes every clip as well: it alone says what is sound and how it is shown, and its frames are taken where
+    torchcodec has others, or stumbles over damage elsewhere in the file.
+
+    Args:
+        path: The file.
+        timeline: Its timeline.
+        checked: The same file, read with PyAV.
     """
 
-    def __init__(self, path: Path, timeline: Timeline) -> None:
+    def __init__(self, path: Path, timeline: Timeline, checked: PyAVVideo) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        self._checked = PyAVVideo(path, timeline)
+        self._checked = checked
         self.frames = timeline.frames
         self._timeline, self._seconds = timeline, self._checked.tick_seconds
         # As an open file: a name would be taken for an address, and has to be UTF-8.
@@ -51,8 +56,11 @@ class TorchcodecVideo:
     def read(self, numbers: Sequence[int], span: Sequence[int] | None = None) -> Iterator[tuple[int, Picture]]:
         """See `Video.read`."""
         sound = [(number, frame, self._checked.pixel_shape()) for number, frame in self._checked.decoded(numbers, span)]
-        with reasons("torchcodec"):
+        try:
             theirs = self._theirs([(number, frame) for number, frame, _ in sound])
+        except (RuntimeError, ValueError, IndexError):
+            theirs = {}
+        with reasons("pyav"):
             for number, frame, pixel_shape in sound:
                 rgb = theirs.get(number)
                 shown = picture(frame, pixel_shape) if rgb is None else Picture(rgb=rgb, pixel_shape=pixel_shape)

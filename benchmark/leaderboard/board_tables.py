@@ -60,6 +60,14 @@ RANKS_MORE = (
 """How they are made."""
 
 
+SUBMITTED = (
+    "What no ledger shows is as the submitter says: of every entry its date, code, libraries, hardware and precision; "
+    "of recomputed ones also the network, its parameters and GFLOP, and whether its weights are clean, which a "
+    "reproduction checks."
+)
+"""What an edit of a record could change unnoticed."""
+
+
 def detectable(board: Board) -> str | None:
     """The smallest differences that a board and a comparison of two of its entries could show; None if unknown."""
     if board.detectable is None or board.pair_detectable is None:

@@ -25,6 +25,7 @@ from benchmark.leaderboard.board_tables import (
     RANKS,
     RANKS_MORE,
     SPREAD,
+    SUBMITTED,
     added_names,
     detectable,
     spread_text,
@@ -93,6 +94,7 @@ def _html(boards: Sequence[Board]) -> str:
         plots_file=PLOTS_FILE_NAME,
         ranks=RANKS,
         ranks_more=RANKS_MORE,
+        submitted=SUBMITTED,
         spread=SPREAD,
         data=embedded_json({"boards": [_board(board) for board in boards], "scores": _added(boards)}),
     )

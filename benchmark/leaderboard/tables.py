@@ -11,6 +11,7 @@ from benchmark.leaderboard.board_tables import (
     RANKS,
     RANKS_MORE,
     SPREAD,
+    SUBMITTED,
     board_table,
     detectable,
     escape,
@@ -40,6 +41,8 @@ Only rows of one table, with equal protocol, dataset, fold and class subset, are
 - *reproduced*: the videos, or a random 200 of them or more, were scored again from their files with the checkpoint, and
   the ledger's scores came out; a maintainer whose key is listed here has signed that. Without a signature it is only
   said who confirmed an entry.
+
+{SUBMITTED}
 """
 
 

@@ -16,7 +16,7 @@ from wandb_workspaces.reports.v2 import interface as wr  # the package above it 
 
 from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.board_tables import RANKS, added_names, board_table, claims, group_table, groups
+from benchmark.leaderboard.board_tables import RANKS, SUBMITTED, added_names, board_table, claims, group_table, groups
 from benchmark.metrics.descriptors import score_of
 from benchmark.results import wandb_names
 
@@ -30,7 +30,7 @@ _INTRODUCTION = (
     f"Only rows of one table are ranked together: protocol, dataset, fold and class subset are equal. {RANKS} "
     "Tables come from the leaderboards' records; the panels below each show the runs of this project that belong to "
     "the same board. Claimed rows are what somebody says; recomputed ones follow from their predictions; reproduced "
-    "ones were scored again from the videos."
+    f"ones were scored again from the videos. {SUBMITTED}"
 )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +21,7 @@ from benchmark.metrics.classification import ClassificationScores
 from benchmark.metrics.hit import HitAtK
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.options import differing, differing_shapes, plain, stored_shape
+from benchmark.models.planned_steps import planned_steps
 from benchmark.models.recipe import Recipe, RecipeSchedule, translate_plateau
 
 
@@ -230,11 +230,8 @@ class VideoClassifier(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _planned_steps(self) -> float:
-        """Optimiser steps of the whole run, infinite where nobody can know them."""
-        try:
-            return math.inf if self._trainer is None else float(self.trainer.estimated_stepping_batches)
-        except MisconfigurationException:  # gradients are accumulated over a number of batches that changes
-            return math.inf
+        """Optimiser steps of the whole run, infinite where it has no planned end."""
+        return math.inf if self._trainer is None else planned_steps(self.trainer)
 
     @property
     def layer_groups(self) -> list[list[nn.Parameter]]:

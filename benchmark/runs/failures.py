@@ -1,16 +1,20 @@
 """Counts the videos that could not be read; nothing is put in their place."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import lightning as L
 import torch.distributed
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError, printable
 from benchmark.results.csv_cells import plain_cell
 
+_T = TypeVar("_T")
 _USES = {"skipped in training": "to train on", "not validated": "to validate on", "not tested": "to test on"}
 _COLUMNS = ("what", "epoch", "video", "reason")
 
@@ -18,7 +22,9 @@ _COLUMNS = ("what", "epoch", "video", "reason")
 class FailedVideos(L.Callback):
     """Warns at the end of each epoch, validation and test: how many videos, the first names and the reasons.
 
-    All of them are in `failed_videos.csv` in the run folder, once a reason.
+    All of them are in `failed_videos.csv` in the run folder, once a reason. Those of an epoch that is not over are
+    listed before a checkpoint is written: a run that goes on from it does not meet them again. What could not be tested
+    is listed by whoever writes the ledger, which also knows what earlier processes of the same test have met.
 
     Raises:
         UserError: At the end of an epoch of training or of a validation in which no process could read a single clip.
@@ -79,21 +85,27 @@ class FailedVideos(L.Callback):
         """Say what could not be tested."""
         self._say("not tested", trainer)
 
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """List what failed so far; every process comes here."""
+        parts = _of_all_processes(self.reasons, trainer)
+        if trainer.is_global_zero:
+            for what in self.reasons:
+                reasons = {video: reason for part in parts for video, reason in part[what].items()}
+                list_failures(Path(trainer.default_root_dir), what, trainer.current_epoch + 1, reasons)
+
     def _note(self, what: str, batch: ClipBatch) -> None:
         self.reasons[what] |= {failure.video_id: failure.reason for failure in batch.failures}
 
     def _say(self, what: str, trainer: L.Trainer, *, is_all: bool = False) -> None:
         """Collective: every process must come here; `is_all` says that this one could read nothing."""
-        parts = [(self.reasons[what], is_all)]
-        if trainer.world_size > 1:
-            parts *= trainer.world_size
-            torch.distributed.all_gather_object(parts, (self.reasons[what], is_all))
+        parts = _of_all_processes((self.reasons[what], is_all), trainer)
         reasons = {video: reason for part, _ in parts for video, reason in part.items()}
         self.reasons[what] = {}
         if not reasons:
             return
-        if trainer.is_global_zero:
-            self._write(Path(trainer.default_root_dir) / "failed_videos.csv", what, trainer.current_epoch + 1, reasons)
+        epoch = trainer.current_epoch + 1 if trainer.state.fn == TrainerFn.FITTING else None
+        if trainer.is_global_zero and what != "not tested":
+            list_failures(Path(trainer.default_root_dir), what, epoch, reasons)
         named = [printable(f"{video}: {reason}") for video, reason in sorted(reasons.items())[:5]]
         if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
             raise UserError(
@@ -101,20 +113,37 @@ class FailedVideos(L.Callback):
                 f"and were {what} (first {named[0]}); repair or replace the files, or change data.root or data.decoder"
             )
         more = f"; and {len(reasons) - 5} more in failed_videos.csv" if len(reasons) > 5 else ""
-        rank_zero_warn(
-            f"epoch {trainer.current_epoch + 1}: {len(reasons)} videos could not be read and were {what} "
-            f"({'; '.join(named)}{more})"
-        )
+        when = "" if epoch is None else f"epoch {epoch}: "
+        rank_zero_warn(f"{when}{len(reasons)} videos could not be read and were {what} ({'; '.join(named)}{more})")
 
-    def _write(self, path: Path, what: str, epoch: int, reasons: dict[str, str]) -> None:
-        """Add what is not there yet: what became of a video, the first epoch, its name and the reason."""
-        rows = [(what, str(epoch), plain_cell(video), plain_cell(reason)) for video, reason in sorted(reasons.items())]
-        held: set[tuple[str, ...]] = set()
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as lines:
-                held = {(row[0], *row[2:]) for row in csv.reader(lines) if len(row) == len(_COLUMNS)}
-        with path.open("a", newline="", encoding="utf-8") as lines:
-            writer = csv.writer(lines)
-            if not held:
-                writer.writerow(_COLUMNS)
-            writer.writerows(row for row in rows if (row[0], *row[2:]) not in held)
+
+def _of_all_processes(held: _T, trainer: L.Trainer) -> list[_T]:
+    """What each process holds; all of them must come here."""
+    parts = [held] * trainer.world_size
+    if trainer.world_size > 1:
+        torch.distributed.all_gather_object(parts, held)
+    return parts
+
+
+def list_failures(folder: Path, what: str, epoch: int | None, reasons: Mapping[str, str]) -> None:
+    """Add to a run folder's `failed_videos.csv` what is not there yet.
+
+    Args:
+        folder: The run folder.
+        what: What became of the videos.
+        epoch: The first epoch in which they failed, or None outside of training.
+        reasons: Why, by the video's name.
+    """
+    if not reasons:
+        return
+    path, number = folder / "failed_videos.csv", "" if epoch is None else str(epoch)
+    rows = [(what, number, plain_cell(video), plain_cell(reason)) for video, reason in sorted(reasons.items())]
+    held: set[tuple[str, ...]] = set()
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as lines:
+            held = {(row[0], *row[2:]) for row in csv.reader(lines) if len(row) == len(_COLUMNS)}
+    with path.open("a", newline="", encoding="utf-8") as lines:
+        writer = csv.writer(lines)
+        if not held:
+            writer.writerow(_COLUMNS)
+        writer.writerows(row for row in rows if (row[0], *row[2:]) not in held)

@@ -151,6 +151,10 @@ def find_checkpoint(wanted: str, run_dir: Path) -> str:
     return str(path)
 
 
+MOST_PARTS = 10_000_000
+"""Of what a checkpoint says besides its tensors, as the names of the videos that it was trained on."""
+
+
 def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
     """What a checkpoint holds, its tensors left on disk until they are used; messages name the option it came by.
 
@@ -168,4 +172,17 @@ def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise UserError(f"{option} {path} holds no model; give a checkpoint that a fit has written")
     checkpoint: dict[str, Any] = held
+    if _has_more_parts(checkpoint, MOST_PARTS):
+        raise UserError(f"{option} {path} says more than {MOST_PARTS:,} things, or the same ones without end")
     return checkpoint
+
+
+def _has_more_parts(held: Any, most: int) -> bool:
+    """Whether whoever goes through lists in lists meets more things; a list may hold another one many times."""
+    count, waiting = 0, [held]
+    while waiting and count <= most:
+        part = waiting.pop()
+        count += len(part)
+        values = part.values() if isinstance(part, dict) else part
+        waiting += [value for value in values if isinstance(value, dict | list | tuple | set)]
+    return count > most

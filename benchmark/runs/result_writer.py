@@ -39,6 +39,7 @@ from benchmark.runs.averages import average_facts
 from benchmark.runs.clip_level import are_kept, clip_scores, validation_outputs
 from benchmark.runs.code import code_facts, library_versions
 from benchmark.runs.facts import hardware_facts, model_facts
+from benchmark.runs.failures import list_failures
 from benchmark.runs.ledger_rows import ledger_info, ledger_rows, require_probabilities
 from benchmark.runs.pins import deviation
 from benchmark.runs.provenance import ContaminationGuard
@@ -247,6 +248,7 @@ class ResultWriter(L.Callback):
                 "clips": clips,
             }
         )
+        list_failures(self.folder, "not tested", None, self.record.failed_videos)
         self.record.write(self.folder / RECORD_NAME)
         self._parts.remove()
         values = {name: value.value if value.value is not None else math.nan for name, value in metrics.items()}

@@ -65,6 +65,11 @@ class Command:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to it and to all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
     def has_ended(self) -> bool:
         """Whether it has; it stays to be waited for."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -18,7 +18,7 @@ from tests.generators.small_test import options
 
 _VICTIM = 48_213  # a user that no machine has
 _SHARED = Path("/dev/shm")
-_MET = "All distributed processes registered"
+_MET = " parameters  "  # the first process says how large the network is when all are connected
 _LOST_SECONDS = 110.0  # half a minute to notice, a grace period, and a slow machine
 
 
@@ -115,8 +115,10 @@ def lost_rank(ground: runs.Ground, seed: int, folder: Path) -> Outcome:
     lost = int(rng.integers(2))
     # Until all have met, PyTorch alone knows whom it waits for, and for how long.
     until = time.monotonic() + _LOST_SECONDS
-    while _MET not in pair[0].said() and not pair[0].has_ended() and time.monotonic() < until:
-        time.sleep(0.05)
+    while _MET not in pair[0].said():
+        has_begun = time.monotonic() < until and not pair[0].has_ended()
+        require(has_begun, f"the fit does not begin: {pair[0].said()[-300:]}")
+        time.sleep(0.02)
     time.sleep(float(rng.uniform(0, 0.6 * ground.fit_seconds)))
     pair[lost].signal(number)
     what = f"process {lost} of 2, {signal.Signals(number).name}"
@@ -133,6 +135,8 @@ def lost_rank(ground: runs.Ground, seed: int, folder: Path) -> Outcome:
         at_end = ends[0] == ends[1]
         require(at_end, f"{what}: the other ended with 0 before the end")
         return Outcome("survived", f"{what}, after its end")
+    told = ("is lost", "left: ", "does not answer", "stopped by SIGTERM")
+    require(any(each in other.said for each in told), f"{what}: it does not say why it ended: {other.said[-300:]}")
     again = [each.wait() for each in pair_of(ground.fit(path), folder, "2")]
     require(all(each.code == 0 for each in again), f"{what}: it does not go on: {again[0].said[-300:]}")
     return Outcome("survived", what)

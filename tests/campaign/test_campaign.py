@@ -35,7 +35,7 @@ def verdicts(outcomes: list[Outcome]) -> set[str]:
 
 
 def test_each_kind_has_a_name_of_its_own() -> None:
-    assert len(KINDS) == 13
+    assert len(KINDS) == 14
     assert all(kind.name == name for name, kind in KINDS.items())
 
 

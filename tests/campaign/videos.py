@@ -110,11 +110,20 @@ def _read(path: Path, start: int, offsets: range, decoder: DecoderName) -> dict[
             start = min(start, max(0, video.frames - CLIP))
             span = range(start, min(start + CLIP, video.frames))
             numbers = sorted({min(start + offset, video.frames - 1) for offset in offsets})
-            found = {number: upright(picture) for number, picture in video.read(numbers, span)}
+            found = {number: _kept(upright(picture)) for number, picture in video.read(numbers, span)}
             require([*found] == numbers, f"asked for {numbers}, got {[*found]}")
             return found
     except DecodeError as error:
         return str(error)
+
+
+def _kept(picture: np.ndarray) -> np.ndarray:
+    """A picture; of a large one, of which there may be many, the size alone."""
+    return np.broadcast_to(np.uint8(0), picture.shape) if _is_large(picture.shape) else picture
+
+
+def _is_large(shape: tuple[int, ...]) -> bool:
+    return shape[0] * shape[1] >= _LARGE
 
 
 def _in_order(path: Path) -> _InOrder:
@@ -140,7 +149,7 @@ def _in_order(path: Path) -> _InOrder:
                         faults += 1
                         continue
                     for frame in frames:
-                        sound = not frame.is_corrupt and frame.width * frame.height < _LARGE
+                        sound = not frame.is_corrupt and not _is_large((frame.height, frame.width))
                         pictures.append(frame.to_ndarray(format="rgb24") if sound else None)
                         times.append(frame.pts)
     except (av.error.FFmpegError, OSError, ValueError, IndexError):
@@ -157,8 +166,8 @@ def _is_there(picture: np.ndarray, number: int, in_order: _InOrder) -> bool:
     cannot be decoded may be counted or not.
     """
     shown, times = in_order.pictures, in_order.times
-    if picture.shape[0] * picture.shape[1] >= _LARGE:
-        return True  # too large to keep as many of them as there are
+    if _is_large(picture.shape):
+        return True  # nothing is kept of those
     near: list[int] = []
     if in_order.known is not None and number < len(in_order.known):
         near = [place for place, time in enumerate(times) if time == in_order.known[number]]

@@ -1,11 +1,13 @@
 """`leaderboard verify` looks at everything that is there, also where a ledger is elsewhere."""
 
+import datetime
 import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmark.cli import main
+from benchmark.leaderboard.board_tables import SUBMITTED
 from benchmark.leaderboard.claims import CLAIMS
 from benchmark.leaderboard.entries import check_entries
 from benchmark.results.record import Record
@@ -53,6 +55,23 @@ def test_a_ledger_elsewhere_makes_tier_and_code_say_so(root: Path, capsys: pytes
     assert code == 3
     assert "not checked: made/fold1" in text
     assert (root / "README.md").read_text("utf-8").count("| claimed |") > 0
+
+
+def test_what_an_edit_could_change_unnoticed_is_called_the_submitters_word(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = root / check_entries(root)[0][0].entry_id
+    record = Record.read(folder)
+    other = record.code.model_copy(update={"commit": "f" * 40})
+    created = datetime.datetime(2019, 1, 1, tzinfo=datetime.UTC)
+    record.model_copy(update={"code": other, "created": created}).write(folder / "record.json")
+    assert verified(root, capsys)[0] == 1  # until the tables are made again
+    assert main(["leaderboard", "build", "--root", str(root)]) == 0
+    code, text = verified(root, capsys)
+    assert code == 0
+    for shown in (text, *((root / name).read_text("utf-8") for name in ("README.md", "index.html"))):
+        assert SUBMITTED in shown
+    assert "Tested, as submitted" in (root / "index.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["index.html", "README.md", "entries.csv", "plotly.min.js"])

@@ -245,3 +245,30 @@ def test_decoding_the_same_file_again_and_again_keeps_its_memory(make: Callable[
         with open_video(path) as video:
             list(video.read([3, 15, 20]))
     assert resident_mb() - before < 15
+
+
+@needs_torchcodec
+def test_what_torchcodec_stumbles_over_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchcodec.decoders import VideoDecoder
+
+    def stumbles(*_: object) -> None:
+        raise RuntimeError("Could not push packet to decoder")
+
+    path = encode(tmp_path / "v.mp4")
+    monkeypatch.setattr(VideoDecoder, "get_frames_at", stumbles)
+    for shown, expected in zip(read(path, [3, 9], "torchcodec"), read(path, [3, 9]), strict=True):
+        np.testing.assert_array_equal(shown, expected)
+
+
+@both_decoders
+def test_an_index_of_avi_that_gives_pictures_the_times_of_others_misleads_nobody(
+    tmp_path: Path, decoder: DecoderName
+) -> None:
+    path = encode(tmp_path / "v.avi", codec="mjpeg", pixels="yuvj420p", frames=20)
+    content = bytearray(path.read_bytes())
+    place = content.rindex(b"idx1") + 8 + 2 * 16 + 8  # entries of 16 bytes: name, flags, place, size
+    content[place : place + 4] = b"\xff\xff\xff\x0f"
+    path.write_bytes(content)
+    right = counted(path)
+    for number in (2, 3, 9):
+        assert np.abs(read(path, [number], decoder)[0].astype(int) - right[number]).mean() < 1

@@ -1,5 +1,6 @@
 """What is decoded for the frames that are wanted, and what is not."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,3 +59,16 @@ def test_b_frames_that_nobody_wants_are_not_decoded(
         assert [number for number, _ in video.read(wanted)] == wanted
     assert len(wanted) == 3
     assert decoded.count(B_PICTURE) == 3  # those that are wanted, and no other
+
+
+def test_no_more_than_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
+    path = encode(tmp_path / "v.mp4", frames=40, options=B_FRAMES)
+    gc.collect()
+    gc.disable()  # what is only freed by it, is not freed for a while
+    try:
+        with open_video(path) as video:
+            held = [sum(type(thing) is av.VideoFrame for thing in gc.get_objects()) for _ in video.read(range(8, 40))]
+    finally:
+        gc.enable()
+    assert len(held) == 32
+    assert max(held) <= 4

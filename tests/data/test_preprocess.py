@@ -10,8 +10,9 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
+from benchmark.data.container import DecodeError
 from benchmark.data.decode import open_video
-from benchmark.data.preprocess import Augmentation, Orientation, Picture, augment, square_rgb
+from benchmark.data.preprocess import Augmentation, Orientation, Picture, augment, square_rgb, whole_rgb
 from benchmark.errors import UserError
 from tests.generators.encoded import encode
 
@@ -278,3 +279,11 @@ def test_colours_change_as_brightness_contrast_and_saturation_say() -> None:
 def test_refused_augmentations(options: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Augmentation(**options)
+
+
+@pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 1)])
+def test_a_picture_of_a_few_lines_is_not_made_a_large_one(shape: tuple[int, int]) -> None:
+    line = Picture(rgb=np.zeros((*shape, 3), np.uint8))
+    assert square_rgb(line, 200).shape == (200, 200, 3)
+    with pytest.raises(DecodeError, match="4800000"):
+        whole_rgb(line, 240)

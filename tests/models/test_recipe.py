@@ -2,6 +2,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
@@ -64,6 +65,16 @@ def test_a_plateau_is_what_pytorch_calls_one(mode_scores: list[float]) -> None:
         assert mine.param_groups[0]["lr"] == pytest.approx(other.param_groups[0]["lr"])
 
 
+class Stepped(L.Callback):
+    """The learning rate of each of an optimiser's steps."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
+        self.rates.append(float(optimizer.param_groups[0]["lr"]))
+
+
 def schedule_at(step: int, planned: float, cooldown: float = 0.5) -> float:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
     schedule = RecipeSchedule(optimizer, Recipe(learning_rate=1.0, warmup_steps=0, cooldown=cooldown), lambda: planned)
@@ -80,28 +91,67 @@ def test_a_run_longer_than_planned_never_has_a_rate_below_nothing(step: int, pla
     assert schedule_at(step, planned) == pytest.approx(expected)
 
 
+# Options of a Trainer for epochs of three batches, and the optimiser steps that they come to, counted by hand.
+LENGTHS: list[tuple[dict[str, Any], int]] = [
+    ({"max_epochs": 3, "accumulate_grad_batches": 2}, 6),
+    ({"max_epochs": 3, "accumulate_grad_batches": 4}, 3),
+    ({"max_epochs": -1, "max_steps": 4}, 4),
+    ({"max_epochs": 5, "max_steps": 4}, 4),
+    ({"max_epochs": 5, "max_steps": 4, "accumulate_grad_batches": 2}, 4),
+    ({"max_epochs": 3, "limit_train_batches": 2}, 6),
+    ({"max_epochs": 4, "limit_train_batches": 0.4}, 4),
+    ({"max_epochs": 2, "overfit_batches": 2}, 4),
+    ({"max_epochs": 1, "val_check_interval": 1}, 3),
+    ({"max_epochs": 2, "val_check_interval": 4, "check_val_every_n_epoch": None}, 6),
+    ({"max_epochs": 2, "min_epochs": 4}, 6),
+    ({"max_epochs": 2, "reload_dataloaders_every_n_epochs": 1}, 6),
+    ({"max_epochs": 3, "callbacks": [GradientAccumulationScheduler({1: 2, 2: 3})]}, 6),
+    ({"max_epochs": 4, "max_steps": 5, "callbacks": [GradientAccumulationScheduler({0: 3, 2: 1})]}, 5),
+]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "options",
-    [
-        {"max_epochs": 3, "accumulate_grad_batches": 2},
-        {"max_epochs": 3, "accumulate_grad_batches": 4},
-        {"max_epochs": -1, "max_steps": 4},
-        {"max_epochs": 5, "max_steps": 4},
-        {"max_epochs": 2, "limit_train_batches": 2},
-        {"max_epochs": 2, "overfit_batches": 2},
-        {"max_epochs": 1, "val_check_interval": 1},
-        {"max_epochs": 2, "callbacks": [GradientAccumulationScheduler({0: 1, 1: 2})]},
-    ],
-    ids=lambda options: "-".join(options),
+    ("options", "steps"), LENGTHS, ids=lambda held: "-".join(held) if isinstance(held, dict) else ""
 )
-def test_any_length_of_a_run_has_a_rate(options: dict[str, Any], tmp_path: Path) -> None:
-    tested, watch = build(recipe=Recipe(learning_rate=0.01, warmup_steps=0)), Watch()
+def test_the_rate_falls_to_nothing_at_the_end_of_a_run_of_any_length(
+    options: dict[str, Any], steps: int, tmp_path: Path
+) -> None:
+    tested, stepped = build(recipe=Recipe(learning_rate=1e-3, warmup_steps=0)), Stepped()
     data = Batches([training_batch(tested, 2)] * 3, [clip_batch(random_clips(2, 1, 200), torch.ones(2, K))])
-    added = options.pop("callbacks", [])
-    trainer(tmp_path, watch, *added, **options).fit(tested, datamodule=data)
-    assert watch.rates
-    assert all(0 <= rate <= 0.01 for rate in watch.rates)
+    added = options.get("callbacks", [])
+    trainer(tmp_path, stepped, *added, **{name: held for name, held in options.items() if name != "callbacks"}).fit(
+        tested, datamodule=data
+    )
+    assert stepped.rates == pytest.approx([1e-3 * min(1, 2 * (steps - step) / steps) for step in range(steps)])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("later", "rates"),
+    # Four epochs of three batches are done.
+    [
+        ({"max_epochs": 8}, [left / 12 for left in range(12, 0, -1)]),
+        ({"max_epochs": 6, "limit_train_batches": 1}, [4 / 14, 2 / 14]),
+        ({"max_epochs": 6, "accumulate_grad_batches": 3}, [4 / 14, 2 / 14]),
+        ({"max_epochs": -1, "max_steps": 14}, [4 / 14, 2 / 14]),
+    ],
+    ids=lambda held: "-".join(held) if isinstance(held, dict) else "",
+)
+def test_a_run_that_goes_on_with_other_options_falls_to_nothing_at_its_new_end(
+    later: dict[str, Any], rates: list[float], tmp_path: Path
+) -> None:
+    recipe, before, after = Recipe(learning_rate=1e-3, warmup_steps=0), Stepped(), Stepped()
+    data = Batches([training_batch(build(recipe=recipe), 2)] * 3)
+    first = trainer(tmp_path, before, max_epochs=4)
+    first.fit(build(recipe=recipe), datamodule=data)
+    first.save_checkpoint(tmp_path / "held.ckpt")
+    trainer(tmp_path, after, **later).fit(
+        build(recipe=recipe), datamodule=data, ckpt_path=tmp_path / "held.ckpt", weights_only=True
+    )
+    assert len(before.rates) == 12
+    assert after.rates[-len(rates) :] == pytest.approx([1e-3 * share for share in rates])
+    assert min(after.rates) > 0
 
 
 def written_by_version_0_1(step: int, rate: float, waiting: int) -> dict[str, Any]:

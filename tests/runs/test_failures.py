@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from lightning.pytorch.trainer.states import TrainerFn
 
 from benchmark.clip import Failure
 from benchmark.errors import UserError
@@ -11,7 +12,13 @@ from benchmark.runs.failures import FailedVideos
 
 
 def epoch(number: int, folder: Path) -> Any:
-    return SimpleNamespace(world_size=1, is_global_zero=True, default_root_dir=str(folder), current_epoch=number)
+    return SimpleNamespace(
+        world_size=1,
+        is_global_zero=True,
+        default_root_dir=str(folder),
+        current_epoch=number,
+        state=SimpleNamespace(fn=TrainerFn.FITTING),
+    )
 
 
 def test_every_video_that_failed_is_listed_once_a_reason(tmp_path: Path) -> None:
@@ -30,6 +37,18 @@ def test_every_video_that_failed_is_listed_once_a_reason(tmp_path: Path) -> None
     assert len(rows) == 945
     assert rows[0] == ["skipped in training", "1", 'v "000", x', "no frames"]
     assert rows[-1] == ["skipped in training", "2", 'v "000", x', "the file does not exist"]
+
+
+def test_what_failed_before_a_checkpoint_is_listed_with_it(tmp_path: Path) -> None:
+    noted, trainer, module = FailedVideos(), epoch(2, tmp_path), cast(Any, None)
+    batch = type("Batch", (), {"failures": [Failure(0, "v1", "no frames")], "__len__": lambda _: 1})()
+    noted.on_train_batch_start(trainer, module, cast(Any, batch), 0)
+    noted.on_save_checkpoint(trainer, module, {})
+    lines = (tmp_path / "failed_videos.csv").read_text("utf-8").splitlines()
+    assert lines == ["what,epoch,video,reason", "skipped in training,3,v1,no frames"]
+    with pytest.warns(UserWarning, match="epoch 3: 1 videos"):  # and at the end of the epoch it is told, and not again
+        noted.on_train_epoch_end(trainer, module)
+    assert (tmp_path / "failed_videos.csv").read_text("utf-8").splitlines() == lines
 
 
 @pytest.mark.parametrize("clips", [0, 2])

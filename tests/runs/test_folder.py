@@ -153,3 +153,16 @@ def test_weights_that_are_no_tensors_are_no_model(tmp_path: Path, weights: objec
     torch.save({"state_dict": weights}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"--ckpt_path .*x\.ckpt holds no model"):
         read_checkpoint(str(tmp_path / "x.ckpt"))
+
+
+@pytest.mark.parametrize("holds_itself", [False, True])
+def test_lists_that_hold_each_other_without_end_are_refused(holds_itself: bool, tmp_path: Path) -> None:
+    held: list[object] = ["lol"]
+    for _ in range(40):
+        held = [held, held]
+    if holds_itself:
+        held = []
+        held.append(held)
+    torch.save({"state_dict": {}, "class_names": held}, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match="says more than 10,000,000 things"):
+        read_checkpoint(str(tmp_path / "x.ckpt"))

@@ -72,9 +72,9 @@ function comparisonLines(both) {
     number("Test videos", count, (entry) => entry.videos),
     number("Failed videos", count, (entry) => (entry.videos === null ? null : entry.failed_videos)),
     number("Held share, %", percent, (entry) => entry.held_share),
-    text("Precision", (entry) => entry.precision),
-    text("Hardware", (entry) => entry.hardware),
-    text("Tested", (entry) => entry.created),
+    text("Precision, as submitted", (entry) => entry.precision),
+    text("Hardware, as submitted", (entry) => entry.hardware),
+    text("Tested, as submitted", (entry) => entry.created),
     { label: "Source", show: (entry) => textOrLink(entry.source) },
   ];
 }
