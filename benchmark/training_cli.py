@@ -19,6 +19,7 @@ from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.models.average import UNTRAINABLE
 from benchmark.models.options import plain
+from benchmark.models.stored import read_checkpoint
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.averages import is_average, write_average
@@ -29,7 +30,7 @@ from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
-from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
+from benchmark.runs.folder import find_checkpoint, new_run_dir, require_writable
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice

@@ -37,13 +37,13 @@ ALLOWED = {
         *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
         *("caches", "changes", "content", "errors", "extras", "figures", "files"),
     },
-    "grid": {"changes", "errors", "files", "process", "results", "runs"},
+    "grid": {"changes", "errors", "files", "models", "process", "results", "runs"},
     "transfer": {
         *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
         *("changes", "errors", "figures", "files", "shipped"),
     },
     "paper": {
-        *("errors", "figures", "files", "grid", "leaderboard", "results", "runs", "shipped", "transfer"),
+        *("errors", "figures", "files", "grid", "leaderboard", "models", "results", "runs", "shipped", "transfer"),
     },
     "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models", "results", "runs"},
     "plugins": {"class_options", "errors", "extras", "importing", "shipped", "metrics", "models", "data"},
