@@ -11,6 +11,11 @@ import pytest
 import benchmark
 
 NAMES = [name for name in benchmark.__all__ if name != "__version__"]
+OBJECTS = {
+    **{name: getattr(benchmark, name) for name in NAMES if name not in {"data", "models"}},
+    **{name: getattr(benchmark.data, name) for name in benchmark.data.__all__},
+    **{name: getattr(benchmark.models, name) for name in benchmark.models.__all__},
+}
 
 
 def fresh(code: str) -> str:
@@ -27,10 +32,9 @@ def test_results_are_read_without_torch() -> None:
     assert said.strip() == "False"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OBJECTS)
 def test_a_public_name_is_documented_and_typed(name: str) -> None:
-    found = getattr(benchmark, name)
-    assert name in dir(benchmark)
+    found = OBJECTS[name]
     assert inspect.getdoc(found)
     members = [found] if inspect.isfunction(found) else [
         member for label, member in vars(found).items()
@@ -50,8 +54,18 @@ def test_type_checkers_see_the_names_that_are_there() -> None:
     tree = ast.parse(inspect.getsource(benchmark))
     held = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert held - {None} == set(NAMES)
+    assert set(NAMES) <= set(dir(benchmark))
+
+
+def test_configurations_name_classes_by_the_paths_that_they_had() -> None:
+    said = fresh(
+        "import benchmark; benchmark.models, benchmark.data\n"
+        "from jsonargparse._util import get_import_path\n"
+        "print(get_import_path(benchmark.models.SlowFusion), get_import_path(benchmark.data.UCF101))"
+    )
+    assert said.split() == ["benchmark.models.SlowFusion", "benchmark.data.UCF101"]
 
 
 def test_a_name_that_is_not_there_is_said() -> None:
-    with pytest.raises(AttributeError, match=r"has no attribute 'Singleframe'; it has .*SingleFrame"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'Singleframe'; it has .*TrainedModel"):
         typing.cast(typing.Any, benchmark).Singleframe  # noqa: B018

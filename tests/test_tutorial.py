@@ -33,7 +33,7 @@ def test_the_tutorial_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     said = {cell.source.partition("\n")[0]: shown(cell) for cell in code}
     assert (
         "torch.Size([8, 1, 178, 178, 3])"
-        in said['network = benchmark.SingleFrame(data.num_classes, resolution="multires", width=0.05)']
+        in said['network = benchmark.models.SingleFrame(data.num_classes, resolution="multires", width=0.05)']
     )
     assert "class_2" in said['model = benchmark.load(folder / "mine.ckpt")']
     ran = [text for line, text in said.items() if line.startswith("clipbench(")]
