@@ -43,6 +43,7 @@ from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
+from benchmark.usual_options import usual_options
 from benchmark.verb_checks import (
     require_config_first,
     require_from_fit,
@@ -56,7 +57,14 @@ TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
 class TrainerParser(WholeNames, LightningArgumentParser):
-    """Lightning's parser, which takes options by their whole names."""
+    """Lightning's parser, which takes options by their whole names, and whose help begins with those most used."""
+
+    def format_help(self, *arguments: Any, **options: Any) -> str:
+        """The usual options, then all."""
+        text: str = super().format_help(*arguments, **options)
+        head, description, rest = text.partition(f"\n{self.description}\n") if self.description else (text, "", "")
+        verb = str(self.prog).rpartition(" ")[2]
+        return f"{head}{description}\n{usual_options(verb)}\n{rest}" if verb in TRAINER_VERBS else text
 
 
 class BenchmarkCLI(LightningCLI):
@@ -160,7 +168,7 @@ class BenchmarkCLI(LightningCLI):
         if not class_names:
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
         shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
-        shared += ["test_views", "sampler_seed", "decoder"]
+        shared += ["test_views", "sampler_seed", "clip_seconds", "decoder"]
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
         named = config.predict.videos
         videos = named if isinstance(named, list) else [named]
@@ -268,9 +276,9 @@ def train(verb: str, words: Sequence[str]) -> None:
         words: Its options.
     """
     quieten()
+    require_config_first(words)
     words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
-    require_config_first(words)
     require_named_classes(words)
     try:
         _run(verb, words)
