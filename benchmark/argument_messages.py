@@ -110,8 +110,8 @@ def of_plain_arguments(text: str, program: str, options: Collection[str]) -> str
             names.append(f"--{last}" if f"--{last}" in options else last if last.startswith("-") else last.upper())
         return f"{program.removeprefix('clipbench ')} needs {' and '.join(names)}; `{program} --help` says more"
     if lacks := _NO_VERB.search(text):
-        known = ", ".join(lacks["known"].split(","))
-        return f"{program.removeprefix('clipbench ')} needs one of {known}; `{program} --help` says more"
+        verbs = ", ".join(lacks["known"].split(","))
+        return f"{program.removeprefix('clipbench ')} needs one of {verbs}; `{program} --help` says more"
     if choice := _CHOICE.search(text):
         known = [word.strip().strip("'") for word in choice["known"].split(",")]
         meant = nearest(choice["value"], known)

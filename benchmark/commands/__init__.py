@@ -16,6 +16,7 @@ COMMANDS = {
     "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
     "leaderboard": "add, build, verify or reproduce entries of the leaderboards",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
+    "evaluate": "one command for a claim: a configuration on all folds and seeds, each an entry, and its row",
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
     "reproduce": "the whole paper: its systems trained and tested, every table and figure in one report",
     "speed": "where the time of training goes: loading, computing, full against multires, other libraries",

@@ -112,9 +112,8 @@ def _require_device(accelerator: object) -> None:
     Raises:
         UserError: With what was asked for, and why it cannot be had.
     """
-    held = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    held["gpu"] = lambda: held["cuda"]() or held["mps"]()
-    if not isinstance(accelerator, str) or accelerator not in held or held[accelerator]():
+    held = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not isinstance(accelerator, str) or {**held, "gpu": any(held.values())}.get(accelerator, True):
         return
     is_without = torch.version.cuda is None and torch.version.hip is None
     reason = "this PyTorch was built without support for GPUs" if is_without else "PyTorch sees no GPU on this machine"

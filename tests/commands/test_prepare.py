@@ -123,5 +123,5 @@ def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) ->
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
     assert all(option in printed for option in ("--root", "--lists", "--archives FILE [FILE ...]", "--download"))
-    with pytest.raises(UserError, match="invalid choice: 'nothing'"):
+    with pytest.raises(UserError, match="prepare nothing is not there; it must be one of ucf101"):
         main(["nothing"])
