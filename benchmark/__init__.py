@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.trained import TrainedModel as TrainedModel
     from benchmark.trained import load as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Classes that configurations name are not among these: their shortest path would be another one then.
 _PLACES = {

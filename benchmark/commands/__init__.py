@@ -15,6 +15,8 @@ COMMANDS = {
     "power": "before a run: how many videos and sources it takes to tell a difference from chance",
     "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
     "leaderboard": "add, build, verify or reproduce entries of the leaderboards",
+    "model_card": "a Hugging Face model card with the evaluation results of a test",
+    "every_eval_ever": "the results of a test as every-eval-ever JSON",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
     "evaluate": "one command for a claim: a configuration on all folds and seeds, each an entry, and its row",
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
@@ -27,7 +29,12 @@ COMMANDS = {
 }
 """What each verb is for, in one line."""
 
-READING_RESULTS = frozenset({"configs", "rescore", "average", "compare", "power", "protocol", "leaderboard"})
+READING_RESULTS = frozenset(
+    {
+        *("configs", "rescore", "average", "compare", "power", "protocol", "leaderboard"),
+        *("model_card", "every_eval_ever"),
+    }
+)
 """Verbs that import neither torch nor Lightning, so that numbers can be checked where those are not installed."""
 
 

@@ -6,11 +6,13 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.errors import printable
+from benchmark.errors import UserError, printable
+from benchmark.files import write_whole
 from benchmark.metrics.descriptors import MAP, score_of
 from benchmark.results.record import Value
 from benchmark.results.statistics import LEAST_SOURCES
@@ -52,6 +54,23 @@ def interval(name: str, low: float | None, high: float | None, *, signed: bool =
 def cells(name: str, value: Value) -> list[str]:
     """A value and its interval."""
     return [number(name, value.value), interval(name, value.low, value.high)]
+
+
+def write_or_print(text: str, output: Path | None) -> int:
+    """Write a file and say so, or print the text where there is none; returns the exit code 0.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
+    if output is None:
+        print(text, end="")
+        return 0
+    try:
+        write_whole(output, text)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}; name another place") from error
+    print(f"wrote {output}")
+    return 0
 
 
 @contextlib.contextmanager
