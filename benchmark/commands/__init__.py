@@ -25,6 +25,7 @@ COMMANDS = {
     "histograms": "the feature-histogram baseline: features, extract, tune, ablate",
     "check": "run an architecture through every check it must pass: check my_file.MyModel --model.width 0.1",
     "new": "write a package that adds an architecture: new my_net",
+    "completion": "a script with which bash, zsh or tcsh completes verbs, options and names",
     "plugins": "models, datasets, scores, callbacks and verbs there are, with their origin; broken plugins",
 }
 """What each verb is for, in one line."""

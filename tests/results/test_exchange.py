@@ -75,7 +75,8 @@ def test_every_eval_ever_is_as_the_schema_says(record: Record, tested: Path, tmp
 def test_its_own_validator_agrees(tested: Path, tmp_path: Path) -> None:
     pytest.importorskip("every_eval_ever", reason="pip install every-eval-ever, which needs Python 3.12 and is large")
     assert main(["every_eval_ever", str(tested), "--id", "me/mine", "--datastore", str(tmp_path)]) == 0
-    command = [sys.executable, "-m", "every_eval_ever", "validate", "data"]
+    (place,) = tmp_path.rglob("*.json")
+    command = [sys.executable, "-m", "every_eval_ever", "validate", str(place.relative_to(tmp_path))]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
