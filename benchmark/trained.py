@@ -39,6 +39,7 @@ class TrainedModel:
         top: int | None = 5,
         clips: int = 20,
         views: Sequence[View] = TEST_VIEWS,
+        clip_seconds: float | None = None,
         batch_size: int = 32,
         num_workers: int = 0,
         decoder: DecoderName = "pyav",
@@ -52,6 +53,7 @@ class TrainedModel:
             top: Classes a video; None is all of them.
             clips: Clips a video, whose probabilities are averaged.
             views: Views of each clip.
+            clip_seconds: How long a clip lasts; None takes consecutive frames, as networks are trained by default.
             batch_size: Clips a batch.
             num_workers: Loader processes; 0 loads in this one.
             decoder: Backend that decodes.
@@ -75,6 +77,7 @@ class TrainedModel:
             num_workers=num_workers,
             clips_per_video=ClipsPerVideo(test=clips),
             test_views=views,
+            clip_seconds=clip_seconds,
             decoder=decoder,
         )
         data.named_by, data.says_what_it_found = "paths", False

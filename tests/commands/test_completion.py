@@ -1,5 +1,6 @@
 """What a shell completes, asked of the shell itself."""
 
+import argparse
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.commands import COMMANDS
+from benchmark.commands.completion import completions
+from benchmark.training_cli import TRAINER_VERBS
 
 LINES = {
     "clipbench fi": {"fit", "figures"},
@@ -20,12 +23,19 @@ LINES = {
 }
 
 
-@pytest.mark.extra("shtab")
+shtab = pytest.importorskip("shtab", reason="needs shtab, of the extra completion")
+
+
+@pytest.fixture(scope="module")
+def parser() -> argparse.ArgumentParser:
+    """What is completed."""
+    return completions()
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_verbs_options_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", "bash"]) == 0
+def test_bash_completes_verbs_options_and_names(parser: argparse.ArgumentParser, tmp_path: Path) -> None:
     script = tmp_path / "completion.sh"
-    script.write_text(capsys.readouterr().out, "utf-8")
+    script.write_text(shtab.complete(parser, shell="bash"), "utf-8")
     ask = """source "$1"; read -ra COMP_WORDS <<<"$2"; COMP_LINE=$2; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     _shtab_clipbench 2>/dev/null; printf '%s\\n' "${COMPREPLY[@]}" """
     for line, wanted in LINES.items():
@@ -35,9 +45,19 @@ def test_bash_completes_verbs_options_and_names(tmp_path: Path, capsys: pytest.C
         assert set(done.stdout.split()) == wanted, line
 
 
-@pytest.mark.extra("shtab")
-def test_every_verb_is_among_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_its_options(
+    parser: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (verbs,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    assert set(verbs.choices) == {*COMMANDS, *TRAINER_VERBS}
+    known = {verb: {o for a in each._actions for o in a.option_strings} for verb, each in verbs.choices.items()}
+    for verb, option in (
+        ("speed", "--speed.clips"),
+        ("audit", "--output"),
+        ("evaluate", "--seeds"),
+        ("new", "--folder"),
+    ):
+        assert option in known[verb], verb
+    monkeypatch.setattr("benchmark.commands.completion.completions", lambda: parser)
     assert main(["completion", "zsh"]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("#compdef clipbench")
-    assert all(f'"{verb}:' in shown for verb in COMMANDS)
+    assert capsys.readouterr().out.startswith("#compdef clipbench")
