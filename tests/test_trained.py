@@ -1,5 +1,6 @@
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,15 +10,21 @@ from tests.generators.small_test import BROKEN, options
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_predictions_in_python_are_those_of_the_verb(small_set: Path, checkpoint: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_predictions_in_python_are_those_of_the_verb(
+    seconds: float | None, small_set: Path, checkpoint: str, tmp_path: Path
+) -> None:
     files = sorted(small_set.rglob("*.mp4"))
     chosen = [*files[:3], *small_set.rglob(f"{BROKEN}.*")]
     table = tmp_path / "top.csv"
     named = "[" + ",".join(map(str, chosen)) + "]"
     words = ["--ckpt_path", checkpoint, "--predict.videos", named, "--predict.output", str(table), "--predict.top", "3"]
+    words += ["--data.clip_seconds", str(seconds)] if seconds else []
     assert main(["predict", *options(small_set, tmp_path / "run"), *words]) == 0
     model = benchmark.load(checkpoint)
-    found = model.predict(chosen, top=3, clips=3, batch_size=4, precision="32-true", accelerator="cpu").to_pylist()
+    given: dict[str, Any] = {"top": 3, "clips": 3, "batch_size": 4, "precision": "32-true", "accelerator": "cpu"}
+    found = model.predict(chosen, clip_seconds=seconds, **given).to_pylist()
+    assert (found == model.predict(chosen, **given).to_pylist()) is (seconds is None)
     said = list(csv.DictReader(table.open(encoding="utf-8")))
     assert len(found) == len(said) == 4
     for mine, theirs in zip(found, said, strict=True):
