@@ -16,14 +16,24 @@ from types import ModuleType
 
 import benchmark
 from benchmark.added_scores import take_scores, take_scores_of_packages
+from benchmark.class_options import nearest
 from benchmark.commands import COMMANDS, READING_RESULTS, command
 from benchmark.encoding import use_utf8
 from benchmark.errors import UserError, printable
 from benchmark.importing import declared_plugins
 from benchmark.messages import for_the_user
 from benchmark.process import end_with_starter, tune_process
+from benchmark.usual_options import TRAINER_VERBS
 
-TRAINER_VERBS = ("fit", "validate", "test", "predict")
+_ALIASES = {
+    "train": "fit",
+    "eval": "test",
+    "infer": "predict",
+    "inference": "predict",
+    "list": "configs",
+    "-V": "--version",
+}
+"""What other programs call them."""
 
 
 def usage(commands: Mapping[str, str]) -> str:
@@ -65,9 +75,13 @@ def run(argv: Sequence[str]) -> int:
         code = (added.get(verb) or command(verb)).main(rest)
         return code
     known = [*TRAINER_VERBS, *COMMANDS, *added]
-    hint = next((word for word in rest if word in known), None)
-    moved = f"; write `python -m benchmark {hint} {' '.join(w for w in argv if w != hint)}`" if hint else ""
-    raise UserError(f"{verb!r} is no verb, and the verb comes first{moved}. Verbs: {', '.join(known)}")
+    if hint := next((word for word in rest if word in known), None):
+        moved = " ".join(["python -m benchmark", hint, *(word for word in argv if word != hint)])
+        raise UserError(f"{verb!r} is no verb, and the verb comes first; write `{moved}`")
+    meant = nearest(verb, [*known, *_ALIASES, "--version", "--help"])
+    meant = _ALIASES.get(meant or "", meant)
+    asked = f"did you mean {meant}? There" if meant else "the verb comes first; there"
+    raise UserError(f"{verb!r} is no verb; {asked} are {', '.join(known)}")
 
 
 def _require_training(verb: str) -> None:

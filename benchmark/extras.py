@@ -14,6 +14,7 @@ EXTRAS = {
     "torchcodec": "torchcodec",
     "skimage": "histograms",
     "sklearn": "histograms",
+    "shtab": "completion",
 }
 """Extra by the library's name in Python."""
 

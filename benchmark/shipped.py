@@ -67,25 +67,41 @@ def configuration_file(word: str, option: str = "--config") -> str:
     """
     if is_file(word):
         try:
-            read_yaml(Path(word).read_text("utf-8"), f"{option} {word}")
+            held = read_yaml(Path(word).read_text("utf-8"), f"{option} {word}")
         except UnicodeDecodeError:
             raise UserError(f"{option} {word} is not text in UTF-8; save it as such") from None
         except yaml.YAMLError as error:
-            raise UserError(f"{option} {word} is not YAML: {' '.join(str(error).split())}") from None
+            raise UserError(f"{option} {word} is not YAML{_place(error)}") from None
+        if option in _CONFIG_OPTIONS and not isinstance(held, dict) and Path(word).is_file():
+            kind = "nothing" if held is None else f"a {type(held).__name__}"
+            raise UserError(f"{option} {word} holds {kind}; it must hold options with values, as `model: SingleFrame`")
     if is_file(word) or option == "--model" or word == "-" or "://" in word or any(sign in word for sign in "{[\n"):
         return word
     known = configurations()
     if option not in _CONFIG_OPTIONS:
         known = {name: path for name, path in known.items() if name.startswith(_DATA)}
+    if option == "--data" and word not in known and f"{_DATA}{word}" in known:
+        word = f"{_DATA}{word}"
     if word in known:
         return str(known[word])
     is_path = "/" in word or word.endswith((".yaml", ".yml", ".json"))
-    if option not in _CONFIG_OPTIONS and not is_path and f"{_DATA}{word}" not in known:
+    if option not in _CONFIG_OPTIONS and not is_path:
         return word  # a class
     raise UserError(
         f"{option} {word}: there is no such file, and no configuration of that name comes with clipbench; "
         f"{_nearest(word, known)}"
     )
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Where a text ceases to be YAML, and why, on one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f": {' '.join(str(error).split())}"
+    mark = error.problem_mark
+    lines = (mark.buffer or "").rstrip("\0").splitlines()
+    text = lines[mark.line].strip() if mark.line < len(lines) else ""
+    tab = "; indent by spaces" if "'\\t'" in str(error.problem) else ""
+    return f" in line {mark.line + 1}, column {mark.column + 1}, `{text[:60]}`: {error.problem}{tab}"
 
 
 def with_files(words: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.models.average import UNTRAINABLE
 from benchmark.models.options import plain
+from benchmark.models.stored import read_checkpoint
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.averages import is_average, write_average
@@ -29,7 +30,7 @@ from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
-from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
+from benchmark.runs.folder import find_checkpoint, new_run_dir, require_writable
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
@@ -42,6 +43,7 @@ from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
+from benchmark.usual_options import TRAINER_VERBS, usual_options
 from benchmark.verb_checks import (
     require_config_first,
     require_from_fit,
@@ -53,7 +55,14 @@ from benchmark.verb_options import add_options, require_own_options, usual_entry
 
 
 class TrainerParser(WholeNames, LightningArgumentParser):
-    """Lightning's parser, which takes options by their whole names."""
+    """Lightning's parser, which takes options by their whole names, and whose help begins with those most used."""
+
+    def format_help(self, *arguments: Any, **options: Any) -> str:
+        """The usual options, then all."""
+        text: str = super().format_help(*arguments, **options)
+        head, description, rest = text.partition(f"\n{self.description}\n") if self.description else (text, "", "")
+        verb = str(self.prog).rpartition(" ")[2]
+        return f"{head}{description}\n{usual_options(verb)}\n{rest}" if verb in TRAINER_VERBS else text
 
 
 class BenchmarkCLI(LightningCLI):
@@ -157,7 +166,7 @@ class BenchmarkCLI(LightningCLI):
         if not class_names:
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
         shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
-        shared += ["test_views", "sampler_seed", "decoder"]
+        shared += ["test_views", "sampler_seed", "clip_seconds", "decoder"]
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
         named = config.predict.videos
         videos = named if isinstance(named, list) else [named]
@@ -265,9 +274,9 @@ def train(verb: str, words: Sequence[str]) -> None:
         words: Its options.
     """
     quieten()
+    require_config_first(words)
     words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
-    require_config_first(words)
     require_named_classes(words)
     try:
         _run(verb, words)

@@ -12,6 +12,7 @@ from benchmark.errors import UserError
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_class
+from benchmark.shipped import configuration_file
 
 _CONFIG = frozenset({"--config", "-c"})
 
@@ -35,7 +36,7 @@ def require_config_first(words: Sequence[str]) -> None:
 
 def _require_not_replaced(given: Sequence[str], name: str) -> None:
     try:
-        held = yaml.safe_load(Path(name).read_text("utf-8"))
+        held = yaml.safe_load(Path(configuration_file(name)).read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return  # the parser says what is wrong with it
     if not isinstance(held, dict):

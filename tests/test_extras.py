@@ -187,5 +187,5 @@ def test_the_list_of_plugins_says_what_a_network_needs(said: dict[str, tuple[int
     assert code == 0
     assert "PytorchvideoVideo needs pytorchvideo, which is not installed; run: pip install 'clipbench[zoo]'\n" in shown
     rows = [line.split() for line in shown.splitlines()]
-    assert ["PytorchvideoVideo", "x3d_m", "clipbench", "0.1.0", "-", "-"] in rows
+    assert ["PytorchvideoVideo", "x3d_m", "clipbench", "0.2.0", "-", "-"] in rows
     assert any(row[:2] == ["TorchvisionVideo", "r3d_18"] and row[-1].isdecimal() for row in rows)

@@ -23,7 +23,9 @@ ALLOWED = {
     "shipped": {"errors", "yaml_text"},
     "yaml_text": {"errors"},
     "class_options": set[str](),
-    "command_line": {"class_options", "errors"},
+    "argument_messages": {"class_options"},
+    "command_line": {"argument_messages", "class_options", "errors"},
+    "usual_options": set[str](),
     "protocol": set[str](),
     "identity": set[str](),
     "clip": {"protocol"},
@@ -39,13 +41,13 @@ ALLOWED = {
         *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
         *("caches", "changes", "content", "errors", "extras", "figures", "files"),
     },
-    "grid": {"changes", "errors", "files", "process", "results", "runs"},
+    "grid": {"changes", "errors", "files", "models", "process", "results", "runs"},
     "transfer": {
         *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
         *("changes", "errors", "figures", "files", "shipped"),
     },
     "paper": {
-        *("errors", "figures", "files", "grid", "leaderboard", "results", "runs", "shipped", "transfer"),
+        *("errors", "figures", "files", "grid", "leaderboard", "models", "results", "runs", "shipped", "transfer"),
     },
     "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models", "results", "runs"},
     "plugins": {

@@ -71,11 +71,11 @@ def test_the_verb_plugins_lists_what_is_there(tmp_path: Path, site: Path) -> Non
     assert {
         *(
             "AddedModel everything 1.2 1 of 16 170",
-            "SlowFusion clipbench 0.1.0 10 of 16 170",
+            "SlowFusion clipbench 0.2.0 10 of 16 170",
             "AddedData everything 1.2",
         ),
         *("added added score everything 1.2", "AddedCallback everything 1.2", "shout shouting 1.2"),
-        "ece calibration error (ECE) clipbench 0.1.0",
+        "ece calibration error (ECE) clipbench 0.2.0",
     } <= lines
     error = f"ModuleNotFoundError: No module named 'no_such_module' ({site}/broken.py, line 1)"
     assert f"broken: broken of broken 0.3: {error}" in lines
@@ -217,7 +217,7 @@ def test_a_verb_that_is_there_is_refused(verb: str, tmp_path: Path, site: Path) 
     install(site, "other", 'SUMMARY = "x"\ndef main(argv):\n    return 0\n', entry=verb)
     code, _, err = forked(tmp_path, "--help", path=site)
     assert code == 2
-    assert f"two verbs are called {verb}: of clipbench 0.1.0 and of other 1.2" in err
+    assert f"two verbs are called {verb}: of clipbench 0.2.0 and of other 1.2" in err
 
 
 FILES = {

@@ -81,7 +81,6 @@ def test_what_is_no_name_stays(word: str, option: str) -> None:
         ("--config", "conf/multires.yaml", "multires, paper/multires, slow_multires"),
         ("--config", "x3d_xs", "zoo/x3d_xs, "),
         ("--config", "embedded", "transfer/embedded"),
-        ("--data", "ucf101", "data/ucf101"),
         ("--data", "data/ufc101", "data/ucf101, "),
         ("--data", "conf/data/folder.yml", "data/folder"),
     ],
@@ -126,3 +125,8 @@ def test_a_grid_takes_the_name_of_its_data(capsys: pytest.CaptureFixture[str]) -
     words = ["transfer", "--config", "transfer/embedded", "--pretrained", "x.ckpt", "--data", "data/folder"]
     assert main(words) == 2
     assert "data VideoFolder has no folds" in capsys.readouterr().err
+
+
+def test_data_is_known_without_its_folder() -> None:
+    assert configuration_file("ucf101", "--data") == configuration_file("data/ucf101", "--data")
+    assert configuration_file("UCF101", "--data") == "UCF101"

@@ -1,6 +1,7 @@
 """A verb takes its own options, and optimiser and scheduler can be chosen on the command line."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def test_help_shows_a_verbs_own_options_first_what_people_write(capsys: pytest.C
             main([verb, "--help"])
         shown[verb] = capsys.readouterr().out
         assert shown[verb].startswith(f"usage: clipbench {verb} --config NAME [--data NAME]")
+        usual, _, every = shown[verb].partition("all options:")
+        assert len(usual.splitlines()) < 40
+        assert "--model.help SingleFrame" in usual
+        # Whatever is named there is an option of the verb, or of a class.
+        for option in set(re.findall(r"--[a-z_]+(?:\.[a-z_]+)*", usual)) - {"--model", "--data"}:
+            assert option.startswith(("--model.", "--data.", "--optimizer.")) or option in every, option
     own = {"fit": "--transfer.regime", "test": "--sample.videos", "predict": "--predict.top"}
     for verb, option in own.items():
         assert [other for other, text in shown.items() if f"{option} " in text] == [verb]

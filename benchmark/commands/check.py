@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from jsonargparse.typing import PositiveInt
 
+from benchmark.command_line import PlainParser
 from benchmark.conformance import CHECKS, Finding, Subject, run_check
 from benchmark.conformance.optional import compilation, export
 from benchmark.cost import clips_per_second, gflop_per_clip, parameter_count
@@ -71,11 +72,10 @@ def _cost(network: VideoClassifier) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Run `check CLASS_PATH [--model.option value ...]` and return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         prog="clipbench check",
         description="Run an architecture through every check it must pass.",
         epilog="Any other option goes to the architecture, as in fit: --model.OPTION VALUE.",
-        allow_abbrev=False,
     )
     parser.add_argument("class_path", help="my_file.MyModel of the current folder, or a short name.")
     parser.add_argument("--steps", type=PositiveInt, default=30, help="Steps in which the loss on 8 clips must fall.")

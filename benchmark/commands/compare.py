@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.command_line import Parser
 from benchmark.commands.rescore import progress_bar
-from benchmark.commands.text import NO_INTERVALS, aligned, interval, number, too_few
+from benchmark.commands.text import NO_INTERVALS, aligned, interval, json_instead, number, too_few
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
 from benchmark.metrics.descriptors import score_of
@@ -28,6 +29,7 @@ def compare(
     map_intervals: bool | None = None,
     across_protocols: bool = False,
     equivalence: float | None = None,
+    content: dict[str, Any] | None = None,
 ) -> int:
     """Print how two models differ on the videos that both ledgers hold.
 
@@ -38,6 +40,7 @@ def compare(
         map_intervals: Whether average precision gets intervals; None means where they take seconds.
         across_protocols: Compare even if protocol, dataset, fold or class subset differ.
         equivalence: Points of video Hit@1 within which the two count as the same, to test whether they are.
+        content: Receives the numbers.
 
     Returns:
         0.
@@ -76,6 +79,8 @@ def compare(
         part = compare_ledgers(*both, map_intervals=map_intervals, progress=progress_bar)
         print(f"\non the {part.videos:,} of them that both have decoded:")
         print(_metrics(part))
+    if content is not None:
+        content |= _content(found, one.info.class_names)
     print(_tests(found, equivalence))
     print(_classes(found, one.info.class_names, classes))
     return 0
@@ -105,7 +110,27 @@ def main(argv: Sequence[str]) -> int:
         default=None,
         help="Points of video Hit@1 within which the two count as the same; tests whether they do.",
     )
-    return compare(**vars(parser.parse_args(list(argv))))
+    parser.add_argument("--json", action="store_true", help="Print the numbers as JSON, and nothing else.")
+    chosen = parser.parse_args(list(argv)).as_dict()
+    with json_instead(chosen.pop("json")) as content:
+        return compare(content=content, **chosen)
+
+
+def _content(found: Comparison, class_names: Sequence[str]) -> dict[str, Any]:
+    """The comparison for `--json`: shares from 0 to 1, and differences as the first less the second."""
+    areas = found.average_precision.T.tolist()
+    return {
+        **{name: getattr(found, name) for name in ("videos", "clusters", "only_first", "only_second")},
+        **{name: getattr(found, name) for name in ("mcnemar_p", "clustered_p")},
+        "metrics": {
+            name: {part: getattr(value, part) for part in ("first", "second", "difference", "low", "high")}
+            for name, value in found.metrics.items()
+        },
+        "average_precision": {
+            name: {"first": first, "second": second, "videos": videos}
+            for name, (first, second), videos in zip(class_names, areas, found.positives.tolist(), strict=True)
+        },
+    }
 
 
 def _name(path: Path) -> str:

@@ -2,20 +2,32 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmark.command_line import Parser
+from benchmark.commands.text import json_instead
 from benchmark.errors import UserError
 from benchmark.shipped import configuration, configurations
 
 
-def show() -> int:
-    """Print every name with the first line of its file."""
+def show(content: dict[str, Any] | None = None) -> int:
+    """Print every name with the first line of its file.
+
+    Args:
+        content: Receives them.
+    """
     known = configurations()
+    if content is not None:
+        content |= {name: first_line(path) for name, path in known.items()}
     width = max(map(len, known), default=0) + 2
     for name, path in known.items():
-        first = path.read_text("utf-8").partition("\n")[0]
-        print(f"{name:{width}s}{first.removeprefix('#').strip()}")
+        print(f"{name:{width}s}{first_line(path)}")
     return 0
+
+
+def first_line(path: Path) -> str:
+    """What a configuration says of itself."""
+    return path.read_text("utf-8").partition("\n")[0].removeprefix("#").strip()
 
 
 def copy(name: str, to: Path | None = None) -> int:
@@ -51,10 +63,14 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(
         prog="clipbench configs", description="List the configurations that come with clipbench, or copy one."
     )
+    parser.add_argument("--json", action="store_true", help="Print the numbers as JSON, and nothing else.")
     choices = parser.add_subcommands(dest="verb", required=False)
     options = Parser(description=str(copy.__doc__).partition("\n")[0])
     options.add_argument("name", type=str, help="Of the configuration, such as multires.")
     options.add_argument("--to", type=Path | None, default=None, help="File to write; NAME.yaml here by default.")
     choices.add_subcommand("copy", options, help=options.description)
     chosen = parser.parse_args(list(argv))
-    return show() if chosen.verb is None else copy(**chosen.copy.as_dict())
+    if chosen.verb is not None:
+        return copy(**chosen.copy.as_dict())
+    with json_instead(chosen.json) as content:
+        return show(content)

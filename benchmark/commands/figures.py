@@ -11,10 +11,11 @@ from benchmark.commands.recorded_data import recorded_data
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.files import file_hash
+from benchmark.models.stored import read_checkpoint
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
-from benchmark.runs.folder import read_checkpoint, require_writable
+from benchmark.runs.folder import require_writable
 
 _EPILOG = """Give folders of fits and tests, ledgers, checkpoints, or several of them. The first test is compared with
 each of the others: classes and videos on which it is better or worse."""

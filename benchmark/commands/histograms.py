@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
+from benchmark.class_options import nearest
 from benchmark.command_line import Parser
 from benchmark.commands.audit import with_data_alone
 from benchmark.commands.text import aligned
@@ -41,12 +42,14 @@ _VERBS = {
 def main(argv: Sequence[str]) -> int:
     """Run `histograms features|extract|tune|ablate [options]` and return the exit code."""
     verb, words = (argv[0], list(argv[1:])) if argv else ("", [])
-    if verb not in _VERBS:
+    if verb in {"-h", "--help"}:
         lines = "\n".join(f"  {name:10s}{text}" for name, text in _VERBS.items())
         print(f"usage: clipbench histograms VERB [options]\n\n{lines}")
-        if verb in {"-h", "--help"}:
-            return 0
-        raise UserError(f"{verb!r} is no verb of histograms; verbs: {', '.join(_VERBS)}")
+        return 0
+    if verb not in _VERBS:
+        meant = nearest(verb, _VERBS)
+        asked = f"{verb!r} is no verb of histograms" + (f"; did you mean {meant}? There" if meant else "; there")
+        raise UserError(f"{asked if verb else 'histograms needs a verb; there'} are {', '.join(_VERBS)}")
     if verb == "features":
         Parser(prog="clipbench histograms features", description=_VERBS[verb]).parse_args(words)
         print(feature_table())

@@ -73,7 +73,9 @@ def _class_name(name: str) -> str:
     class_name = "".join(word.capitalize() for word in name.split("_"))
     if keyword.iskeyword(class_name):
         raise UserError(f"{name!r} would make a class called {class_name}, which is a word of Python; name another")
-    if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+    held = importlib.util.find_spec(name)
+    # A folder without code hides nothing, as one that `new` has written, in which the package is further down.
+    if name in sys.stdlib_module_names or (held is not None and held.origin is not None):
         raise UserError(f"there is a package or file called {name} already, which would hide the new one; name another")
     if _is_installed(name.replace("_", "-")):
         raise UserError(f"a distribution called {name} is installed, which the new one would replace; name another")

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import jsonargparse
 import numpy as np
 
-from benchmark.commands.text import aligned
+from benchmark.command_line import Parser
+from benchmark.commands.text import aligned, json_instead
 from benchmark.errors import UserError, printable
 from benchmark.metrics.arrays import ranks
 from benchmark.results.comparison import common_videos
@@ -22,6 +23,7 @@ def power(
     videos_per_source: float = 5.0,
     dependence: float = 0.4,
     probability: float = 80.0,
+    content: dict[str, Any] | None = None,
 ) -> int:
     """Print how many sources and videos a comparison needs.
 
@@ -32,6 +34,7 @@ def power(
         videos_per_source: Videos cut from one source, without such ledgers.
         dependence: Correlation of the models' difference within a source, 0 to 1, without such ledgers.
         probability: Percent of such comparisons that are to succeed.
+        content: Receives the numbers.
 
     Returns:
         0.
@@ -67,6 +70,12 @@ def power(
     )
     goals = f"tell a difference of {difference:g} points apart", f"show them the same within {difference:g} points"
     rows = [[goal, *_cells(size, models)] for goal, size in zip(goals, sizes, strict=True)]
+    if content is not None:
+        content |= {
+            "disagreement": models,
+            "tell_apart": {"sources": sizes[0], "videos": math.ceil(sizes[0] * models.videos_per_source)},
+            "show_the_same": {"sources": sizes[1], "videos": math.ceil(sizes[1] * models.videos_per_source)},
+        }
     print(aligned([f"in {probability:g}% of comparisons at 5%", "sources", "videos"], rows))
     return 0
 
@@ -94,9 +103,9 @@ def _measured(like: Sequence[Path]) -> Disagreement:
 
 def main(argv: Sequence[str]) -> int:
     """Run `power --difference POINTS [options]` and return the exit code."""
-    parser = jsonargparse.ArgumentParser(
-        prog="clipbench power", description="How many videos and sources a comparison of two models needs."
-    )
-    parser.add_function_arguments(power, as_group=False)
-    chosen = parser.parse_args(list(argv))
-    return power(**chosen.as_dict())
+    parser = Parser(prog="clipbench power", description="How many videos and sources a comparison of two models needs.")
+    parser.add_function_arguments(power, as_group=False, skip={"content"})
+    parser.add_argument("--json", action="store_true", help="Print the numbers as JSON, and nothing else.")
+    chosen = parser.parse_args(list(argv)).as_dict()
+    with json_instead(chosen.pop("json")) as content:
+        return power(content=content, **chosen)

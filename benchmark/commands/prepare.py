@@ -1,5 +1,6 @@
 """Unpacks, fetches, generates and checks the datasets, and says what is missing and what is broken."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from benchmark.data.index import Split, VideoIndex
 from benchmark.data.sports1m import describe_shares, read_sports1m_index
 from benchmark.data.synthetic import read_synthetic_index
 from benchmark.data.ucf101 import FOLDS, SUFFIXES, find_lists, read_fold, read_ucf101_index
-from benchmark.errors import DatasetNotFoundError
+from benchmark.errors import DatasetNotFoundError, UserError
 
 UCF101_LISTS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip"
 UCF101_VIDEOS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101.rar"
@@ -48,7 +49,7 @@ def ucf101(root: Path, lists: Path | None = None, archives: list[Path] | None = 
     try:
         index = read_ucf101_index(root, lists=lists, validation_share=0)
     except DatasetNotFoundError as error:
-        print(error)
+        print(_own(error))
         return 1
     print(index.summary())
     complete = _print_missing(index)
@@ -84,7 +85,7 @@ def sports1m(root: Path, lists: Path | None = None) -> int:
     try:
         index = read_sports1m_index(root, lists=lists)
     except DatasetNotFoundError as error:
-        print(error)
+        print(_own(error))
         return 1
     print(describe_shares(index))
     several = pc.sum(pc.greater(pc.list_value_length(index.table["labels"]), 1)).as_py()
@@ -149,6 +150,11 @@ def main(argv: Sequence[str]) -> int:
         choices.add_subcommand(name, options, help=options.description)
     chosen = parser.parse_args(list(argv))
     return datasets[chosen.dataset](**chosen[chosen.dataset])
+
+
+def _own(error: UserError) -> str:
+    """A message about data, with the options of this verb in place of a fit's."""
+    return re.sub(r"\bdata\.(\w+)", r"--\1", str(error))
 
 
 def _fetch_ucf101(root: Path, lists: Path | None) -> None:

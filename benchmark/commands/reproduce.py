@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.command_line import WholeNames
+from benchmark.command_line import PlainParser, WholeNames, require_forwarded
 from benchmark.commands.recorded_data import recorded_data
 from benchmark.commands.text import aligned
 from benchmark.commands.transfer import LEADERBOARDS, require_fitting
@@ -15,7 +15,7 @@ from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.grid.cells import Cell
-from benchmark.grid.claim import grouped, option_values, require_forwarded
+from benchmark.grid.claim import grouped, option_values
 from benchmark.grid.processes import going_on_later
 from benchmark.leaderboard.claims import read_claims
 from benchmark.paper.plan import Plan, Table1Cell
@@ -49,7 +49,7 @@ def _run(argv: Sequence[str]) -> int:
     for option, value in option_values(words):
         if option in _OF_THE_CELL:
             raise UserError(f"{option} {value} is the cells' own; give {_OF_THE_CELL[option]} instead")
-    require_forwarded(words, "reproduce", _FORWARDED)
+    require_forwarded(words, _parser(), _FORWARDED)
     plan = _plan(chosen, words)
     cells = plan.cells()
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
@@ -117,12 +117,11 @@ def _frames(plan: Plan, record: Record) -> Callable[[str], np.ndarray | None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         prog="clipbench reproduce",
         description="Train and test the paper's systems, and put every table and figure beside the paper's.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--data", help="Data of Table 1: a file, a name such as data/ucf101, or a class; the embedded data.")

@@ -15,7 +15,7 @@ from rich.progress import track
 from benchmark.command_line import Parser
 from benchmark.commands import clip_tables
 from benchmark.commands.clip_tables import require_clips
-from benchmark.commands.text import NO_INTERVALS, aligned, cells, number, too_few
+from benchmark.commands.text import NO_INTERVALS, aligned, cells, json_instead, number, too_few
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
@@ -45,6 +45,7 @@ def rescore(
     update: bool = False,
     curve: bool = False,
     calibration: bool = False,
+    content: dict[str, Any] | None = None,
 ) -> int:
     """Print the numbers of a ledger, and whether a record beside it says the same.
 
@@ -57,6 +58,7 @@ def rescore(
         update: Whether to make the intervals of the record beside the ledger again, if its values are confirmed.
         curve: Whether to show scores and cost of tests with fewer clips, from the scores of single clips.
         calibration: Whether to show how far probabilities can be believed.
+        content: Receives the numbers.
 
     Returns:
         0, or 1 if the record beside the ledger says something else.
@@ -84,8 +86,11 @@ def rescore(
         text, more["calibration"] = clip_tables.calibration(predictions, clips_beside(path, predictions))
         print(text)
     confirmation = _confirm(path, predictions, metrics, decoded)
+    found = _content(path, predictions, metrics, decoded, areas, confused, confirmation, more)
+    if content is not None:
+        content |= found
     if output is not None:
-        _save(output, path, predictions, metrics, decoded, areas, confused, confirmation, more)
+        _save(output, found)
         print(f"\nwrote {output}")
     if confirmation is not None and confirmation.denied:
         return 1
@@ -136,8 +141,10 @@ def main(argv: Sequence[str]) -> int:
         default=False,
         help="Brier score and reliability, of videos, and where they were kept of clips and validation videos.",
     )
+    parser.add_argument("--json", action="store_true", help="Print the numbers as JSON, and nothing else.")
     chosen = parser.parse_args(list(argv)).as_dict()
-    return rescore(all_classes=chosen.pop("classes") == "all", **chosen)
+    with json_instead(chosen.pop("json")) as content:
+        return rescore(all_classes=chosen.pop("classes") == "all", content=content, **chosen)
 
 
 def progress_bar(blocks: Iterable[int]) -> Iterable[int]:
@@ -298,8 +305,7 @@ def _update(file: Path, metrics: Numbers, decoded: Numbers | None) -> None:
     print(f"wrote {file} with intervals of the method {METHOD}")
 
 
-def _save(
-    output: Path,
+def _content(
     path: Path,
     ledger: Ledger,
     metrics: Numbers,
@@ -308,9 +314,9 @@ def _save(
     confused: list[tuple[str, str, int, int]],
     confirmation: Confirmation | None,
     more: dict[str, Any],
-) -> None:
+) -> dict[str, Any]:
     columns = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in areas.items()}
-    content: dict[str, Any] = {
+    return {
         "ledger": {"file": path.name, "sha256": file_hash(path)},
         "dataset": dataset_of(ledger.info).model_dump(mode="json"),
         "protocol_hash": ledger.info.protocol.hash,
@@ -329,6 +335,9 @@ def _save(
         "record_denied": None if confirmation is None else list(confirmation.denied),
         **more,
     }
+
+
+def _save(output: Path, content: dict[str, Any]) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")

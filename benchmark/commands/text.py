@@ -1,9 +1,18 @@
 """Plain, aligned text for a terminal or a pipe, in which names from other people's files do no harm."""
 
+import contextlib
+import dataclasses
+import io
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from benchmark.errors import printable
+import numpy as np
+
+from benchmark.errors import UserError, printable
+from benchmark.files import write_whole
 from benchmark.metrics.descriptors import MAP, score_of
 from benchmark.results.record import Value
 from benchmark.results.statistics import LEAST_SOURCES
@@ -45,3 +54,55 @@ def interval(name: str, low: float | None, high: float | None, *, signed: bool =
 def cells(name: str, value: Value) -> list[str]:
     """A value and its interval."""
     return [number(name, value.value), interval(name, value.low, value.high)]
+
+
+def write_or_print(text: str, output: Path | None) -> int:
+    """Write a file and say so, or print the text where there is none; returns the exit code 0.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
+    if output is None:
+        print(text, end="")
+        return 0
+    try:
+        write_whole(output, text)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}; name another place") from error
+    print(f"wrote {output}")
+    return 0
+
+
+@contextlib.contextmanager
+def json_instead(wanted: bool) -> Iterator[dict[str, Any]]:
+    """Where it is wanted, leave out what is printed within, and print as JSON what was put into the dictionary.
+
+    Nothing is printed where the verb ends with an error. What is no number (NaN) becomes null.
+
+    Args:
+        wanted: Whether `--json` was given.
+    """
+    content = dict[str, Any]()
+    if not wanted:
+        yield content
+        return
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield content
+    print(json.dumps(_plain(content), indent=1, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -5,19 +5,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.command_line import WholeNames
+from benchmark.command_line import PlainParser, WholeNames, require_forwarded
 from benchmark.commands.text import aligned
 from benchmark.conformance import Subject
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
-from benchmark.grid.claim import require_forwarded
 from benchmark.grid.processes import going_on_later
 from benchmark.leaderboard.board_tables import TextTable
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
+from benchmark.models.stored import read_checkpoint
 from benchmark.plugins import require_named_classes
-from benchmark.runs.folder import read_checkpoint
 from benchmark.shipped import configuration_file, shipped_folder
 from benchmark.transfer.carrying import load_lower_groups, require_carried
 from benchmark.transfer.cell import run_cell
@@ -38,12 +37,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = PlainParser(
         prog="clipbench transfer",
         description="Train in each regime, fold and seed, test each, and print the paper's Tables 3 and 4.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--config", required=True, help="The grid: a file, or a name such as transfer/embedded.")
     parser.add_argument("--pretrained", type=Path, help="Checkpoint of the same architecture, trained on any classes.")
@@ -55,7 +53,7 @@ def _run(argv: Sequence[str]) -> int:
         "--leaderboards", type=Path, help="Add the finished cells to the leaderboards in this folder, once each."
     )
     chosen, words = parser.parse_known_args(list(argv))
-    require_forwarded(words, "transfer", _FORWARDED)
+    require_forwarded(words, parser, _FORWARDED)
     config = Path(configuration_file(chosen.config))
     folder = chosen.run_dir or Path("runs") / f"transfer-{config.stem}"
     experiment = Experiment(config, folder, chosen.pretrained, words)

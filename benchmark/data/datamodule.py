@@ -6,7 +6,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Self, cast, get_args
 
 import lightning as L
 import numpy as np
@@ -26,7 +26,7 @@ from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
-from benchmark.data.needs import Loaders, ModelNeeds, WholeVideoLoaders
+from benchmark.data.needs import ClipNeeds, Loaders, ModelNeeds, Process, WholeVideoLoaders, clip_frames, require_needs
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
@@ -39,8 +39,13 @@ _SHOWN_SIDE = 112  # pixels of a frame in a picture
 class VideoDataModule(L.LightningDataModule):
     """Clips of labelled videos for training, validation, testing and prediction.
 
-    A subclass implements `read_index`. The frames and the input size that the model wants are read from it in
-    `setup`, so that they are never configured twice.
+    A subclass implements `read_index`. The frames and the input size that the model wants are read from it, so that
+    they are never configured twice. Outside a Trainer, loaders give all 16 frames of a clip at 170x170, or what a
+    network given to `serve` needs.
+
+    Example:
+        >>> data = SyntheticActions(fold=1).serve(SlowFusion(16))
+        >>> batch = next(iter(data.train_dataloader()))  # batch.frames (32, 10, 170, 170, 3), batch.labels (32, 16)
 
     Args:
         root: Folder of the videos.
@@ -109,6 +114,10 @@ class VideoDataModule(L.LightningDataModule):
         self.fit_loaders: Loaders | None = None
         # Where set, videos are read whole, by these.
         self.whole_videos: WholeVideoLoaders | None = None
+        # What loaders outside a Trainer give.
+        self._served: ModelNeeds = ClipNeeds()
+        # Whether `setup` says what it found.
+        self.says_what_it_found = True
         self._test_protocol = Protocol(
             sampler_seed=sampler_seed,
             clips_per_video=clips_per_video.test,
@@ -131,11 +140,25 @@ class VideoDataModule(L.LightningDataModule):
         return self._with_clip_of_model(self._validation_protocol)
 
     def _with_clip_of_model(self, protocol: Protocol) -> Protocol:
-        model = None if self.trainer is None else self.trainer.lightning_module
-        frames = getattr(model, "clip_frames", protocol.clip_frames)
-        if not isinstance(frames, int) or frames < 1:
-            raise UserError(f"{type(model).__name__}.clip_frames is {frames!r}; it must be a whole number from 1")
-        return dataclasses.replace(protocol, clip_frames=frames)
+        return dataclasses.replace(protocol, clip_frames=clip_frames(self._model(), protocol.clip_frames))
+
+    def serve(self, network: ModelNeeds) -> Self:
+        """Let loaders outside a Trainer give the frames that a network reads, as large as it takes them.
+
+        Args:
+            network: Has `frame_offsets` and `input_side`, as every architecture has once it is made.
+
+        Returns:
+            This data module, from which a Trainer that it was used by is taken off.
+
+        Raises:
+            UserError: If the network does not say what it needs, or reads whole videos.
+        """
+        if getattr(network, "reads_whole_videos", False):
+            raise UserError(f"{type(network).__name__} reads whole videos, whose loaders only a Trainer makes")
+        self._served = require_needs(network, self._test_protocol.frame_side)
+        self.trainer = None
+        return self
 
     @abstractmethod
     def read_index(self) -> VideoIndex:
@@ -174,9 +197,9 @@ class VideoDataModule(L.LightningDataModule):
         """Read what the model needs and say what was found."""
         require_decoder(self.decoder)
         wanted: dict[str, list[Split]] = {"fit": ["train"], "validate": ["validation"], "test": ["test"]}
-        splits, trainer = wanted.get(stage, ["predict", "test"]), self._trainer()
-        require_same_index(lambda: self._index_with(splits), trainer.world_size)
-        if trainer.is_global_zero:
+        splits, process = wanted.get(stage, ["predict", "test"]), Process.of(self.trainer)
+        require_same_index(lambda: self._index_with(splits), process.count)
+        if process.rank == 0 and self.says_what_it_found:
             print(self.summary(), flush=True)
 
     def _index_with(self, splits: list[Split]) -> VideoIndex:
@@ -225,20 +248,20 @@ class VideoDataModule(L.LightningDataModule):
 
     def training_batches(self, draws: int | None = None) -> EpochBatches:
         """Which clips an epoch visits, in which order, in which of `draws` augmentations."""
-        trainer = self._trainer()
+        process = Process.of(self.trainer)
         batches = EpochBatches(
             self.index.rows("train"),
             self.batch_size,
             clips_per_video=1 if self.whole_videos else self.clips_per_video.train,
             clips_per_epoch=1 if self.whole_videos else self.clips_per_video.train_epoch,
             seed=self.seed,
-            rank=trainer.global_rank,
-            processes=trainer.world_size,
+            rank=process.rank,
+            processes=process.count,
             draws=draws,
         )
         if not len(batches):
             raise UserError(
-                f"{self.index.identity} has too few training clips for {trainer.world_size} processes; "
+                f"{self.index.identity} has too few training clips for {process.count} processes; "
                 "lower trainer.devices or raise clips_per_video.train_epoch"
             )
         return batches
@@ -258,15 +281,15 @@ class VideoDataModule(L.LightningDataModule):
         return self._video_loader("predict" if len(self.index.rows("predict")) else "test", self.test_protocol)
 
     def _video_loader(self, split: Split, protocol: Protocol, cache: FrameCache | None = None) -> DataLoader[ClipBatch]:
-        trainer, rows = self._trainer(), self.index.rows(split)
+        process, rows = Process.of(self.trainer), self.index.rows(split)
         if self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
-        if 0 < len(rows) < trainer.world_size:
+        if 0 < len(rows) < process.count:
             raise UserError(
-                f"{len(rows)} {split} videos cannot be shared by {trainer.world_size} processes; lower trainer.devices"
+                f"{len(rows)} {split} videos cannot be shared by {process.count} processes; lower trainer.devices"
             )
         videos = self.batch_size if self.whole_videos else protocol.videos_per_batch(self.batch_size)
-        batches = VideoBatches(rows, videos, rank=trainer.global_rank, processes=trainer.world_size)
+        batches = VideoBatches(rows, videos, rank=process.rank, processes=process.count)
         if self.whole_videos is not None:
             return self.whole_videos.evaluation(batches)
         offsets = self._needs().frame_offsets
@@ -285,7 +308,7 @@ class VideoDataModule(L.LightningDataModule):
         return open_cache(
             self.cache,
             self.cache_dir or cache_folder() / "frames",
-            owner=str(Path(self._trainer().default_root_dir).absolute()),
+            owner=str(Path("" if self.trainer is None else self.trainer.default_root_dir).absolute()),
             videos=self.index.root,
             decoder=self.decoder,
             side=self.test_protocol.frame_side,
@@ -297,7 +320,7 @@ class VideoDataModule(L.LightningDataModule):
         held = self.__dict__.pop("frame_cache", None)
         if held is None:
             return
-        if self._trainer().is_global_zero:
+        if Process.of(self.trainer).rank == 0:
             print(held.summary(), flush=True)
             if self.cache == "memory":
                 shutil.rmtree(held.path, ignore_errors=True)
@@ -315,23 +338,13 @@ class VideoDataModule(L.LightningDataModule):
     def _workers(self, clips: int, side: int) -> dict[str, Any]:
         """Of a loader whose batches hold up to so many clips of this side in pixels."""
         require_shared_memory(clips * len(self._needs().frame_offsets) * side**2 * 3, self.num_workers)
-        device = self._trainer().strategy.root_device.type  # a GPU that does not train does not count
+        # A GPU that does not train does not count.
+        device = "cpu" if self.trainer is None else self.trainer.strategy.root_device.type
         return worker_options(self.num_workers, self.multiprocessing_context, device)
 
     def _needs(self) -> ModelNeeds:
-        model = self._trainer().lightning_module
-        missing = [name for name in ("frame_offsets", "input_side") if not hasattr(model, name)]
-        if missing:
-            raise UserError(
-                f"{type(model).__name__} lacks {' and '.join(missing)}; a video model declares the frames it reads "
-                "inside a clip and the side of its input in pixels"
-            )
-        needs, side = cast(ModelNeeds, model), self.test_protocol.frame_side
-        if not 1 <= needs.input_side <= side:
-            raise UserError(f"{type(model).__name__}.input_side is {needs.input_side}; it must be from 1 to {side}")
-        return needs
+        return require_needs(self._model(), self.test_protocol.frame_side)
 
-    def _trainer(self) -> L.Trainer:
-        if self.trainer is None:
-            raise RuntimeError("a data module's loaders need a Trainer")
-        return self.trainer
+    def _model(self) -> object:
+        """What is fed."""
+        return self._served if self.trainer is None else self.trainer.lightning_module

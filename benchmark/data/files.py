@@ -21,6 +21,9 @@ class VideoFiles(VideoDataModule):
         shared: What every data module takes, see `VideoDataModule`.
     """
 
+    named_by = "--predict.videos"
+    """What messages call the option that named the videos."""
+
     def __init__(
         self,
         videos: Sequence[Path],
@@ -39,16 +42,16 @@ class VideoFiles(VideoDataModule):
         files: dict[Path, None] = {}
         for path in self.videos:
             if not path.exists():
-                raise DatasetNotFoundError(f"--predict.videos names {path}, which does not exist")
+                raise DatasetNotFoundError(f"{self.named_by} names {path}, which does not exist")
             if not can_be_written(path):
                 raise UserError(
-                    f"--predict.videos names {str(path)!a}, whose name is not UTF-8 or holds control "
+                    f"{self.named_by} names {str(path)!a}, whose name is not UTF-8 or holds control "
                     "characters; rename it"
                 )
             files.update(dict.fromkeys([path] if path.is_file() else videos_under(path)))
         if not files:
             raise DatasetNotFoundError(
-                f"--predict.videos {' '.join(map(str, self.videos))} holds no file "
+                f"{self.named_by} {' '.join(map(str, self.videos))} holds no file "
                 f"ending in {', '.join(sorted(SUFFIXES))}"
             )
         names = [path.as_posix() for path in files]  # the same name on every system

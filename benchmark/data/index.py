@@ -1,6 +1,7 @@
 """Which videos exist: one Arrow table a dataset, shared by workers without a Python object a row."""
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ SCHEMA = pa.schema(
         pa.field("source_group", pa.string()),  # "Archery/g01"; null where unknown
     ]
 )
+
+_MOST_NAMES, _FEW_NAMES = 20, 6  # of classes in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +201,11 @@ def require_classes(chosen: Sequence[str] | None, known: Sequence[str]) -> tuple
         return tuple(known)
     unknown = sorted(set(chosen) - set(known))
     if unknown or not chosen:
+        near = {alike: None for name in unknown for alike in difflib.get_close_matches(name, known, 3)}
+        meant = f"did you mean {', '.join(near)}? Allowed" if near else "allowed"
+        shown = known if len(known) <= _MOST_NAMES else known[:_FEW_NAMES]
+        more = f" and {len(known) - len(shown)} others" if len(shown) < len(known) else ""
         raise UserError(
-            f"data.classes names {unknown or 'no class'}; allowed are {', '.join(known)}. Change data.classes."
+            f"data.classes names {unknown or 'no class'}; {meant} are {', '.join(shown)}{more}. Change data.classes."
         )
     return tuple(name for name in known if name in set(chosen))

@@ -19,8 +19,8 @@ from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.grid import processes
 from benchmark.grid.processes import CellFailure, locked
+from benchmark.models.stored import read_checkpoint
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.runs.folder import read_checkpoint
 
 FAILURE_NAME, LOG_NAME = "failed.txt", processes.LOG_NAME
 NOT_RUN = "not run"

@@ -77,21 +77,6 @@ def has_begun(folder: Path) -> bool:
     )
 
 
-def require_forwarded(words: Sequence[str], verb: str, forwarded: tuple[str, ...]) -> None:
-    """Refuse options that neither a verb over a grid has nor every fit of it takes.
-
-    Args:
-        words: Of the command line that the verb's own parser has left.
-        verb: Its name.
-        forwarded: How the options begin that go to every fit.
-
-    Raises:
-        UserError: With the first.
-    """
-    if strange := next((word for word in words if word[:1] == "-" and not word.startswith(forwarded)), None):
-        raise UserError(f"{strange} is no option of {verb}, and of fit's only {', '.join(forwarded)} can be given")
-
-
 def option_values(words: Sequence[str]) -> list[tuple[str, str]]:
     """Options of a command line with their values; `--a=b` is `--a b`, and `init_args`, which may be left out, is."""
     found: list[tuple[str, str]] = []

@@ -79,7 +79,7 @@ def with_speeds(board: Board, speeds: Speeds) -> Board:
 
 def mean_boards(entries: Sequence[Entry], claimed: Collection[str] = ()) -> list[Board]:
     """Boards of the means of folds, those first of which somebody claims something, then those of most rows."""
-    boards = [_mean_board(folds, held) for folds, held in configurations(entries)]
+    boards = [mean_board(folds, held) for folds, held in configurations(entries)]
     boards.sort(
         key=lambda board: (_dataset_of(board) not in claimed, board.identity.dataset, -len(board.rows), _order(board))
     )
@@ -91,7 +91,13 @@ def _dataset_of(mean: Board) -> str:
     return f"{mean.identity.dataset}, mean of {len(mean.folds or ())} folds"
 
 
-def _mean_board(folds: tuple[int, ...], held: Sequence[Configuration]) -> Board:
+def mean_board(folds: tuple[int, ...], held: Sequence[Configuration]) -> Board:
+    """Rows of configurations that were tested on the same folds.
+
+    Args:
+        folds: The folds; a 0 where the data has none.
+        held: The configurations.
+    """
     standing = rank_configurations(held)
     rows = [_mean_row(one, rank) for one, rank in zip(held, standing.ranks, strict=True)]
     rows.sort(key=_place)

@@ -4,14 +4,12 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 """
 
 import dataclasses
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
 from benchmark.clip import ClipBatch, FeatureBatch, cut_view
@@ -19,6 +17,7 @@ from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.models.options import stored_shape
 from benchmark.models.recipe import Recipe
+from benchmark.models.stored import classes_below, network_from, read_checkpoint
 from benchmark.models.video_classifier import VideoClassifier
 
 KEY = "average"
@@ -93,14 +92,9 @@ def _are_weights(weights: Sequence[float], checkpoints: int) -> bool:
 
 
 def _parts_of(path: Path) -> list[Part]:
-    if not path.is_file():
-        raise UserError(f"model.checkpoints names {path}, and there is no such file; give checkpoints of fits")
-    try:
-        held: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # whatever torch's reader makes of bytes that are no checkpoint
-        raise UserError(f"{path} of model.checkpoints is no checkpoint, or is damaged; give another file") from error
-    shape = stored_shape(held) if isinstance(held, Mapping) else None
-    if shape is None or not isinstance(held.get("state_dict"), Mapping):
+    held = read_checkpoint(str(path), "model.checkpoints")
+    shape = stored_shape(held)
+    if shape is None:
         raise UserError(f"{path} of model.checkpoints does not say of which network it is; give a checkpoint of a fit")
     names = tuple(held.get("class_names") or ())
     members = held.get(KEY)
@@ -189,6 +183,10 @@ class Average(VideoClassifier):
             wanted = [self.frame_offsets.index(offset) for offset in member.frame_offsets]
             self.register_buffer(f"places_{number}", torch.tensor(wanted), persistent=False)
 
+    @classmethod
+    def _stored(cls, checkpoint: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Self:
+        return cls(len(checkpoint["class_names"]), checkpoints=[Path(path)], **given)
+
     @property
     def networks(self) -> list[VideoClassifier]:
         """The members."""
@@ -249,46 +247,17 @@ def _with(batch: ClipBatch, frames: Tensor) -> ClipBatch:
 def _built(part: Part, num_classes: int, classes: Sequence[type[VideoClassifier]]) -> VideoClassifier:
     """The network of a checkpoint, with its weights."""
     name = str(part.shape.get("class"))
-    known = {cls.__name__: cls for cls in [*_below(VideoClassifier), *classes]}
+    known = {cls.__name__: cls for cls in [*classes_below(VideoClassifier), *classes]}
     if name not in known:
         path = part.options.get("_class_path", name)
         raise UserError(
             f"{part.name} of model.checkpoints is a {name}, and no such class is known here; name it: "
             f"--model.classes [{path}]"
         )
-    cls = known[name]
-    required = {each.name for each in inspect.signature(cls).parameters.values() if each.default is each.empty}
-    # How it was trained, and what it began with, is of no interest any more.
-    options = {
-        key: value
-        for key, value in part.options.items()
-        if not key.startswith("_") and (key not in cls.training_options or key in required)
-    }
-    if options.get("num_classes", num_classes) != num_classes:
+    held = part.options.get("num_classes", num_classes)
+    if held != num_classes:
         raise UserError(
-            f"{part.name} of model.checkpoints was trained for {options['num_classes']} classes, and the data have "
-            f"{num_classes}"
+            f"{part.name} of model.checkpoints was trained for {held} classes, and the data have {num_classes}"
         )
-    try:
-        network = _instance(cls, {**options, "num_classes": num_classes})
-        network.load_state_dict(part.weights)
-    except UserError:
-        raise
-    except (ArgumentError, RuntimeError, TypeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{part.name} of model.checkpoints makes no {name} here: {first}") from error
-    return network
-
-
-def _instance(cls: type[VideoClassifier], options: dict[str, Any]) -> VideoClassifier:
-    """A network from plain values, which become what its constructor takes as on the command line."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, "member")
-    config = parser.parse_object({"member": options})
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # the name before 4.49
-    network: VideoClassifier = instantiate(config).member
-    return network
-
-
-def _below(base: type[VideoClassifier]) -> list[type[VideoClassifier]]:
-    return [found for cls in base.__subclasses__() for found in (cls, *_below(cls))]
+    options = {**part.options, "num_classes": num_classes}
+    return network_from(known[name], options, part.weights, where=f"{part.name} of model.checkpoints", keep=frozenset())

@@ -4,9 +4,10 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import zip_longest
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -23,6 +24,7 @@ from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.options import differing, differing_shapes, plain, stored_shape
 from benchmark.models.planned_steps import planned_steps
 from benchmark.models.recipe import Recipe, RecipeSchedule, translate_plateau
+from benchmark.models.stored import classes_below, network_from, read_checkpoint
 
 
 class VideoClassifier(L.LightningModule):
@@ -70,6 +72,48 @@ class VideoClassifier(L.LightningModule):
         self.scores: ClassificationScores | None = None
         self._compiled: Callable[[Tensor], Tensor] | None = None
         self._compiled_for: frozenset[int] = frozenset()
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # a file alone, read strictly
+        cls, checkpoint_path: Path | str, map_location: torch.device | str = "cpu", **options: Any
+    ) -> Self:
+        """A trained network from its checkpoint alone.
+
+        Args:
+            checkpoint_path: File that a fit has written. It is read as tensors and plain values; no code of it runs.
+            map_location: Device on which the network is returned.
+            options: Of the constructor, instead of the file's. How the network was trained (`training_options`) is
+                left at its defaults.
+
+        Returns:
+            A network of this class or one that derives from it, in training mode as every new one.
+
+        Raises:
+            UserError: If the file is no such checkpoint, or is of a class that is neither this one nor below it.
+
+        Example:
+            >>> network = SingleFrame.load_from_checkpoint("runs/NAME/checkpoints/best.ckpt")
+        """
+        path = str(checkpoint_path)
+        checkpoint = read_checkpoint(path, "checkpoint_path")
+        name = (stored_shape(checkpoint) or {}).get("class")
+        known = {each.__name__: each for each in classes_below(cls)}
+        if name not in known:
+            meant = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {}).get("_class_path", name)
+            raise UserError(
+                f"checkpoint_path {path} is of a network of the class {meant}, and {cls.__name__} reads "
+                f"{', '.join(sorted(known))}; import that class before, or load the file by it"
+            )
+        return known[str(name)]._stored(checkpoint, path, options).to(map_location)
+
+    @classmethod
+    def _stored(cls, checkpoint: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Self:
+        """The network of a checkpoint of this very class, with some options given."""
+        held = dict(checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY) or {})
+        names = checkpoint.get("class_names")
+        held |= {} if names is None else {"num_classes": len(names)}
+        options = {**held, **{name: plain(value) for name, value in given.items()}}
+        return network_from(cls, options, checkpoint["state_dict"], where=path, keep=frozenset(given))
 
     def setup(self, stage: str) -> None:
         """Prepare the metrics for the classes and groups of the data."""

@@ -8,10 +8,10 @@ import numpy as np
 from benchmark.errors import UserError
 from benchmark.figures.filters import first_filters
 from benchmark.figures.gallery import Frames, Gallery, Picture
+from benchmark.models.stored import read_checkpoint
 from benchmark.paper.results import PaperResults, test_name
 from benchmark.paper.rows import EARLY, MULTIRES, SINGLE, SLOW
 from benchmark.results.record import Record
-from benchmark.runs.folder import read_checkpoint
 from benchmark.runs.pictures import convolution_weights
 from benchmark.transfer.plot import write_plot
 from benchmark.transfer.tables import TransferResults

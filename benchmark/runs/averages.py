@@ -8,12 +8,12 @@ import torch
 
 from benchmark.files import whole
 from benchmark.models.average import KEY, Average, packed, read_parts
+from benchmark.models.stored import read_checkpoint
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_class
 from benchmark.results.record import Average as AverageFacts
 from benchmark.results.record import Member
 from benchmark.runs.facts import network_title
-from benchmark.runs.folder import read_checkpoint
 from benchmark.runs.provenance import union_of
 
 FILE_NAME = "average.ckpt"

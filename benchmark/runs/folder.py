@@ -2,14 +2,11 @@
 
 import datetime
 import os
-import pickle
 import platform
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from benchmark.errors import UserError
@@ -149,40 +146,3 @@ def find_checkpoint(wanted: str, run_dir: Path) -> str:
     if not path.is_file():
         raise UserError(f"--ckpt_path {wanted}: there is no file {path}; give a checkpoint, `last` or `best`")
     return str(path)
-
-
-MOST_PARTS = 10_000_000
-"""Of what a checkpoint says besides its tensors, as the names of the videos that it was trained on."""
-
-
-def read_checkpoint(path: str, option: str = "--ckpt_path") -> dict[str, Any]:
-    """What a checkpoint holds, its tensors left on disk until they are used; messages name the option it came by.
-
-    Raises:
-        UserError: If the file is missing, is no checkpoint, or is damaged.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"{option} {path}: there is no such file; give a checkpoint that a fit has written")
-    try:
-        # Windows lets no file be replaced while it is mapped, as the last checkpoint of a run that goes on would be.
-        held = torch.load(path, weights_only=True, map_location="cpu", mmap=os.name == "posix")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{option} {path} is no checkpoint, or is damaged; give another file") from error
-    weights = held.get("state_dict") if isinstance(held, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(f"{option} {path} holds no model; give a checkpoint that a fit has written")
-    checkpoint: dict[str, Any] = held
-    if _has_more_parts(checkpoint, MOST_PARTS):
-        raise UserError(f"{option} {path} says more than {MOST_PARTS:,} things, or the same ones without end")
-    return checkpoint
-
-
-def _has_more_parts(held: Any, most: int) -> bool:
-    """Whether whoever goes through lists in lists meets more things; a list may hold another one many times."""
-    count, waiting = 0, [held]
-    while waiting and count <= most:
-        part = waiting.pop()
-        count += len(part)
-        values = part.values() if isinstance(part, dict) else part
-        waiting += [value for value in values if isinstance(value, dict | list | tuple | set)]
-    return count > most

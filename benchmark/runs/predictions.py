@@ -19,7 +19,55 @@ from benchmark.results.csv_cells import plain_cell
 Row = tuple[int, str | None, np.ndarray | None]
 
 
-class PredictionTable(L.Callback):
+class PredictedVideos(L.Callback):
+    """Gathers what a network says of each video, or why it could not be read.
+
+    Args:
+        top: Classes a video in `table`; None is all of them.
+    """
+
+    def __init__(self, top: int | None) -> None:
+        self.top = top
+        self.rows: list[Row] = []
+        self.table: pa.Table | None = None
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Tensor,
+        batch: ClipBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note the mean of each video's clip probabilities, outputs (B, K)."""
+        if len(batch):
+            scores, rows, _ = video_scores(outputs, batch.rows)
+            self.rows += [
+                (int(row), None, score.cpu().numpy()) for row, score in zip(rows.tolist(), scores, strict=True)
+            ]
+        self.rows += [(failure.row, failure.reason, None) for failure in batch.failures]
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Gather the videos of all processes, in the order of the index; `table` is the first process's."""
+        parts: list[list[Row]] = [self.rows]
+        if trainer.world_size > 1:
+            parts = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(parts, self.rows)
+        if not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self.rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
+        self.table = prediction_table(
+            [data.index.table["video_id"][number].as_py() for number, _, _ in self.rows],
+            [reason for _, reason, _ in self.rows],
+            [score for _, _, score in self.rows],
+            data.class_names,
+            len(data.class_names) if self.top is None else self.top,
+        )
+
+
+class PredictionTable(PredictedVideos):
     """Writes the top classes of each video with their probabilities, and a reason where it could not be read.
 
     Args:
@@ -42,50 +90,22 @@ class PredictionTable(L.Callback):
             require_extra("matplotlib", "--figure")
             if figure.suffix != ".png" or figure.is_dir():
                 raise UserError(f"--figure is {figure}; it must name a file that ends in .png")
-        self.output, self.top, self.figure = output, top, figure
-        self.rows: list[Row] = []
-
-    def on_predict_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Tensor,
-        batch: ClipBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Note the mean of each video's clip probabilities, outputs (B, K)."""
-        if len(batch):
-            scores, rows, _ = video_scores(outputs, batch.rows)
-            self.rows += [
-                (int(row), None, score.cpu().numpy()) for row, score in zip(rows.tolist(), scores, strict=True)
-            ]
-        self.rows += [(failure.row, failure.reason, None) for failure in batch.failures]
+        super().__init__(top)
+        self.output, self.figure = output, figure
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Gather the videos of all processes and write the table, in the order of the index."""
-        parts: list[list[Row]] = [self.rows]
-        if trainer.world_size > 1:
-            parts = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(parts, self.rows)
-        if not trainer.is_global_zero:
+        """Write the table, in the order of the index."""
+        super().on_predict_end(trainer, pl_module)
+        if self.table is None:  # another process writes it
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
-        table = prediction_table(
-            [data.index.table["video_id"][number].as_py() for number, _, _ in rows],
-            [reason for _, reason, _ in rows],
-            [score for _, _, score in rows],
-            data.class_names,
-            self.top,
-        )
-        self._write(table)
-        failed = table["failed"].length() - table["failed"].null_count
-        print(f"wrote {self.output}: {len(table)} videos, {failed} of them could not be read", flush=True)
+        self._write(self.table)
+        failed = len(self.table) - self.table["failed"].null_count
+        print(f"wrote {self.output}: {len(self.table)} videos, {failed} of them could not be read", flush=True)
         if self.figure is not None:
             from benchmark.runs.pictures import draw_predictions  # imports matplotlib, which not everybody has
 
-            print(draw_predictions(rows, data, self.top, self.figure))
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            print(draw_predictions(self.rows, data, self.top or 1, self.figure))
 
     def _write(self, table: pa.Table) -> None:
         """Write the whole file, or none."""

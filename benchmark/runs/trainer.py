@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
@@ -105,6 +106,20 @@ class WholeCheckpoints(TorchCheckpointIO):
             ) from error
 
 
+def _require_device(accelerator: object) -> None:
+    """Refuse a GPU where there is none.
+
+    Raises:
+        UserError: With what was asked for, and why it cannot be had.
+    """
+    held = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not isinstance(accelerator, str) or {**held, "gpu": any(held.values())}.get(accelerator, True):
+        return
+    is_without = torch.version.cuda is None and torch.version.hip is None
+    reason = "this PyTorch was built without support for GPUs" if is_without else "PyTorch sees no GPU on this machine"
+    raise UserError(f"trainer.accelerator is {accelerator}, and {reason}; leave the option out, or give cpu")
+
+
 class Trainer(L.Trainer):
     """Runs fit, validate, test and predict.
 
@@ -142,6 +157,7 @@ class Trainer(L.Trainer):
         if compile not in get_args(CompileName):
             raise UserError(f"trainer.compile is {compile!r}; allowed are {', '.join(get_args(CompileName))}")
         self.compile_choice = compile
+        _require_device(kwargs.get("accelerator", "auto"))
         try:
             super().__init__(
                 benchmark=not kwargs.get("deterministic") if benchmark is None else benchmark,
@@ -153,8 +169,14 @@ class Trainer(L.Trainer):
                 enable_model_summary=enable_model_summary,
                 **kwargs,
             )
-        except (ValueError, TypeError) as error:  # as the accelerator, the strategy or the devices
-            raise UserError(f"the trainer cannot be made: {error} Change that option of --trainer") from error
+        except (
+            ValueError,
+            TypeError,
+            MisconfigurationException,
+        ) as error:  # as the accelerator, the strategy or the devices
+            raise UserError(
+                f"the trainer cannot be made: {' '.join(str(error).split())} Change that option of --trainer"
+            ) from error
         for name, value in (
             ("check_val_every_n_epoch", self.check_val_every_n_epoch),
             ("accumulate_grad_batches", self.accumulate_grad_batches),

@@ -86,3 +86,12 @@ def test_a_folder_that_cannot_be_made(here: Path, capsys: pytest.CaptureFixture[
     (here / "file").touch()
     assert main(["new", "my_net", "--folder", "file/in/it"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_folder_without_code_of_that_name_is_in_nobodys_way(here: Path) -> None:
+    """As the one that `new` has written into the checkout, from where tests and the program are run."""
+    sys.path.insert(0, str(here))
+    assert main(["new", "some_net"]) == 0
+    assert main(["new", "some_net", "--folder", "another"]) == 0
+    (here / "code_net.py").touch()
+    assert main(["new", "code_net"]) == 2

@@ -55,7 +55,7 @@ def test_nothing_usable_is_exit_code_1(root: Path, capsys: pytest.CaptureFixture
     assert ucf101(empty) == 1
     assert "Pass the folder" in capsys.readouterr().out
     assert ucf101(root, lists=empty) == 1
-    assert "data.lists" in capsys.readouterr().out
+    assert "--lists" in capsys.readouterr().out
 
 
 def test_archives_of_lists_and_videos_become_a_usable_folder(
@@ -123,5 +123,5 @@ def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) ->
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
     assert all(option in printed for option in ("--root", "--lists", "--archives FILE [FILE ...]", "--download"))
-    with pytest.raises(UserError, match="invalid choice: 'nothing'"):
+    with pytest.raises(UserError, match="prepare nothing is not there; it must be one of ucf101"):
         main(["nothing"])

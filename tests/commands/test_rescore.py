@@ -173,7 +173,7 @@ def test_names_from_others_do_no_harm(tmp_path: Path, capsys: pytest.CaptureFixt
     [
         (["--k", "0"], "--k element 1: Not of type PositiveInt: 0 does not conform to restriction v>0"),
         (["--k", "x"], "--k element 1: "),
-        (["--classes", "some"], "invalid choice: 'some'"),
+        (["--classes", "some"], "--classes is some; it must be one of few, all"),
         (["--nonsense"], "--nonsense is no option. `clipbench rescore --help` lists what there is"),
         (["--class", "all"], "--class is no option; did you mean --classes?"),
     ],

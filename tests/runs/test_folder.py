@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
-from benchmark.runs.folder import new_run_dir, read_checkpoint, release
+from benchmark.models.stored import read_checkpoint
+from benchmark.runs.folder import new_run_dir, release
 
 ROOT = Path(__file__).resolve().parents[1]
 
