@@ -13,9 +13,9 @@ from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.grid.claim import require_forwarded
 from benchmark.grid.processes import going_on_later
-from benchmark.leaderboard.board_tables import TextTable
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
+from benchmark.pages.tables import TextTable
 from benchmark.plugins import require_named_classes
 from benchmark.runs.folder import read_checkpoint
 from benchmark.shipped import configuration_file, shipped_folder

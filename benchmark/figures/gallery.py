@@ -1,6 +1,5 @@
 """All pictures of some networks and tests in one folder, with what each shows, and what could not be drawn and why."""
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from benchmark.figures.choice import most_changed, random_videos
 from benchmark.figures.filter_pictures import draw_filters, draw_moving_filters
 from benchmark.figures.filters import NOISE, FilterStatement, first_filters
 from benchmark.figures.strips import Opinion, Strip, draw_strips
+from benchmark.pages.sections import Picture
 from benchmark.results.class_differences import (
     LEAST_SOURCES_OF_CLASS,
     ClassDifference,
@@ -34,21 +34,6 @@ Frames = Callable[[str], np.ndarray | None]
 """Frames of a video by its name, (N, S, S, 3) uint8; None where they cannot be read."""
 
 CLASSES_EACH_WAY = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture that was drawn.
-
-    Args:
-        file: Its name in the folder.
-        title: In a few words.
-        caption: What it shows, and by which rule it was chosen.
-    """
-
-    file: str
-    title: str
-    caption: str
 
 
 class Gallery:

@@ -31,6 +31,7 @@ from benchmark.leaderboard.board_tables import (
     without_clips,
 )
 from benchmark.metrics.descriptors import score_of
+from benchmark.pages.html import style_sheet
 from benchmark.results.record import Value
 
 FILE_NAME = "index.html"
@@ -88,7 +89,7 @@ def _html(boards: Sequence[Board]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(_asset("index.html.j2")).render(
         policy=policy,
-        style=_asset("page.css"),
+        style=style_sheet(),
         script=script,
         plots_file=PLOTS_FILE_NAME,
         ranks=RANKS,
@@ -104,11 +105,6 @@ def embedded_json(value: object) -> str:
     for character, escaped in _ESCAPES.items():
         text = text.replace(character, escaped)
     return text
-
-
-def style_sheet() -> str:
-    """The page's look, which other pages of the suite share."""
-    return _asset("page.css")
 
 
 def _asset(name: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.figures.filters import first_filters
-from benchmark.figures.gallery import Frames, Gallery, Picture
+from benchmark.figures.gallery import Frames, Gallery
+from benchmark.pages.sections import Picture
 from benchmark.paper.results import PaperResults, test_name
 from benchmark.paper.rows import EARLY, MULTIRES, SINGLE, SLOW
 from benchmark.results.record import Record

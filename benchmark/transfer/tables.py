@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.grid.cells import NOT_RUN
-from benchmark.leaderboard.board_tables import UNKNOWN, TextTable, escape
 from benchmark.leaderboard.claims import Claims
+from benchmark.pages.tables import UNKNOWN, TextTable, escape
 from benchmark.results.comparison import Comparison, compare
 from benchmark.results.ledger import Ledger
 from benchmark.results.pooled import pooled_pair

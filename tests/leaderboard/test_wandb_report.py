@@ -23,9 +23,10 @@ from benchmark.errors import UserError
 from benchmark.identity import Identity
 from benchmark.leaderboard import wandb_report
 from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.board_tables import board_table, claims, escape, group_table
+from benchmark.leaderboard.board_tables import board_table, claims, group_table
 from benchmark.leaderboard.report_preview import preview
 from benchmark.leaderboard.wandb_report import check_names, connect, publish, specification
+from benchmark.pages.tables import escape
 from benchmark.results.wandb_names import board_key
 from tests.generators.ledgers import make_ledger, make_record
 from tests.generators.report_boards import HARMFUL, harmful_boards, sample_boards
