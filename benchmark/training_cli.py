@@ -22,6 +22,7 @@ from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.averages import is_average, write_average
+from benchmark.runs.best_validation import BestValidation
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from benchmark.runs.code import code_facts
@@ -36,6 +37,7 @@ from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos,
 from benchmark.runs.ranks import EndTogether
 from benchmark.runs.resolved_config import ResolvedConfig, shareable
 from benchmark.runs.result_writer import ResultWriter
+from benchmark.runs.run_report import RunReport
 from benchmark.runs.screen import RunLines, ScoreLines, quieten
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
@@ -185,6 +187,8 @@ class BenchmarkCLI(LightningCLI):
         ]
         if self.subcommand == "fit":
             best = next(each for each in checkpoints if isinstance(each, BestWeights))
+            self.trainer_defaults["callbacks"].append(BestValidation(self.run_dir, checkpoint.monitor))
+            self.trainer_defaults["callbacks"] += self._report()
             self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
             allowed = self.config[self.subcommand].allow_contaminated
             self.trainer_defaults["callbacks"] += [
@@ -195,7 +199,7 @@ class BenchmarkCLI(LightningCLI):
         if self.subcommand == "validate":
             self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
         if self.subcommand == "test":
-            self.trainer_defaults["callbacks"] += self._scoring()
+            self.trainer_defaults["callbacks"] += [*self._scoring(), *self._report()]
         if self.subcommand == "predict":
             predict = self._get(self.config, "predict")
             output = predict.output or self.run_dir / "predictions.csv"
@@ -235,6 +239,11 @@ class BenchmarkCLI(LightningCLI):
         allowed = config.allow_contaminated
         callbacks = transfer_callbacks(transfer, found, resumed, seen, hashed, allow_contaminated=allowed)
         return [*callbacks, FeatureStore(transfer, self.run_dir)] if callbacks else []
+
+    def _report(self) -> list[Callback]:
+        """What leaves the run as a page."""
+        config = self.config[self.subcommand]
+        return [RunReport(self.run_dir, opens=config.open)] if config.report else []
 
     def _scoring(self) -> list[Callback]:
         """What turns a test into a ledger and a record."""

@@ -25,6 +25,8 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "optimizer": ("fit",),
     "lr_scheduler": ("fit",),
     "allow_contaminated": ("fit", "test"),
+    "report": ("fit", "test"),
+    "open": ("fit", "test"),
     "entry_name": ("test",),
     "sample": ("test",),
     "keep_clips": ("test",),
@@ -93,6 +95,8 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         default=False,
         help="Test on videos that the checkpoint was trained on; the record then says so.",
     )
+    parser.add_argument("--report", type=bool, default=True, help="Leave what the run has to show as report.html.")
+    parser.add_argument("--open", type=bool, default=False, help="Show report.html in a browser at the end.")
     parser.add_class_arguments(Transfer, "transfer", instantiate=False)
     parser.add_optimizer_args()
     parser.add_lr_scheduler_args()

@@ -26,7 +26,6 @@ BEHIND_AN_EXTRA = {
     "benchmark.runs.pictures",
     "benchmark.paper.pictures",
     "benchmark.paper.report",
-    "benchmark.paper.html",
     "benchmark.paper.pdf",
     *(f"benchmark.histograms.{name}" for name in ("colours", "textons", "description", "store", "filling")),
     *("benchmark.histograms.whole_videos", "benchmark.histograms.search"),

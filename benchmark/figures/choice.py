@@ -13,6 +13,19 @@ def random_videos(ledger: Ledger, count: int, seed: int) -> list[int]:
     return [int(rows[place]) for place in drawn]
 
 
+def best_and_worst(ledger: Ledger, count: int) -> tuple[list[int], list[int]]:
+    """Rows of the videos whose best true label has the highest probability, and of those where it has the lowest.
+
+    Args:
+        ledger: A test's.
+        count: Rows each way at most; no video is in both.
+    """
+    rows = _shown(ledger)
+    order = rows[np.argsort(-_true_probability(ledger, rows), kind="stable")].tolist()
+    half = min(count, len(order) // 2)
+    return order[: min(count, len(order) - half)], order[::-1][:half]
+
+
 def most_changed(first: Ledger, second: Ledger, count: int) -> tuple[list[int], list[int]]:
     """Rows in which the first test is most above the second, and those in which it is most below.
 

@@ -128,5 +128,5 @@ def _more(gallery: Gallery, results: PaperResults) -> list[str]:
     gallery.curves(fits)
     if results.records:
         gallery.costs(results.records)
-        gallery.groups(results.records)
+        gallery.groups({name: record.metrics for name, record in results.records.items()})
     return []
