@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from benchmark.errors import UserError
 from benchmark.figures.style import BLUE, FAINT, GREEN, INK, ORANGE, SERIES, drawing, short
@@ -145,7 +145,7 @@ def draw_cost_split(curves: Curves, path: Path) -> None:
         axes.bar(epochs, computing, color=ORANGE, label="computing")
         axes.bar(epochs, waiting, bottom=computing, color=BLUE, label="waiting for clips")
         axes.set(xlabel="epoch", ylabel="milliseconds a clip")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         figure.legend(loc="outside right upper", fontsize=8, frameon=False)
 

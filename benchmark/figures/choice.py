@@ -1,8 +1,13 @@
 """Which test videos are shown: chosen by a rule, never by hand. Letters: V videos, K classes."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from benchmark.results.ledger import Ledger
+
+Frames = Callable[[str], np.ndarray | None]
+"""Frames of a video by its name, (N, S, S, 3) uint8; None where they cannot be read."""
 
 
 def random_videos(ledger: Ledger, count: int, seed: int) -> list[int]:

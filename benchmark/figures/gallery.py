@@ -16,7 +16,7 @@ from benchmark.figures.charts import (
     draw_curves,
     draw_groups,
 )
-from benchmark.figures.choice import best_and_worst, most_changed, random_videos
+from benchmark.figures.choice import Frames, best_and_worst, most_changed, random_videos
 from benchmark.figures.filter_pictures import draw_filters, draw_moving_filters
 from benchmark.figures.filters import NOISE, FilterStatement, first_filters
 from benchmark.figures.strips import Opinion, Strip, draw_strips
@@ -33,9 +33,6 @@ from benchmark.results.curves import Curves, read_curves
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record, Value
 from benchmark.results.statistics import LEAST_SOURCES
-
-Frames = Callable[[str], np.ndarray | None]
-"""Frames of a video by its name, (N, S, S, 3) uint8; None where they cannot be read."""
 
 CLASSES_EACH_WAY = 10
 CLASSES_AT_AN_END = 60

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.figures.choice import Frames
 from benchmark.figures.filters import first_filters
-from benchmark.figures.gallery import Frames, Gallery
+from benchmark.figures.gallery import Gallery
 from benchmark.pages.sections import Picture
 from benchmark.paper.results import PaperResults, test_name
 from benchmark.paper.rows import EARLY, MULTIRES, SINGLE, SLOW

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmark.figures.gallery import Frames, Gallery
+from benchmark.figures.choice import Frames
+from benchmark.figures.gallery import Gallery
 from benchmark.grid.cells import NOT_RUN
 from benchmark.leaderboard.claims import Claims
 from benchmark.pages.html import write_html
@@ -140,8 +141,8 @@ def _table2(results: PaperResults, pictures: tuple[tuple[Picture, ...], tuple[st
     notes = ("Brackets are 95% intervals, each for its class alone; p is corrected for having looked at all classes.",)
     holes = () if own is not None else ("slow fusion and single-frame share no finished cell",)
     about = "Classes on which slow fusion is better than single-frame, and worse, by average precision."
-    notes = notes if own is not None else ()
-    return Section("Table 2", about, tables, pictures[0], notes, holes, beside=len(tables) == 2)
+    said = notes if own is not None else ()
+    return Section("Table 2", about, tables, pictures[0], said, holes, beside=len(tables) == 2)
 
 
 def _transfer_sections(

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.extras import why_missing
+from benchmark.figures.choice import Frames
 from benchmark.files import whole
 from benchmark.metrics.descriptors import score_of
 from benchmark.pages.html import write_html
@@ -29,7 +30,6 @@ from benchmark.runs.folder import read_checkpoint
 FILE_NAME = "report.html"
 CURVES_NAME = "curves.csv"
 
-Frames = Callable[[str], np.ndarray | None]
 _VIDEOS = 6
 
 
