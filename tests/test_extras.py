@@ -14,6 +14,7 @@ from tests.generators.small_test import options
 
 # Each imports a library of an extra at its top, and is itself imported only where that is there.
 BEHIND_AN_EXTRA = {
+    "benchmark.runs.wandb_runs",
     "benchmark.runs.wandb_tables",
     "benchmark.leaderboard.wandb_report",
     "benchmark.transfer.plot",

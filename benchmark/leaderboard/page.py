@@ -142,6 +142,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         **{name: _number(value) if isinstance(value, float) else value for name, value in plain.items()},
         "metrics": _values(row.metrics),
+        "links": [(link.label, link.address) for link in row.links],
         "spread": None if row.spread is None else spread_text(row),
         "decoded_only": None if row.decoded_only is None else _values(row.decoded_only),
     }
