@@ -112,6 +112,13 @@ class TransferResults:
         """The paper's 3-fold accuracy, 0 to 1."""
         return self.paper(_TABLE3, regime, "video_hit1")
 
+    @property
+    def is_papers_data(self) -> bool:
+        """Whether the finished cells are of the dataset of the paper's tables."""
+        theirs = {claims.dataset.partition(",")[0] for claims in self._claims.values()}
+        ours = {cell.record.dataset.name for cell in self.cells if cell.record is not None}
+        return bool(ours) and ours <= theirs
+
     def held_groups(self) -> dict[str, int]:
         """Number of classes of each group in the data, as the first finished cell says."""
         ledger = next((cell.ledger for cell in self.cells if cell.ledger is not None), None)
