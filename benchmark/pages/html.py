@@ -18,6 +18,11 @@ def style_sheet() -> str:
     return _asset("page.css")
 
 
+def report_style() -> str:
+    """The look of reports: sections of tables and pictures, without a script."""
+    return style_sheet() + _asset("report.css")
+
+
 def write_html(
     path: Path, pictures: Path, *, template: str = "report.html.j2", package: str = _HERE, **held: Any
 ) -> None:
@@ -42,9 +47,8 @@ def write_html(
     def image(file: str) -> str:
         return f"data:image/png;base64,{base64.b64encode((pictures / file).read_bytes()).decode()}"
 
-    style = style_sheet() + _asset("report.css")
     page = environment.get_template(template)
-    write_whole(path, page.render(style=style, image=image, **held) + "\n")
+    write_whole(path, page.render(style=report_style(), image=image, **held) + "\n")
 
 
 def _asset(name: str, package: str = _HERE) -> str:
