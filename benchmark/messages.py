@@ -27,6 +27,7 @@ _REFUSED = re.compile(
     r"|unrecognized arguments: --(?P<word>[^=\s]+)|Group '(?P<group>[^']+)' does not accept option "
     r"'(?P<setting>[^']+)')"
 )
+_LACKING = re.compile(r"arguments are required: ([\w., ]+)")
 _NO_CLASS = re.compile(r"(?:Expected a dot import path string: (?P<name>[^\n]+)|Import path does not correspond)")
 _TYPES = {
     "int": "a whole number",
@@ -113,8 +114,13 @@ def _of_arguments(text: str) -> str:
         return f"{lacking[1]} needs a value for {lacking[2]}; give it by {options}"
     if strange := _NO_CLASS.search(text):
         return _unknown_class(text, strange["name"] or text.rpartition("Given value: ")[2].strip())
-    if "arguments are required" in text and "model" in text:
-        return f"{text}; an experiment says them all: --config multires, or another that `clipbench configs` lists"
+    if (lacking := _LACKING.search(text)) and "model" in lacking[1]:
+        # jsonargparse puts the verb before each, which no option has.
+        options = ", ".join(f"--{name.strip().rpartition('.')[2]}" for name in lacking[1].split(","))
+        return (
+            f"a value is needed for {options}; an experiment says them all: --config multires, or another that "
+            "`clipbench configs` lists"
+        )
     found = _NESTED.search(text) or _PLAIN.fullmatch(text.strip())
     if found is None:
         return text
