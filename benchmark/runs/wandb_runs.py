@@ -63,6 +63,7 @@ class WandbRuns(L.Callback):
         made_by = (checkpoint or {}).get(_KEY)
         self.verb, self.options, self.best, self.uploads = verb, dict(options), best, uploads
         self.fit: dict[str, str] | None = made_by if isinstance(made_by, dict) else None
+        self.goes_on = goes_on and self.fit is not None
         own = self.fit if goes_on and self.fit is not None else {"id": secrets.token_hex(4), "name": name}
         group = group if self.fit is None else self.fit.get("group", group)
         self.chosen = {"id": own["id"], "name": own["name"], "group": group, "job_type": verb, "tags": list(tags)}
@@ -99,11 +100,24 @@ class WandbRuns(L.Callback):
                 continue
             _choose(logger, self.chosen)
             mode = os.environ.get("WANDB_MODE")
-            run = logger.experiment  # begins it, in the first process alone
+            run = self._begun(logger)
             _restore("WANDB_MODE", mode)  # which Lightning sets for all runs of the process, where one is offline
             if isinstance(run, wandb.Run):
                 _begun.append(run)
                 self._describe(run, trainer)
+
+    def _begun(self, logger: WandbLogger) -> Any:
+        """The run of a logger, which this begins in the first process; of its own where the fit's cannot go on."""
+        try:
+            return logger.experiment
+        except Exception as error:  # wandb's own errors and its service's share no base class
+            if not self.goes_on:
+                raise
+            # As while a process that was killed is still the run's, for the service that both were started with.
+            print(f"W&B does not go on with run {self.chosen['id']} ({error}); a new one begins", flush=True)
+            self.goes_on = False
+            self.chosen["id"] = logger._wandb_init["id"] = secrets.token_hex(4)
+            return logger.experiment
 
     def _describe(self, run: Any, trainer: L.Trainer) -> None:
         held = {"options": self.options}
