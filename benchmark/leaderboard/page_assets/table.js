@@ -103,14 +103,13 @@ function buildRow(entry) {
     const short = entry.provenance === "unknown" ? "unknown weights" : "contaminated";
     name.append(" ", element("span", { class: `mark ${entry.provenance}`, "aria-hidden": "true" }, short));
   }
-  if (entry.spread !== null) name.append(element("span", { class: "spread" }, `SD over folds ${entry.spread}`));
   if (entry.deviation !== null) {
     name.append(" ", element("span", { class: "mark unknown", title: entry.deviation }, "pixels differ"));
   }
-  if (entry.links.length) {
-    const parts = entry.links.flatMap(([label, address], i) => [...(i ? [" · "] : []), linked(label, address)]);
-    entry.line.append(element("td", { role: "cell", class: "links" }, ...parts));
-  }
+  const more = entry.links.map(([label, address]) => linked(label, address));
+  if (entry.spread !== null) more.unshift(`SD over folds ${entry.spread}`);
+  const apart = more.flatMap((part, i) => (i ? [" · ", part] : [part]));
+  if (more.length) entry.line.append(element("td", { role: "cell", class: "links" }, ...apart));
   fillNumbers(entry);
 }
 
