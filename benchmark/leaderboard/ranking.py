@@ -14,13 +14,13 @@ from benchmark.leaderboard.board import Board, Link, Row, Tier
 from benchmark.leaderboard.claims import Claims, read_claims
 from benchmark.leaderboard.entries import Entry, check_entries
 from benchmark.leaderboard.folds import Configuration, compare_configurations, configurations
+from benchmark.leaderboard.links import links_of
 from benchmark.leaderboard.speeds import Speeds, read_speeds
 from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import METHOD, Provenance, Record, Submission, Value
+from benchmark.results.record import METHOD, Provenance, Record, Value
 from benchmark.results.statistics import Paired, exchange_p_value
 
 LEVEL = 0.002
@@ -278,24 +278,7 @@ def _row(entry: Entry, rank: int | None) -> Row:
         deviation=deviation_of(record),
         confirmed_by=None if entry.signed is None else str(entry.signed),
         files_sha256=entry.files_sha256,
-        links=_links(entry),
-    )
-
-
-def _links(entry: Entry) -> tuple[Link, ...]:
-    """What an entry leads to: its files, and what its submitter names."""
-    record, folder = entry.record, entry.entry_id
-    sent = record.submission or Submission()
-    commit = None if record.code.commit is None else record.code.commit[:8]
-    changed = ", modified" if record.code.modified else ""
-    return (
-        Link("record and configuration", f"{folder}/{RECORD_NAME}"),
-        Link("ledger", record.ledger.url or f"{folder}/{record.ledger.file}"),
-        Link(f"code {commit or record.code.version}{changed}", sent.code),
-        Link(f"checkpoint {record.checkpoint.sha256[:8]}", sent.checkpoint),
-        *([Link("paper", sent.paper)] if sent.paper else []),
-        Link(record.created.date().isoformat()),
-        *([Link(f"by {sent.by}")] if sent.by else []),
+        links=links_of(entry),
     )
 
 
