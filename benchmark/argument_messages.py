@@ -78,8 +78,13 @@ def of_arguments(text: str) -> str:
         return f"{lacking[1]} needs a value for {lacking[2]}; give it by {options}"
     if strange := _NO_CLASS.search(text):
         return _unknown_class(text, strange["name"] or text.rpartition("Given value: ")[2].strip())
-    if "arguments are required" in text and "model" in text:
-        return f"{text}; an experiment says them all: --config multires, or another that `clipbench configs` lists"
+    if (lacking := re.search(r"arguments are required: ([\w., ]+)", text)) and "model" in lacking[1]:
+        # jsonargparse puts the verb before each, which no option has.
+        options = ", ".join(f"--{name.strip().rpartition('.')[2]}" for name in lacking[1].split(","))
+        return (
+            f"a value is needed for {options}; an experiment says them all: --config multires, or another that "
+            "`clipbench configs` lists"
+        )
     if found := _NESTED.search(text) or _PLAIN.fullmatch(text.strip()):
         name = ".".join(part for part in (found["part"], found["option"]) if part)
         return f"{name} is {found['value']}; it must be {_in_words(found['expected'].removeprefix('Expected a '))}"

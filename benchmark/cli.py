@@ -112,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     end_with_starter()
     use_utf8()
     words = sys.argv[1:] if argv is None else argv
+    refused = False
     try:
         return run(words)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
@@ -126,10 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = for_the_user(error)
         if message is None or os.environ.get("CLIPBENCH_TRACEBACK"):
             raise
+        refused = True
         lines = "\n".join(map(printable, message.splitlines()))
         print(f"clipbench: {lines}", file=sys.stderr)
         return 2
     finally:
         runs = sys.modules.get("benchmark.runs.folder")  # which imports torch, and without which no run was begun
         if runs is not None:
-            runs.release()
+            runs.release(refused=refused)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, Namespace, dict_to_namespace
+from jsonargparse import ArgumentError
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -23,6 +23,7 @@ from benchmark.models.stored import read_checkpoint
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.averages import is_average, write_average
+from benchmark.runs.best_validation import BestValidation
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from benchmark.runs.code import code_facts
@@ -30,13 +31,15 @@ from benchmark.runs.compiling import CompiledNetwork
 from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
-from benchmark.runs.folder import find_checkpoint, new_run_dir, require_writable
-from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
+from benchmark.runs.first_batch import FirstBatch
+from benchmark.runs.folder import experiment_name, find_checkpoint, keep, new_run_dir, require_writable
+from benchmark.runs.loggers import end_wandb_runs, has_wandb, leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
 from benchmark.runs.resolved_config import ResolvedConfig, shareable
 from benchmark.runs.result_writer import ResultWriter
+from benchmark.runs.run_report import RunReport
 from benchmark.runs.screen import RunLines, ScoreLines, quieten
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
@@ -51,7 +54,15 @@ from benchmark.verb_checks import (
     require_values,
     require_work,
 )
-from benchmark.verb_options import add_options, require_own_options, usual_entry_name, with_literal_paths
+from benchmark.verb_options import (
+    DESCRIPTIONS,
+    USAGE,
+    add_options,
+    require_own_options,
+    unlabelled_videos,
+    usual_entry_name,
+    with_literal_paths,
+)
 
 
 class TrainerParser(WholeNames, LightningArgumentParser):
@@ -115,7 +126,9 @@ class BenchmarkCLI(LightningCLI):
         """Choose the run folder, print it first, and send logs and checkpoints there."""
         config = self.config[self.subcommand]
         resume = config.get("ckpt_path") if config.get("ckpt_path") in {"last", "best"} else None
-        name = Path(str(config.config[0])).stem if config.get("config") else config.model.class_path.split(".")[-1]
+        named = config.get("config")
+        name = experiment_name(Path(str(named[0]))) if named else config.model.class_path.split(".")[-1]
+        self.experiment = name
         if config.get("ckpt_path") == "":
             raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
         require_values(config)
@@ -143,14 +156,18 @@ class BenchmarkCLI(LightningCLI):
             )
         if self.subcommand == "predict":
             config.return_predictions = False
+            config.trainer.logger = False  # there is nothing to log
+        leaves_folder = self.subcommand != "predict" or config.predict.output is None or config.run_dir is not None
+        if not leaves_folder:
+            self.save_config_callback = None
         # Absolute, since a W&B service that is running already may have been started in another folder.
         config.trainer.default_root_dir = str(self.run_dir.absolute())
         left_out = leave_out_wandb(config.trainer)
         move_logs(config.trainer, ".", config.trainer.default_root_dir)
-        if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
+        if leaves_folder and int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
-            config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
+            config.data = unlabelled_videos(config, self.checkpoint.get("class_names"))
 
     def after_fit(self) -> None:
         """Refuse to call a fit done that trained nothing, as with no time for it.
@@ -161,26 +178,17 @@ class BenchmarkCLI(LightningCLI):
         if not self.trainer.fit_loop.epoch_loop.batch_progress.total.ready:
             raise UserError("fit trained on no batch; raise trainer.max_time or whatever else stopped it")
 
-    def _unlabelled(self, config: Namespace, class_names: list[str] | None) -> Namespace:
-        """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
-        if not class_names:
-            raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
-        shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
-        shared += ["test_views", "sampler_seed", "clip_seconds", "decoder"]
-        kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
-        named = config.predict.videos
-        videos = named if isinstance(named, list) else [named]
-        options = dict_to_namespace({"videos": videos, "class_names": class_names, **kept})
-        files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
-        return files
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
         seen = self._seen_videos()
         checkpoints = run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes)
+        wandb_runs = self._wandb_runs(next(each for each in checkpoints if isinstance(each, BestWeights)))
+        begins = [each.begin for each in wandb_runs]
         self.trainer_defaults["callbacks"] = [
             self.together,
+            FirstBatch(lambda _: keep(self.run_dir), *begins),
+            *wandb_runs,
             Throughput(),
             FailedVideos(),
             FiniteLoss(),
@@ -192,6 +200,8 @@ class BenchmarkCLI(LightningCLI):
         ]
         if self.subcommand == "fit":
             best = next(each for each in checkpoints if isinstance(each, BestWeights))
+            self.trainer_defaults["callbacks"].append(BestValidation(self.run_dir, checkpoint.monitor))
+            self.trainer_defaults["callbacks"] += self._report()
             self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
             allowed = self.config[self.subcommand].allow_contaminated
             self.trainer_defaults["callbacks"] += [
@@ -202,7 +212,7 @@ class BenchmarkCLI(LightningCLI):
         if self.subcommand == "validate":
             self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
         if self.subcommand == "test":
-            self.trainer_defaults["callbacks"] += self._scoring()
+            self.trainer_defaults["callbacks"] += [*self._scoring(), *self._report()]
         if self.subcommand == "predict":
             predict = self._get(self.config, "predict")
             output = predict.output or self.run_dir / "predictions.csv"
@@ -214,7 +224,33 @@ class BenchmarkCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if not isinstance(trainer, Trainer):
             raise TypeError(f"expected {Trainer}, got {type(trainer)}")
+        for each in wandb_runs:
+            each.hold(trainer)
         return trainer
+
+    def _wandb_runs(self, best: BestWeights) -> list[Any]:
+        """What names and begins the W&B runs, where there are any."""
+        config = self.config[self.subcommand]
+        if not has_wandb(config.trainer):
+            return []
+        from benchmark.runs.wandb_runs import WandbRuns  # imports wandb, which not everybody has
+
+        checkpoint = self.checkpoint if config.get("ckpt_path") else None
+        goes_on = self.subcommand == "fit" and checkpoint is not None and self._is_own(config.ckpt_path)
+        tags = [config[part].class_path.rpartition(".")[2] for part in ("model", "data")]
+        names = str(self.subcommand), self.run_dir.absolute().name, self.experiment
+        uploads = config.checkpoint.artifact
+        return [WandbRuns(*names, tags, self._plain(), checkpoint, best=best, goes_on=goes_on, uploads=uploads)]
+
+    def _is_own(self, checkpoint: str) -> bool:
+        """Whether a checkpoint is of this run's folder."""
+        return Path(checkpoint).resolve().parent == (self.run_dir / "checkpoints").resolve()
+
+    def _plain(self) -> dict[str, Any]:
+        """The whole configuration, as plain values."""
+        text = self._parser(self.subcommand).dump(shareable(self.config[self.subcommand]), skip_none=False)
+        held: dict[str, Any] = yaml.safe_load(text)
+        return held
 
     def _seen_videos(self) -> SeenVideos:
         """What checkpoints say of their training, with what the weights that it begins with have seen."""
@@ -229,8 +265,7 @@ class BenchmarkCLI(LightningCLI):
         chosen = {name: plain(config.get(name)) for name in ("seed_everything", "optimizer", "lr_scheduler")}
         if not config.get("ckpt_path"):
             return TrainingConditions(chosen)
-        same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
-        return TrainingConditions(chosen, self.checkpoint, same_run=same_run)
+        return TrainingConditions(chosen, self.checkpoint, same_run=self._is_own(config.ckpt_path))
 
     def _transfer(self, seen: SeenVideos) -> list[Callback]:
         """What a fit with a regime needs: pretrained weights, frozen layers and their features."""
@@ -243,12 +278,16 @@ class BenchmarkCLI(LightningCLI):
         callbacks = transfer_callbacks(transfer, found, resumed, seen, hashed, allow_contaminated=allowed)
         return [*callbacks, FeatureStore(transfer, self.run_dir)] if callbacks else []
 
+    def _report(self) -> list[Callback]:
+        """What leaves the run as a page."""
+        config = self.config[self.subcommand]
+        return [RunReport(self.run_dir, opens=config.open)] if config.report else []
+
     def _scoring(self) -> list[Callback]:
         """What turns a test into a ledger and a record."""
         config = self.config[self.subcommand]
         guard = ContaminationGuard(self.checkpoint, allowed=config.allow_contaminated)
-        text = self._parser(self.subcommand).dump(shareable(config), skip_none=False)
-        plain = yaml.safe_load(text)
+        plain = self._plain()
         plain.pop("transfer")  # what was asked of this command; the checkpoint says what was done
         if facts := transfer_facts(self.checkpoint):
             plain["transfer"] = facts
@@ -278,12 +317,16 @@ def train(verb: str, words: Sequence[str]) -> None:
     words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
     require_named_classes(words)
+    is_done = False
     try:
         _run(verb, words)
+        is_done = True
     except SIGTERMException:  # which Lightning would end with success
         hint = "; --ckpt_path last goes on" if verb == "fit" else ""
         print(f"clipbench: {verb} was stopped by SIGTERM before its end{hint}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM) from None
+    finally:
+        end_wandb_runs(failed=not is_done)
 
 
 def _run(verb: str, words: Sequence[str]) -> None:
@@ -297,19 +340,10 @@ def _run(verb: str, words: Sequence[str]) -> None:
                 name: {
                     "description": text,
                     "prog": f"clipbench {name}",
-                    "usage": _USAGE.format(name),
+                    "usage": USAGE.format(name),
                     "exit_on_error": False,
                 }
-                for name, text in _DESCRIPTIONS.items()
+                for name, text in DESCRIPTIONS.items()
             },
         },
     )
-
-
-_USAGE = "clipbench {} --config NAME [--data NAME] [--OPTION VALUE ...]"
-_DESCRIPTIONS = {
-    "fit": "Train a model.",
-    "validate": "Score the validation videos with a checkpoint.",
-    "test": "Score the test videos: 20 clips a video, 4 views a clip.",
-    "predict": "Write the top classes of any videos.",
-}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.errors import UserError
@@ -25,6 +26,8 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "optimizer": ("fit",),
     "lr_scheduler": ("fit",),
     "allow_contaminated": ("fit", "test"),
+    "report": ("fit", "test"),
+    "open": ("fit", "test"),
     "entry_name": ("test",),
     "sample": ("test",),
     "keep_clips": ("test",),
@@ -32,6 +35,14 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "figure": ("predict",),
 }
 
+
+USAGE = "clipbench {} --config NAME [--data NAME] [--OPTION VALUE ...]"
+DESCRIPTIONS = {
+    "fit": "Train a model.",
+    "validate": "Score the validation videos with a checkpoint.",
+    "test": "Score the test videos: 20 clips a video, 4 views a clip.",
+    "predict": "Write the top classes of any videos.",
+}
 
 # Into the run folder, and for W&B offline. Options such as --trainer.logger.offline false reach the last one.
 _LOGGERS = [
@@ -53,6 +64,9 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     )
     parser.add_argument(
         "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
+    )
+    parser.add_argument(
+        "--checkpoint.artifact", type=bool, default=False, help="Leave best.ckpt in W&B as an artifact, offline too."
     )
     parser.add_argument(
         "--predict.videos",
@@ -95,6 +109,8 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         default=False,
         help="Test on videos that the checkpoint was trained on; the record then says so.",
     )
+    parser.add_argument("--report", type=bool, default=True, help="Leave what the run has to show as report.html.")
+    parser.add_argument("--open", type=bool, default=False, help="Show report.html in a browser at the end.")
     parser.add_class_arguments(Transfer, "transfer", instantiate=False)
     parser.add_optimizer_args()
     parser.add_lr_scheduler_args()
@@ -115,6 +131,28 @@ def require_own_options(verb: str, words: Sequence[str]) -> None:
         verbs = _VERBS.get(_first(option.removeprefix("--"))) if option.startswith("--") else None
         if verbs is not None and verb not in verbs:
             raise UserError(f"{option} is an option of {' and '.join(verbs)}, and does nothing in {verb}; leave it out")
+
+
+def unlabelled_videos(config: Namespace, class_names: list[str] | None) -> Namespace:
+    """The data of a prediction: videos named on the command line, and the checkpoint's classes.
+
+    Args:
+        config: Of the verb, whose data it takes the place of.
+        class_names: What the checkpoint says.
+
+    Raises:
+        UserError: If it says nothing.
+    """
+    if not class_names:
+        raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
+    shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
+    shared += ["test_views", "sampler_seed", "clip_seconds", "decoder"]
+    kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
+    named = config.predict.videos
+    videos = named if isinstance(named, list) else [named]
+    options = dict_to_namespace({"videos": videos, "class_names": class_names, **kept})
+    files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
+    return files
 
 
 def usual_entry_name(model: Mapping[str, Any], checkpoint: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ if __name__ == "__main__":
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(
-            viewport={"width": 1100, "height": 760}, device_scale_factor=1.5, reduced_motion="reduce"
+            viewport={"width": 1280, "height": 860}, device_scale_factor=1.5, reduced_motion="reduce"
         )
         page.goto((ROOT / "leaderboards/index.html").as_uri())
         page.get_by_label("Dataset").select_option(label="UCF-101")

@@ -219,6 +219,14 @@ def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path
     assert [Path(row["video"]).name for row in csv.DictReader(output.open(encoding="utf-8"))] == ["dark0.mp4"]
 
 
+def test_predictions_of_the_test_videos_have_their_true_class(videos: Path, run_dir: Path, tmp_path: Path) -> None:
+    run = tmp_path / "predict"
+    assert main(["predict", *options(videos, run), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")]) == 0
+    rows = list(csv.DictReader((run / "predictions.csv").open(encoding="utf-8")))
+    assert [row["true"] for row in rows] == [Path(row["video"]).parent.name for row in rows]
+    assert {row["true"] for row in rows} == {"dark", "light"}
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out.{suffix}"
@@ -234,6 +242,7 @@ def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, s
     assert failed["empty.mp4"] == "the file is empty"
     assert set(failed) == {"empty.mp4", "noise.mp4"}
     for row in read:
+        assert not row["true"]  # nobody has said what these videos show
         assert {row["class_1"], row["class_2"]} == {"dark", "light"}
         assert float(row["probability_1"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)
 

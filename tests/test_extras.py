@@ -14,6 +14,7 @@ from tests.generators.small_test import options
 
 # Each imports a library of an extra at its top, and is itself imported only where that is there.
 BEHIND_AN_EXTRA = {
+    "benchmark.runs.wandb_runs",
     "benchmark.runs.wandb_tables",
     "benchmark.leaderboard.wandb_report",
     "benchmark.transfer.plot",
@@ -26,7 +27,6 @@ BEHIND_AN_EXTRA = {
     "benchmark.runs.pictures",
     "benchmark.paper.pictures",
     "benchmark.paper.report",
-    "benchmark.paper.html",
     "benchmark.paper.pdf",
     *(f"benchmark.histograms.{name}" for name in ("colours", "textons", "description", "store", "filling")),
     *("benchmark.histograms.whole_videos", "benchmark.histograms.search"),

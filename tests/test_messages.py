@@ -145,6 +145,14 @@ def test_a_killed_loader_worker_is_named(said: str) -> None:
     assert "loader worker 4711" in (for_the_user(RuntimeError(said)) or "")
 
 
+def test_what_every_experiment_says_is_asked_for_by_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "--ckpt_path", "x.ckpt", "--predict.videos", "v.mp4"]) == 2
+    said = capsys.readouterr().err
+    assert "--data" in said
+    assert "--model" in said
+    assert "predict.data" not in said
+
+
 def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def stopped(_: object) -> int:
         raise KeyboardInterrupt

@@ -55,7 +55,14 @@ def assert_equal_clips(one: Path, other: Path) -> None:
 
 def test_a_test_leaves_a_ledger_and_a_record_that_agree(tested: Path, checkpoint: str) -> None:
     left = {path.name for path in tested.iterdir() if not path.name.startswith(".")}
-    assert left == {"ledger.parquet", "clips.parquet", "record.json", "config_test.yaml", "failed_videos.csv"}
+    assert left == {
+        "ledger.parquet",
+        "clips.parquet",
+        "record.json",
+        "config_test.yaml",
+        "failed_videos.csv",
+        "report.html",
+    }
     ledger, record = Ledger.read(tested), Record.read(tested)
     assert len(ledger) == record.videos == VIDEOS
     assert list(record.failed_videos) == [BROKEN]

@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
             gallery.pair((tests[0].name, tests[0].ledger), (test.name, test.ledger), frames)
     records = {test.name: test.record for test in tests if test.record is not None}
     gallery.costs(records)
-    gallery.groups(records)
+    gallery.groups({name: record.metrics for name, record in records.items()})
     gallery.curves(fits)
     for picture in gallery.pictures:
         print(f"{chosen.out / picture.file}\n  {printable(picture.title)}. {printable(picture.caption)}")

@@ -27,17 +27,26 @@ from benchmark.leaderboard.reproductions import (
 )
 from benchmark.leaderboard.speeds import FILE_NAME as SPEEDS_NAME
 from benchmark.leaderboard.speeds import read_speeds
-from benchmark.leaderboard.tables import GENERATED, write_tables
+from benchmark.leaderboard.tables import GENERATED, README_NAME, write_tables
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import Record
+from benchmark.results.record import Record, Submission
 
 ROOT = Path("leaderboards")
 PLOTS_SHA256 = "3b6e15d45dbb7fca5bd2094291e961ddc5472cd887009e6009a56dab668d721f"
 """Of the plotting library beside the published page, which stays when a newer one is installed."""
 
 
-def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None, clips_url: str | None = None) -> int:
+def add(
+    run_dir: Path,
+    root: Path = ROOT,
+    ledger_url: str | None = None,
+    clips_url: str | None = None,
+    by: str | None = None,
+    code_url: str | None = None,
+    checkpoint_url: str | None = None,
+    paper_url: str | None = None,
+) -> int:
     """Check a finished test and copy its record and ledger into the leaderboards.
 
     Args:
@@ -45,6 +54,10 @@ def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None, clips_u
         root: The leaderboards' folder.
         ledger_url: Address of the ledger, for ledgers too large for the repository.
         clips_url: Address of the scores of single clips, likewise; without one a large file stays out of the entry.
+        by: Who hands it in.
+        code_url: Address of the code at its commit.
+        checkpoint_url: Address of the checkpoint.
+        paper_url: Address of a paper on it.
 
     Returns:
         0.
@@ -52,7 +65,12 @@ def add(run_dir: Path, root: Path = ROOT, ledger_url: str | None = None, clips_u
     Raises:
         UserError: If the test cannot be an entry.
     """
-    folder = add_entry(run_dir, root, ledger_url, clips_url)
+    named = {"by": by, "code": code_url, "checkpoint": checkpoint_url, "paper": paper_url}
+    try:
+        submission = Submission(**named) if any(named.values()) else None
+    except ValidationError as error:
+        raise UserError(f"--by, --code_url, --checkpoint_url or --paper_url: {first_problem(error)}") from None
+    folder = add_entry(run_dir, root, ledger_url, clips_url, submission)
     if Record.read(run_dir).clips is not None and Record.read(folder).clips is None:
         print("without what was said of single clips, whose file is too large for the repository; --clips_url adds it")
     print(f"added {folder}; now run: python -m benchmark leaderboard build --root {root}")
@@ -226,9 +244,21 @@ def reproduce(
         except ValidationError as error:
             raise UserError(f"--by: {first_problem(error)}") from None
         print(f"wrote {write_reproduction(folder, found, key)}")
+        _build_again(folder)
     else:
         print(f"too few for the tier reproduced, which takes {REPRODUCED_VIDEOS} videos or all")
     return 0
+
+
+def _build_again(entry: Path) -> None:
+    """Build the leaderboards that an entry is in, if it is in some that were built."""
+    root = entry.absolute().parents[2]
+    if not (root / README_NAME).is_file():
+        return
+    try:
+        build(root)
+    except UserError as error:  # the reproduction is written all the same
+        print(f"not built: {printable(str(error))}")
 
 
 def main(argv: Sequence[str]) -> int:

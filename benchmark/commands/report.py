@@ -33,7 +33,7 @@ def report(
         publish_it: Whether to save the report on W&B.
 
     Returns:
-        0, without a login as well.
+        0, or 1 where it was to be published and there is no login.
 
     Raises:
         UserError: If an entry is not what it should be, the folder cannot be written, wandb is missing, or W&B refuses.
@@ -73,7 +73,7 @@ def report(
     again = {"--entity": entity, "--project": project, "--root": root, "--output": output, "--ledgers": ledgers}
     options = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in again.items() if value is not None)
     print(f"  wandb login\n  {sync_command(entity, project)}\n  python -m benchmark report {options} --publish")
-    return 0
+    return int(publish_it)
 
 
 def main(argv: Sequence[str]) -> int:

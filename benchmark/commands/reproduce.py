@@ -86,7 +86,6 @@ def _command(argv: Sequence[str]) -> str:
 
 
 def _write_report(plan: Plan, command: str) -> None:
-    from benchmark.paper.html import write_html  # with the others, imports matplotlib
     from benchmark.paper.pdf import write_pdf
     from benchmark.paper.report import make_report
 
@@ -103,7 +102,7 @@ def _write_report(plan: Plan, command: str) -> None:
     if not any(cell.is_finished for cell in plan.cells()):
         print(f"nothing is finished yet; run: {command}")
     files = plan.folder / "report.html", plan.folder / "report.pdf"
-    write_html(report, files[0])
+    report.write_html(files[0])
     write_pdf(report, files[1])
     print(f"wrote {' and '.join(map(str, files))}")
 

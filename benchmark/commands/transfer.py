@@ -12,10 +12,10 @@ from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.grid.processes import going_on_later
-from benchmark.leaderboard.board_tables import TextTable
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
 from benchmark.models.stored import read_checkpoint
+from benchmark.pages.tables import TextTable
 from benchmark.plugins import require_named_classes
 from benchmark.shipped import configuration_file, shipped_folder
 from benchmark.transfer.carrying import load_lower_groups, require_carried

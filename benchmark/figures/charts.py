@@ -1,17 +1,18 @@
 """Charts of finished tests: classes that differ, confusions, training, cost, groups of classes."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from benchmark.errors import UserError
-from benchmark.figures.style import FAINT, GREEN, INK, ORANGE, SERIES, drawing, short
+from benchmark.figures.style import BLUE, FAINT, GREEN, INK, ORANGE, SERIES, drawing, short
 from benchmark.metrics.descriptors import score_of
 from benchmark.results.class_differences import ClassDifference
+from benchmark.results.class_shares import ClassShare
+from benchmark.results.curves import Curves
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record, Value
 from benchmark.results.scores import confusions
@@ -76,30 +77,28 @@ def draw_confusions(ledger: Ledger, path: Path) -> None:
                 axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=colour)
 
 
-def read_curves(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """What a fit has logged in each epoch: epochs from 1 and values, by the logged name.
+def draw_classes(shares: Sequence[ClassShare], path: Path) -> None:
+    """Draw the share of each class's videos whose best-scored class is a true one, as bars with 95% intervals.
 
     Args:
-        folder: Of a run, with `csv/`. Of runs that went on, the later files say what an epoch came to.
-
-    Raises:
-        UserError: If there is no log.
+        shares: Of at least one class, in the order that is shown.
+        path: A .png file.
     """
-    files = sorted(folder.glob("csv/version_*/metrics.csv"), key=lambda path: int(path.parent.name.partition("_")[2]))
-    found: dict[str, dict[int, float]] = {}
-    for path in files:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                epoch = row.pop("epoch", "")
-                for name, text in row.items():
-                    if epoch and text and name != "step":
-                        found.setdefault(name, {})[int(float(epoch)) + 1] = float(text)
-    if not any(name.startswith("val/") or name == "train/loss_epoch" for name in found):
-        raise UserError(f"{folder} has no csv/version_*/metrics.csv with an epoch of a fit in it")
-    return {name: (sorted(held), [held[epoch] for epoch in sorted(held)]) for name, held in found.items()}
+    columns = 1 if len(shares) <= MOST_NAMED_CLASSES else 3
+    rows = -(-len(shares) // columns)
+    with drawing(path, 7.5 if columns == 1 else 15, 0.9 + 0.2 * rows) as figure:
+        for column, axes in enumerate(np.ravel(figure.subplots(1, columns, squeeze=False))):
+            part = shares[column * rows : (column + 1) * rows]
+            for place, share in enumerate(part):
+                axes.barh(place, 100 * share.value, color=BLUE, height=0.75)
+                if not math.isnan(share.low):
+                    axes.plot([100 * share.low, 100 * share.high], [place, place], color=INK, linewidth=1)
+            axes.set_yticks(range(len(part)), [f"{short(s.name, 32)} ({s.videos:,})" for s in part], fontsize=7.5)
+            axes.set(xlim=(0, 100), ylim=(rows - 0.5, -0.5), xlabel="video Hit@1 in %")
+            axes.grid(axis="x")
 
 
-def draw_curves(runs: Mapping[str, Mapping[str, tuple[list[int], list[float]]]], path: Path) -> None:
+def draw_curves(runs: Mapping[str, Curves], path: Path) -> None:
     """Draw the training of one or more fits: loss, and Hit@1 of the validation clips and videos.
 
     Args:
@@ -122,6 +121,33 @@ def draw_curves(runs: Mapping[str, Mapping[str, tuple[list[int], list[float]]]],
                 axes.set_ylim(0, 100)
             axes.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+
+
+def draw_cost_split(curves: Curves, path: Path) -> None:
+    """Draw the time that a clip took in training, split into waiting for it and computing.
+
+    Args:
+        curves: `read_curves` of a fit.
+        path: A .png file.
+
+    Raises:
+        UserError: If no speed was logged.
+    """
+    whole, compute = (dict(zip(*curves.get(f"train/{name}clips_per_second", ([], [])), strict=True))
+                      for name in ("", "compute_"))  # fmt: skip
+    epochs = [epoch for epoch in whole if whole[epoch] > 0 and compute.get(epoch, 0) > 0]
+    if not epochs:
+        raise UserError("no speed was logged")
+    computing = [1000 / compute[epoch] for epoch in epochs]
+    waiting = [max(0.0, 1000 / whole[epoch] - busy) for epoch, busy in zip(epochs, computing, strict=True)]
+    with drawing(path, 7.5, 2.8) as figure:
+        axes = figure.subplots()
+        axes.bar(epochs, computing, color=ORANGE, label="computing")
+        axes.bar(epochs, waiting, bottom=computing, color=BLUE, label="waiting for clips")
+        axes.set(xlabel="epoch", ylabel="milliseconds a clip")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+        figure.legend(loc="outside right upper", fontsize=8, frameon=False)
 
 
 def draw_costs(records: Mapping[str, Record], path: Path) -> None:
@@ -152,26 +178,26 @@ def draw_costs(records: Mapping[str, Record], path: Path) -> None:
         figure.legend(loc="outside right upper", fontsize=8, frameon=False)
 
 
-def draw_groups(records: Mapping[str, Record], path: Path, prefix: str = "map/") -> None:
+def draw_groups(tests: Mapping[str, Mapping[str, Value]], path: Path, prefix: str = "map/") -> None:
     """Draw mean average precision of each group of classes with its interval, and of all classes.
 
     Args:
-        records: By the name that is shown.
+        tests: The numbers of each test, by the name that is shown.
         path: A .png file.
         prefix: Of the groups' scores.
 
     Raises:
-        UserError: If no record has groups.
+        UserError: If no test has groups.
     """
-    groups = list(dict.fromkeys(n for r in records.values() for n in r.metrics if n.startswith(prefix)))[:_MOST_GROUPS]
+    groups = list(dict.fromkeys(n for held in tests.values() for n in held if n.startswith(prefix)))[:_MOST_GROUPS]
     if not groups:
         raise UserError("the classes have no groups")
     names = [*groups, "map"]
-    width = 0.84 / len(records)
-    with drawing(path, max(7.0, 0.28 * len(records) * len(names) + 2), 4.4) as figure:
+    width = 0.84 / len(tests)
+    with drawing(path, max(7.0, 0.28 * len(tests) * len(names) + 2), 4.4) as figure:
         axes = figure.subplots()
-        for number, (name, record) in enumerate(records.items()):
-            held = [record.metrics.get(key) for key in names]
+        for number, (name, metrics) in enumerate(tests.items()):
+            held = [metrics.get(key) for key in names]
             places = [place - 0.42 + (number + 0.5) * width for place in range(len(names))]
             heights = [0.0 if value is None else value.value or 0.0 for value in held]
             colour = SERIES[number % len(SERIES)]

@@ -1,8 +1,13 @@
 """Which test videos are shown: chosen by a rule, never by hand. Letters: V videos, K classes."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from benchmark.results.ledger import Ledger
+
+Frames = Callable[[str], np.ndarray | None]
+"""Frames of a video by its name, (N, S, S, 3) uint8; None where they cannot be read."""
 
 
 def random_videos(ledger: Ledger, count: int, seed: int) -> list[int]:
@@ -11,6 +16,19 @@ def random_videos(ledger: Ledger, count: int, seed: int) -> list[int]:
     rows = rows[np.argsort(np.array(ledger.video_ids, object)[rows])]
     drawn = np.random.default_rng(seed).choice(len(rows), min(count, len(rows)), replace=False)
     return [int(rows[place]) for place in drawn]
+
+
+def best_and_worst(ledger: Ledger, count: int) -> tuple[list[int], list[int]]:
+    """Rows of the videos whose best true label has the highest probability, and of those where it has the lowest.
+
+    Args:
+        ledger: A test's.
+        count: Rows each way at most; no video is in both.
+    """
+    rows = _shown(ledger)
+    order = rows[np.argsort(-_true_probability(ledger, rows), kind="stable")].tolist()
+    half = min(count, len(order) // 2)
+    return order[: min(count, len(order) - half)], order[::-1][:half]
 
 
 def most_changed(first: Ledger, second: Ledger, count: int) -> tuple[list[int], list[int]]:

@@ -1,6 +1,5 @@
 """All pictures of some networks and tests in one folder, with what each shows, and what could not be drawn and why."""
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,45 +9,36 @@ import numpy as np
 from benchmark.errors import UserError
 from benchmark.figures.charts import (
     draw_class_differences,
+    draw_classes,
     draw_confusions,
+    draw_cost_split,
     draw_costs,
     draw_curves,
     draw_groups,
-    read_curves,
 )
-from benchmark.figures.choice import most_changed, random_videos
+from benchmark.figures.choice import Frames, best_and_worst, most_changed, random_videos
 from benchmark.figures.filter_pictures import draw_filters, draw_moving_filters
 from benchmark.figures.filters import NOISE, FilterStatement, first_filters
 from benchmark.figures.strips import Opinion, Strip, draw_strips
+from benchmark.pages.sections import Picture
 from benchmark.results.class_differences import (
     LEAST_SOURCES_OF_CLASS,
     ClassDifference,
     class_differences,
     confused_pairs,
 )
+from benchmark.results.class_shares import class_shares
 from benchmark.results.comparison import common_videos
+from benchmark.results.curves import Curves, read_curves
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import Record
-
-Frames = Callable[[str], np.ndarray | None]
-"""Frames of a video by its name, (N, S, S, 3) uint8; None where they cannot be read."""
+from benchmark.results.record import Record, Value
+from benchmark.results.statistics import LEAST_SOURCES
 
 CLASSES_EACH_WAY = 10
+CLASSES_AT_AN_END = 60
+"""Of more than twice as many classes, so many of the best and of the worst are drawn."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture that was drawn.
-
-    Args:
-        file: Its name in the folder.
-        title: In a few words.
-        caption: What it shows, and by which rule it was chosen.
-    """
-
-    file: str
-    title: str
-    caption: str
+_COLOURS = "Blue: the truth. Bars: the most probable classes, green where right, red where wrong."
 
 
 class Gallery:
@@ -88,11 +78,36 @@ class Gallery:
             return
         path = self._path(f"predictions {name}")
         draw_strips([_strip(row, {"": ledger}, frames) for row in rows], path)
-        caption = (
-            f"{len(rows)} test videos drawn at random (seed {self.seed}). Blue: the truth. Bars: the most probable "
-            "classes, green where right, red where wrong."
-        )
+        caption = f"{len(rows)} test videos drawn at random (seed {self.seed}). {_COLOURS}"
         self._note(path, title, caption)
+
+    def extremes(self, name: str, ledger: Ledger, frames: Frames) -> None:
+        """The videos of which the model is most right, and most wrong."""
+        for word, rows in zip(("Best", "Worst"), best_and_worst(ledger, self.videos), strict=True):
+            title = f"{word} predictions of {name}"
+            if not rows:
+                self.holes[title] = "too few labelled videos were scored"
+                continue
+            path = self._path(f"{word} {name}")
+            draw_strips([_strip(row, {"": ledger}, frames) for row in rows], path)
+            most = "highest" if word == "Best" else "lowest"
+            self._note(path, title, f"The {len(rows)} videos whose true class has the {most} probability. {_COLOURS}")
+
+    def each_class(self, name: str, ledger: Ledger) -> None:
+        """How well the model does on each class."""
+        title, shares = f"Classes of {name}", class_shares(ledger)
+        if not shares:
+            self.holes[title] = "no labelled video was scored"
+            return
+        path, every = self._path(f"classes {name}"), len(shares)
+        if every > 2 * CLASSES_AT_AN_END:
+            shares = [*shares[:CLASSES_AT_AN_END], *shares[-CLASSES_AT_AN_END:]]
+        draw_classes(shares, path)
+        without = sum(np.isnan(share.low) for share in shares)
+        lines = "Lines: 95% intervals" if without < len(shares) else "No intervals"
+        few = f"; none where a class has videos of fewer than {LEAST_SOURCES} sources" if without else ""
+        which = "" if len(shares) == every else f" The best and the worst {CLASSES_AT_AN_END} of {every:,} classes."
+        self._note(path, title, f"Best first, with the number of videos.{which} {lines}{few}.")
 
     def pair(self, first: tuple[str, Ledger], second: tuple[str, Ledger], frames: Frames) -> None:
         """Where two models differ: Table 2 and Figure 5; or why they cannot be compared."""
@@ -167,16 +182,22 @@ class Gallery:
         draw_curves(held, path)
         self._note(path, title, "Loss, and Hit@1 of the validation videos, epoch by epoch.")
 
+    def cost_split(self, curves: Curves) -> None:
+        """Where the time of a fit went."""
+        path, title = self._path("cost split"), "Time of training"
+        if self._tried(title, lambda: draw_cost_split(curves, path)):
+            self._note(path, title, "Of each epoch, without its validation: waiting for clips, and computing.")
+
     def costs(self, records: Mapping[str, Record]) -> None:
         """Accuracy against clips scored in a second."""
         path, title = self._path("speed"), "Accuracy and speed"
         if self._tried(title, lambda: draw_costs(records, path)):
             self._note(path, title, "Each test on its own machine, as its record says.")
 
-    def groups(self, records: Mapping[str, Record]) -> None:
-        """Mean average precision of each group of classes."""
+    def groups(self, tests: Mapping[str, Mapping[str, Value]]) -> None:
+        """Mean average precision of each group of classes, from the numbers of each test."""
         path, title = self._path("groups"), "Average precision by group of classes"
-        if self._tried(title, lambda: draw_groups(records, path)):
+        if self._tried(title, lambda: draw_groups(tests, path)):
             self._note(path, title, "Lines: 95% intervals.")
 
     def own(self, name: str, title: str, caption: str, draw: Callable[[Path], None]) -> None:

@@ -29,6 +29,19 @@ class Spread:
 
 
 @dataclasses.dataclass(frozen=True)
+class Link:
+    """What a row leads to.
+
+    Args:
+        label: Such as `record`.
+        address: Relative to the leaderboards' folder, or https; None where none is known.
+    """
+
+    label: str
+    address: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """One entry of a board.
 
@@ -56,6 +69,7 @@ class Row:
         deviation: How far the pinned videos came out from what the protocol says, where that is more than may be.
         confirmed_by: Who says that videos were scored again and came out, and whether a listed key signed it.
         files_sha256: Of what the row is made from, the ledger apart, whose hash the record holds.
+        links: To the files that it is made from, and to what its submitter names.
     """
 
     entry_id: str
@@ -80,6 +94,7 @@ class Row:
     spread: Spread | None = None
     confirmed_by: str | None = None
     files_sha256: str | None = None
+    links: tuple[Link, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +110,7 @@ class Board:
             there is nothing to test.
         pair_detectable: The same for a comparison of one pair alone.
         folds: Folds whose means the rows are, or None.
+        has_twin: Whether another board is of the same dataset, fold and classes, by another protocol.
     """
 
     identity: Identity
@@ -104,11 +120,15 @@ class Board:
     detectable: float | None = None
     pair_detectable: float | None = None
     folds: tuple[int, ...] | None = None
+    has_twin: bool = False
 
     @property
     def title(self) -> str:
-        """Dataset, fold or folds, and class subset."""
-        if self.folds is None:
-            return str(self.identity)
-        mean = dataclasses.replace(self.identity, dataset=f"{self.identity.dataset}, mean of {len(self.folds)} folds")
-        return str(mean)
+        """Dataset, fold or folds, and class subset; and the protocol where that tells it from another board."""
+        shown = str(self.identity)
+        if self.folds is not None:
+            dataset = f"{self.identity.dataset}, mean of {len(self.folds)} folds"
+            shown = str(dataclasses.replace(self.identity, dataset=dataset))
+        if not self.has_twin:
+            return shown
+        return f"{shown}, {'as claimed' if self.protocol_hash is None else f'protocol {self.protocol_hash[:8]}'}"

@@ -35,7 +35,7 @@ from benchmark.results.confirmation import check_clips, confirm
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
-from benchmark.results.record import METHOD, LedgerFile, Record
+from benchmark.results.record import METHOD, LedgerFile, Record, Submission
 from benchmark.results.summary import summarise
 
 LARGEST_LEDGER_BYTES = 5_000_000
@@ -197,7 +197,13 @@ def ledger_path(folder: Path, record: Record, ledgers: Path | None = None) -> Pa
     return next((path for path in places if path.is_file()), None)
 
 
-def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None, clips_url: str | None = None) -> Path:
+def add_entry(
+    run_dir: Path,
+    root: Path,
+    ledger_url: str | None = None,
+    clips_url: str | None = None,
+    submission: Submission | None = None,
+) -> Path:
     """Check a finished test and copy its record and ledger to where they belong; returns the new folder.
 
     Args:
@@ -205,6 +211,7 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None, clips_ur
         root: The leaderboards' folder.
         ledger_url: Where the ledger can be fetched from, if it is too large to lie in the repository.
         clips_url: The same of the scores of clips, which a large entry does without otherwise.
+        submission: Who hands it in, and where what is behind it is.
 
     Raises:
         UserError: If the test cannot be an entry; nothing is copied then.
@@ -242,6 +249,7 @@ def add_entry(run_dir: Path, root: Path, ledger_url: str | None = None, clips_ur
         fresh = Path(scratch) / "entry"
         model = record.model.model_copy(update={"options": without_local_paths(record.model.options)})
         public = {"ledger": stored, "clips": clips, "model": model, "config": without_local_paths(record.config)}
+        public["submission"] = submission or record.submission
         record.model_copy(update=public).write(fresh / RECORD_NAME)
         if not is_large:
             shutil.copyfile(path, fresh / LEDGER_NAME)

@@ -32,6 +32,7 @@ from benchmark.leaderboard.board_tables import (
     without_clips,
 )
 from benchmark.metrics.descriptors import score_of
+from benchmark.pages.html import style_sheet
 from benchmark.results.record import Value
 
 FILE_NAME = "index.html"
@@ -89,7 +90,7 @@ def _html(boards: Sequence[Board]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(_asset("index.html.j2")).render(
         policy=policy,
-        style=_asset("page.css"),
+        style=style_sheet(),
         script=script,
         plots_file=PLOTS_FILE_NAME,
         ranks=RANKS,
@@ -106,11 +107,6 @@ def embedded_json(value: object) -> str:
     for character, escaped in _ESCAPES.items():
         text = text.replace(character, escaped)
     return text
-
-
-def style_sheet() -> str:
-    """The page's look, which other pages of the suite share."""
-    return _asset("page.css")
 
 
 def _asset(name: str) -> str:
@@ -148,6 +144,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         **{name: _number(value) if isinstance(value, float) else value for name, value in plain.items()},
         "metrics": _values(row.metrics),
+        "links": [(link.label, link.address) for link in row.links],
         "spread": None if row.spread is None else spread_text(row),
         "decoded_only": None if row.decoded_only is None else _values(row.decoded_only),
     }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.identity import Identity
-from benchmark.leaderboard.board import Board, Row, Tier
+from benchmark.leaderboard.board import Board, Link, Row, Tier
 from benchmark.leaderboard.claims import Claims, read_claims
 from benchmark.leaderboard.entries import Entry, check_entries
 from benchmark.leaderboard.folds import Configuration, compare_configurations, configurations
+from benchmark.leaderboard.links import links_of
 from benchmark.leaderboard.speeds import Speeds, read_speeds
 from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
@@ -64,8 +65,14 @@ def boards_of(entries: Sequence[Entry], claims: Sequence[Claims], speeds: Speeds
         id(claim): mean for claim in claimed for mean in reversed(first) if claim.identity.dataset == _dataset_of(mean)
     }
     means = [b for mean in first for b in (mean, *(c for c in claimed if beside.get(id(c)) is mean))]
-    found = [*means, *boards, *(claim for claim in claimed if id(claim) not in beside)]
+    found = _told_apart([*means, *boards, *(claim for claim in claimed if id(claim) not in beside)])
     return found if speeds is None else [with_speeds(board, speeds) for board in found]
+
+
+def _told_apart(boards: Sequence[Board]) -> list[Board]:
+    """The boards, none with the title of another."""
+    times = Counter(board.title for board in boards)
+    return [dataclasses.replace(board, has_twin=times[board.title] > 1) for board in boards]
 
 
 def with_speeds(board: Board, speeds: Speeds) -> Board:
@@ -277,6 +284,7 @@ def _row(entry: Entry, rank: int | None) -> Row:
         deviation=deviation_of(record),
         confirmed_by=None if entry.signed is None else str(entry.signed),
         files_sha256=entry.files_sha256,
+        links=links_of(entry),
     )
 
 
@@ -297,6 +305,7 @@ def _mean_row(held: Configuration, rank: int | None) -> Row:
         rank=rank,
         metrics=held.metrics(),
         source=", ".join(row.entry_id for row in rows),
+        links=tuple(Link(f"record {number}", row.links[0].address) for number, row in enumerate(rows, 1)),
         decoded_only=held.metrics(decoded=True) if failed else None,
         videos=sum(runs[0].record.videos for runs in held.runs.values()),
         failed_videos=sum(max(len(run.record.failed_videos) for run in runs) for runs in held.runs.values()),

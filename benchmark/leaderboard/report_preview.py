@@ -8,8 +8,9 @@ import jinja2
 
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.board_tables import board_table, claims, group_table, group_value, groups
+from benchmark.pages.html import report_style
 
-_WIDTH, _HEIGHT, _MARGIN = 640, 320, 48
+_WIDTH, _HEIGHT, _MARGIN = 720, 380, 48
 
 _TEMPLATE = """\
 <!DOCTYPE html>
@@ -18,19 +19,24 @@ _TEMPLATE = """\
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{{ title }} (preview)</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .7rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.note { background: #f2f2f2; padding: .6rem 1rem; }
-svg { max-width: 100%; height: auto; }
-svg text { font: 12px system-ui, sans-serif; fill: #1c1c1c; }
-.axis, .tick { stroke: #999; fill: none; }
-.tick { stroke-dasharray: 2 4; }
-.mark, .bar { fill: #0b6e99; }
+<style>{{ style|safe }}
+h3, h4 { margin-top: 1.5rem; }
+.scroll td:first-child { min-width: 11rem; }
+svg { display: block; max-width: 100%; height: auto; margin-top: .5rem; }
+svg text { font-size: 12px; fill: var(--muted); }
+svg .number { fill: var(--text); font-weight: 600; }
+.grid, .tick { stroke: var(--line); fill: none; }
+.mark { fill: var(--series-1); }
+ol.points { columns: 18rem; margin: .5rem 0; font-size: .875rem; }
+@media (max-width: 40rem) { svg text { font-size: 19px; } }
+.bars { table-layout: fixed; max-width: 52rem; }
+.bars td { min-width: 0; border: 0 !important; padding: .1875rem .5rem; overflow-wrap: anywhere; }
+.bars td:first-child { width: 38%; } .bars td:last-child { width: 4.5rem; text-align: right; }
+.track { height: .875rem; background: linear-gradient(to right, var(--line) 1px, transparent 1px) 0 / 25% 100%; }
+.track div { height: 100%; background: var(--series-1); }
+.scale { display: flex; justify-content: space-between; color: var(--muted); font-size: .75rem; }
 </style>
 </head>
 <body>
@@ -58,26 +64,29 @@ aria-label="video Hit@1 against clips a second">
 <path class="tick" d="M{{ margin }} {{ tick.at }}H{{ width - margin }}"/>
 <text x="{{ margin - 6 }}" y="{{ tick.at + 4 }}" text-anchor="end">{{ tick.label }}</text>
 {% endfor %}
-<path class="axis" d="M{{ margin }} {{ margin }}V{{ height - margin }}H{{ width - margin }}"/>
+<path class="grid" d="M{{ margin }} {{ margin }}V{{ height - margin }}H{{ width - margin }}"/>
 <text x="{{ width / 2 }}" y="{{ height - 8 }}" text-anchor="middle">clips/s</text>
 <text x="{{ margin }}" y="{{ margin - 14 }}">video Hit@1, %</text>
 {% for point in section.scatter.points %}
-<circle class="mark" cx="{{ point.x }}" cy="{{ point.y }}" r="5"><title>{{ point.name }}</title></circle>
-<text x="{{ point.x + (-8 if point.x > width / 2 else 8) }}" y="{{ point.y + 4 }}"
-text-anchor="{{ 'end' if point.x > width / 2 else 'start' }}">{{ point.name }}</text>
+<circle class="mark" cx="{{ point.x }}" cy="{{ point.y }}" r="4"><title>{{ point.name }}</title></circle>
+<text class="number" x="{{ point.label_x }}" y="{{ point.label_y }}" text-anchor="middle">{{ loop.index }}</text>
 {% endfor %}
 </svg>
+<ol class="points">{% for point in section.scatter.points %}<li>{{ point.name }}</li>{% endfor %}</ol>
 {% endif %}
 {% if section.group_table %}
 <h3>Mean average precision by group</h3>
 {{ table(section.group_table) }}
 {% for group, bars in section.bars %}
 <h4>{{ group }}</h4>
-<table>
+<table class="bars">
 {% for name, value in bars %}
-<tr><td>{{ name }}</td><td><svg width="300" height="12" role="img" aria-label="{{ '%.3f' | format(value) }}">
-<rect class="bar" width="{{ '%.1f' | format(300 * value) }}" height="12"/></svg></td></tr>
+<tr><td>{{ name }}</td><td><div class="track" role="img" aria-label="{{ '%.3f' | format(value) }}"><div
+style="width: {{ '%.1f' | format(100 * value) }}%"></div></div></td><td>{{ '%.3f' | format(value) }}</td></tr>
 {% endfor %}
+<tr><td></td><td><div class="scale">
+{% for at in ("0", "0.25", "0.5", "0.75", "1") %}<span>{{ at }}</span>{% endfor %}
+</div></td><td>mAP</td></tr>
 </table>
 {% endfor %}
 {% endif %}
@@ -113,6 +122,8 @@ class _Point:
     name: str
     x: float
     y: float
+    label_x: float
+    label_y: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +158,7 @@ def preview(boards: Sequence[Board], *, title: str, description: str, entity: st
         for board in boards
     ]
     return environment.from_string(_MACRO + _TEMPLATE).render(
+        style=report_style(),
         title=title,
         description=description,
         entity=entity,
@@ -172,17 +184,38 @@ def _scatter(board: Board) -> _Scatter | None:
     if not known:
         return None
     exponents = [math.log10(speed) for _, speed, _ in known]
-    low, high = math.floor(min(exponents)), math.ceil(max(exponents))
-    high = max(high, low + 1)
+    shares = [100 * share for *_, share in known]
+    left, right = min(exponents) - 0.1, max(exponents) + 0.1
+    low, high = 10 * math.floor(min(shares) / 10), 10 * math.ceil(max(shares) / 10)
+    high = max(high, low + 10)
 
     def across(exponent: float) -> float:
-        return round(_MARGIN + (_WIDTH - 2 * _MARGIN) * (exponent - low) / (high - low), 1)
+        return round(_MARGIN + (_WIDTH - 2 * _MARGIN) * (exponent - left) / (right - left), 1)
 
-    def up(share: float) -> float:
-        return round(_HEIGHT - _MARGIN - (_HEIGHT - 2 * _MARGIN) * share, 1)
+    def up(percent: float) -> float:
+        return round(_HEIGHT - _MARGIN - (_HEIGHT - 2 * _MARGIN) * (percent - low) / (high - low), 1)
 
+    places = [(across(exponent), up(share)) for exponent, share in zip(exponents, shares, strict=True)]
+    labels = _beside(places)
+    speeds = [step * 10.0**power for power in range(math.floor(left), math.ceil(right) + 1) for step in (1, 2, 5)]
     return _Scatter(
-        [_Point(name, across(math.log10(speed)), up(share)) for name, speed, share in known],
-        [_Tick(across(exponent), f"{10.0**exponent:,g}") for exponent in range(low, high + 1)],
-        [_Tick(up(percent / 100), str(percent)) for percent in range(0, 101, 20)],
+        [_Point(row[0], *place, *label) for row, place, label in zip(known, places, labels, strict=True)],
+        [_Tick(across(math.log10(speed)), f"{speed:,g}") for speed in speeds if left <= math.log10(speed) <= right],
+        [_Tick(up(percent), str(percent)) for percent in range(low, high + 1, 10)],
     )
+
+
+def _beside(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where the number of each point is written: close to it, and apart from other points and numbers."""
+    taken: list[tuple[float, float]] = []
+    for x, y in points:
+        around = [(x + far * math.cos(angle), y + 4 + far * math.sin(angle))
+                  for far in (13.0, 20.0, 28.0) for angle in (0, 3.14, -1.57, 1.57, -0.8, 0.8, -2.4, 2.4)]  # fmt: skip
+        others = [*taken, *((px, py + 4) for px, py in points)]
+        free = [place for place in around if all(_is_apart(place, other) for other in others)]
+        taken.append((free or around)[0])
+    return [(round(x, 1), round(y, 1)) for x, y in taken]
+
+
+def _is_apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return abs(one[0] - other[0]) >= 12 or abs(one[1] - other[1]) >= 11

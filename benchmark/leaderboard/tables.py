@@ -14,12 +14,12 @@ from benchmark.leaderboard.board_tables import (
     SUBMITTED,
     board_table,
     detectable,
-    escape,
     group_table,
     known_names,
     without_clips,
 )
 from benchmark.leaderboard.page import FILE_NAME, PLOTS_FILE_NAME, write_page
+from benchmark.pages.tables import escape
 from benchmark.results.csv_cells import plain_cell
 from benchmark.results.record import Value
 

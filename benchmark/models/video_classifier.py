@@ -210,11 +210,13 @@ class VideoClassifier(L.LightningModule):
         views = [self.logits(cut_view(batch.frames, view, self.input_side)).float().softmax(1) for view in batch.views]
         return torch.stack(views).mean(0)
 
-    def validation_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> None:
-        """Score the clips of whole videos."""
+    def validation_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> Tensor:
+        """Score the clips of whole videos; returns (B, K) probabilities."""
         if self.scores is None:
             raise RuntimeError("the metrics are prepared in setup()")
-        self.scores.update(self.clip_probabilities(batch), batch.labels, batch.rows)
+        probabilities = self.clip_probabilities(batch)
+        self.scores.update(probabilities, batch.labels, batch.rows)
+        return probabilities
 
     def test_step(self, batch: ClipBatch | VideoBatch, batch_idx: int) -> Tensor:
         """Score the clips of whole videos for the ledger; returns (B, K) probabilities."""

@@ -10,8 +10,9 @@ from matplotlib.image import imread
 
 from benchmark.figures.style import FAINT, INK, short, styled
 from benchmark.files import whole
-from benchmark.leaderboard.board_tables import TextTable
-from benchmark.paper.report import Report, Section
+from benchmark.pages.sections import Section
+from benchmark.pages.tables import TextTable
+from benchmark.paper.report import Report
 
 _WIDTH, _HEIGHT, _MARGIN = 8.27, 11.69, 0.6  # inches
 _LINE = 0.165

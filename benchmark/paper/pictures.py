@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.figures.choice import Frames
 from benchmark.figures.filters import first_filters
-from benchmark.figures.gallery import Frames, Gallery, Picture
+from benchmark.figures.gallery import Gallery
 from benchmark.models.stored import read_checkpoint
+from benchmark.pages.sections import Picture
 from benchmark.paper.results import PaperResults, test_name
 from benchmark.paper.rows import EARLY, MULTIRES, SINGLE, SLOW
 from benchmark.results.record import Record
@@ -127,5 +129,5 @@ def _more(gallery: Gallery, results: PaperResults) -> list[str]:
     gallery.curves(fits)
     if results.records:
         gallery.costs(results.records)
-        gallery.groups(results.records)
+        gallery.groups({name: record.metrics for name, record in results.records.items()})
     return []

@@ -7,9 +7,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmark.figures.gallery import Frames, Gallery, Picture
-from benchmark.leaderboard.board_tables import TextTable
+from benchmark.figures.choice import Frames
+from benchmark.figures.gallery import Gallery
+from benchmark.grid.cells import NOT_RUN
 from benchmark.leaderboard.claims import Claims
+from benchmark.pages.html import write_html
+from benchmark.pages.sections import Picture, Section
+from benchmark.pages.tables import TextTable
 from benchmark.paper import published
 from benchmark.paper.differences import differences
 from benchmark.paper.findings import Finding, findings, paragraph
@@ -23,26 +27,7 @@ from benchmark.transfer.tables import TransferResults
 FIGURES = "figures"
 """Folder of the pictures, in that of the report."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """A table or figure of the paper beside ours.
-
-    Args:
-        title: Such as `Table 1`.
-        about: What it shows.
-        tables: Each with a heading, which may be empty.
-        pictures: That were drawn.
-        notes: Sentences to read with them.
-        holes: What is not there, and why.
-    """
-
-    title: str
-    about: str
-    tables: tuple[tuple[str, TextTable], ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    notes: tuple[str, ...] = ()
-    holes: tuple[str, ...] = ()
+_NOT_THERE = (NOT_RUN, "failed", "unfinished", "unreadable")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +53,13 @@ class Report:
     sections: tuple[Section, ...]
     commands: tuple[tuple[str, str, str], ...]
     folder: Path
+
+    def write_html(self, path: Path) -> None:
+        """Write it as one HTML file."""
+        own = {"title": self.title, "lead": self.lead, "sections": self.sections, "report": self}
+        write_html(
+            path, self.folder, template="reproduction.html.j2", package="benchmark.paper", not_there=_NOT_THERE, **own
+        )
 
 
 def make_report(plan: Plan, claims: Sequence[Claims], command: str, frames_of: Callable[[Record], Frames]) -> Report:
@@ -150,7 +142,8 @@ def _table2(results: PaperResults, pictures: tuple[tuple[Picture, ...], tuple[st
     notes = ("Brackets are 95% intervals, each for its class alone; p is corrected for having looked at all classes.",)
     holes = () if own is not None else ("slow fusion and single-frame share no finished cell",)
     about = "Classes on which slow fusion is better than single-frame, and worse, by average precision."
-    return Section("Table 2", about, tables, pictures[0], notes if own is not None else (), holes)
+    said = notes if own is not None else ()
+    return Section("Table 2", about, tables, pictures[0], said, holes, beside=len(tables) == 2)
 
 
 def _transfer_sections(

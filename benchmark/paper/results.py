@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from benchmark.grid.cells import NOT_RUN
-from benchmark.leaderboard.board_tables import UNKNOWN, TextTable
 from benchmark.leaderboard.claims import Claim, Claims
+from benchmark.pages.tables import UNKNOWN, TextTable
 from benchmark.paper.plan import Plan, Table1Cell
 from benchmark.paper.rows import ROWS, SINGLE, SLOW, Row
 from benchmark.results.class_differences import ClassDifference, class_differences

@@ -156,6 +156,15 @@ class Average(Part):
     weights: Literal["equal", "given", "validation"]  # the last: chosen on validation predictions
 
 
+class Submission(Part):
+    """Who hands an entry in, and where what is behind it can be found."""
+
+    by: Plain | None = None
+    code: Https | None = None  # at its commit
+    checkpoint: Https | None = None
+    paper: Https | None = None
+
+
 class Record(Part):
     """One test.
 
@@ -186,6 +195,7 @@ class Record(Part):
     ledger: LedgerFile
     average: Average | None = None  # None for a single system
     clips: LedgerFile | None = None  # scores of single clips, which older tests did not keep
+    submission: Submission | None = None  # of an entry of the leaderboards
 
     @field_serializer("created")
     def _created(self, moment: datetime.datetime) -> str:

@@ -13,6 +13,8 @@ PREDICTIONS = "evaluation/predictions"
 PICTURES = "pictures/"
 FAILED = "evaluation/failed_videos"
 ARTIFACT_TYPE = "evaluation"
+FIT = "fit"
+"""Key of a test's config that holds id, name and group of the run of its fit."""
 BOARD = "board"
 """Key of a run's config that holds `board_key`."""
 

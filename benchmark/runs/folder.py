@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +14,16 @@ from benchmark.errors import UserError
 
 # Processes that Lightning starts for the other devices inherit the environment and so share the first one's folder.
 _SHARED = "CLIPBENCH_RUN_DIR"
+
+
+_MOMENT = re.compile(r"-\d{8}-\d{6}(-\d+)?")
+
+
+def experiment_name(config: Path) -> str:
+    """What runs of a configuration are called: as its file, or as the run that has left it in its folder."""
+    left = (".holder", "checkpoints", "record.json")
+    is_of_run = config.stem.partition("_")[0] == "config" and any((config.parent / name).exists() for name in left)
+    return _MOMENT.sub("", config.absolute().parent.name) if is_of_run else config.stem
 
 
 def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = Path("runs")) -> Path:
@@ -63,6 +74,7 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
 
 _held: dict[Path, FileLock] = {}
 _made_here: set[Path] = set()
+_kept: set[Path] = set()
 
 
 def _hold(folder: Path) -> None:
@@ -84,14 +96,25 @@ def _hold(folder: Path) -> None:
     holder.write_text(f"process {os.getpid()} on {platform.node()}\n", "utf-8")
 
 
-def release() -> None:
-    """Let others use the run folders of this process; one that it made and left nothing in goes."""
+def keep(folder: Path) -> None:
+    """Note that something is worked out in a run folder; what is in it stays then, whatever ends the run."""
+    _kept.add(folder.resolve())
+
+
+def release(*, refused: bool = False) -> None:
+    """Let others use the run folders of this process; one that it made and left nothing in goes.
+
+    Args:
+        refused: Whether the command was refused; a folder in which nothing was worked out goes then too.
+    """
     while _held:
         folder, lock = _held.popitem()
-        if folder in _made_here and all(p.is_dir() or p.name in {".lock", ".holder"} for p in folder.rglob("*")):
+        is_empty = all(path.is_dir() or path.name in {".lock", ".holder"} for path in folder.rglob("*"))
+        if folder in _made_here and (is_empty or (refused and folder not in _kept)):
             shutil.rmtree(folder, ignore_errors=True)
         lock.release()
     _made_here.clear()
+    _kept.clear()
 
 
 def _made(parent: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ from benchmark.metrics.hit import ranks
 from benchmark.metrics.video_scores import video_scores
 from benchmark.results.ledger import LedgerInfo
 
-_NO_NUMBERS = "the model's scores for it are not all finite numbers"
+NO_NUMBERS = "the model's scores for it are not all finite numbers"
 
 
 def ledger_info(data: Any) -> LedgerInfo:
@@ -76,7 +76,7 @@ def ledger_rows(
         places = np.flatnonzero(owner == number)
         places = places[np.argsort(clips[places])]
         if not np.isfinite(score).all():
-            yield row(number, status="failed", reason=_NO_NUMBERS)
+            yield row(number, status="failed", reason=NO_NUMBERS)
             continue
         own = dict(scores=score.tolist(), clip_starts=starts[places].tolist(), clip_ranks=rank[places].tolist())
         kept = {"clip_scores": outputs[places].flatten().cpu().numpy()} if keep_clips else {}

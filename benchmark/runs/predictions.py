@@ -1,5 +1,6 @@
 """Writes what a model thinks of each video as a table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -9,14 +10,35 @@ import torch.distributed
 from pyarrow import csv, parquet
 from torch import Tensor
 
-from benchmark.clip import ClipBatch
+from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
 from benchmark.results.csv_cells import plain_cell
 
+Batch = ClipBatch | FeatureBatch | VideoBatch
+
 Row = tuple[int, str | None, np.ndarray | None]
+"""Number of a video in the index, why it could not be read, and its class probabilities (K,)."""
+
+
+def said_of_videos(outputs: Tensor, batch: Batch) -> list[Row]:
+    """One row for each video of a batch: the mean of its clips' class probabilities, outputs (B, K), or its failure."""
+    rows: list[Row] = [(failure.row, failure.reason, None) for failure in batch.failures]
+    if len(batch):
+        scores, numbers, _ = video_scores(outputs, batch.rows)
+        rows += [(number, None, score) for number, score in zip(numbers.tolist(), scores.cpu().numpy(), strict=True)]
+    return rows
+
+
+def of_all_processes(rows: list[Row], processes: int) -> list[Row]:
+    """The rows of all processes in the order of the index; each of them must call this."""
+    parts: list[list[Row]] = [rows]
+    if processes > 1:
+        parts = [[] for _ in range(processes)]
+        torch.distributed.all_gather_object(parts, rows)
+    return sorted((row for part in parts for row in part), key=lambda row: row[0])
 
 
 class PredictedVideos(L.Callback):
@@ -36,39 +58,33 @@ class PredictedVideos(L.Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: Tensor,
-        batch: ClipBatch,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Note the mean of each video's clip probabilities, outputs (B, K)."""
-        if len(batch):
-            scores, rows, _ = video_scores(outputs, batch.rows)
-            self.rows += [
-                (int(row), None, score.cpu().numpy()) for row, score in zip(rows.tolist(), scores, strict=True)
-            ]
-        self.rows += [(failure.row, failure.reason, None) for failure in batch.failures]
+        self.rows += said_of_videos(outputs, batch)
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Gather the videos of all processes, in the order of the index; `table` is the first process's."""
-        parts: list[list[Row]] = [self.rows]
-        if trainer.world_size > 1:
-            parts = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(parts, self.rows)
+        rows = of_all_processes(self.rows, trainer.world_size)
         if not trainer.is_global_zero:
             return
+        self.rows = rows
         data = trainer.datamodule  # type: ignore[attr-defined]
-        self.rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
+        held = data.index.table.take(pa.array([number for number, _, _ in rows], pa.int64()))
         self.table = prediction_table(
-            [data.index.table["video_id"][number].as_py() for number, _, _ in self.rows],
-            [reason for _, reason, _ in self.rows],
-            [score for _, _, score in self.rows],
+            held["video_id"].to_pylist(),
+            [[data.class_names[label] for label in labels] for labels in held["labels"].to_pylist()],
+            [reason for _, reason, _ in rows],
+            [score for _, _, score in rows],
             data.class_names,
             len(data.class_names) if self.top is None else self.top,
         )
 
 
 class PredictionTable(PredictedVideos):
-    """Writes the top classes of each video with their probabilities, and a reason where it could not be read.
+    """Writes each video's true classes and its top ones with probabilities, and a reason where it could not be read.
 
     Args:
         output: File to write; `.csv` or `.parquet`.
@@ -130,21 +146,23 @@ def _for_spreadsheets(table: pa.Table) -> pa.Table:
 
 def prediction_table(
     names: list[str],
+    truth: Sequence[Sequence[str]],
     failed: list[str | None],
     scores: list[np.ndarray | None],
     class_names: tuple[str, ...],
     top: int,
 ) -> pa.Table:
-    """One row a video: `video`, `class_1`, `probability_1`, `class_2`, ..., `failed`.
+    """One row a video: `video`, `true`, `class_1`, `probability_1`, `class_2`, ..., `failed`.
 
     Args:
         names: N names of videos.
+        truth: N lists of true classes, empty where they are not known; of several, `true` joins the names by a comma.
         failed: N reasons, None for a video that was read.
         scores: N probabilities of all classes, (K,), None for a video that failed.
         class_names: K names.
         top: Classes a video, at most K are given.
     """
-    columns: dict[str, list[object]] = {"video": list(names)}
+    columns: dict[str, list[object]] = {"video": list(names), "true": [", ".join(held) or None for held in truth]}
     best = [None if score is None else np.argsort(-score, kind="stable") for score in scores]
     for place in range(min(top, len(class_names))):
         columns[f"class_{place + 1}"] = [None if order is None else class_names[order[place]] for order in best]
@@ -152,6 +170,6 @@ def prediction_table(
             None if order is None or score is None else float(score[order[place]])
             for order, score in zip(best, scores, strict=True)
         ]
-    text = [pa.field(name, pa.string() if name == "video" or "class" in name else pa.float64()) for name in columns]
+    text = [pa.field(name, pa.float64() if name.startswith("probability") else pa.string()) for name in columns]
     schema = pa.schema([*text, pa.field("failed", pa.string())])
     return pa.table({**columns, "failed": failed}, schema=schema)

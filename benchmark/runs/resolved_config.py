@@ -12,7 +12,7 @@ from benchmark.runs.loggers import move_logs
 def shareable(config: Namespace) -> Namespace:
     """A configuration without what belongs to one run alone: its folder and the checkpoint it began with."""
     shared = config.clone()
-    folder = str(shared.trainer.default_root_dir)
+    folder, shared.open = str(shared.trainer.default_root_dir), False
     shared.run_dir = shared.ckpt_path = shared.trainer.default_root_dir = None
     move_logs(shared.trainer, folder, ".")
     return shared

@@ -79,6 +79,7 @@ class Throughput(L.Callback):
                 )
         if trainer.logger is not None:
             values = {name: float(trainer.callback_metrics[name]) for name in (*summed, *own)}
+            values["epoch"] = trainer.current_epoch
             for logger in trainer.loggers:
                 logger.log_metrics(values, step=trainer.global_step)
 

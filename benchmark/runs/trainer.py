@@ -10,7 +10,6 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch.optim import Optimizer
@@ -183,10 +182,6 @@ class Trainer(L.Trainer):
         ):
             if value is not None and value < 1:
                 raise UserError(f"trainer.{name} is {value}; it must be 1 or more")
-        for logger in self.loggers:
-            if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous", ...) is None:
-                # Lightning always passes this option, of which wandb warns and which it will not take one day.
-                del logger._wandb_init["anonymous"]
         self._signal_connector = LocalSignals(self)
         bar = self.progress_bar_callback
         if type(bar) is RichProgressBar:

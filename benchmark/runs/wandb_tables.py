@@ -14,6 +14,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from benchmark.extras import why_missing
+from benchmark.figures.choice import Frames
 from benchmark.metrics.arrays import average_precision
 from benchmark.results import wandb_names
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
@@ -51,10 +52,16 @@ class WandbTables(L.Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                self._mirror(logger, record, ledger, lambda: self._pictures(trainer, pl_module, record, ledger))
+                frames = trainer.datamodule.shown_frames  # type: ignore[attr-defined]
+                self._mirror(logger, record, ledger, lambda: self._pictures(trainer, pl_module, record, ledger), frames)
 
     def _mirror(
-        self, logger: WandbLogger, record: Record, ledger: Ledger, pictures: Callable[[], dict[str, wandb.Image]]
+        self,
+        logger: WandbLogger,
+        record: Record,
+        ledger: Ledger,
+        pictures: Callable[[], dict[str, wandb.Image]],
+        frames: Frames,
     ) -> None:
         parts: dict[str, Callable[[Any], object]] = {
             "the config": lambda run: run.config.update(run_config(record), allow_val_change=True),
@@ -63,9 +70,7 @@ class WandbTables(L.Callback):
             "average precision by class": lambda run: run.log(
                 {wandb_names.CLASS_AP: wandb.Table(["class", "group", "AP", "positives"], class_ap_rows(ledger))}
             ),
-            "sample predictions": lambda run: run.log(
-                {wandb_names.PREDICTIONS: wandb.Table(prediction_columns(), prediction_rows(ledger))}
-            ),
+            "sample predictions": lambda run: run.log({wandb_names.PREDICTIONS: prediction_table(ledger, frames)}),
             "failed videos": lambda run: run.log(failed_table(ledger)),
             "record and ledger": lambda run: run.log_artifact(self._artifact(record)),
         }
@@ -167,6 +172,21 @@ def prediction_columns() -> list[str | int]:
     """Columns of `prediction_rows`."""
     ranked = [name for k in range(1, _TOP + 1) for name in (f"predicted {k}", f"probability {k}")]
     return ["video", "true", *ranked, "correct"]
+
+
+def prediction_table(ledger: Ledger, frames: Frames) -> wandb.Table:
+    """`prediction_rows`, with each video as a strip of frames where they can be read."""
+    columns, rows = prediction_columns(), prediction_rows(ledger)
+    strips = [_strip(frames, row[0]) for row in rows]
+    return wandb.Table([*columns, "frames"], [[*row, strip] for row, strip in zip(rows, strips, strict=True)])
+
+
+def _strip(frames: Frames, video: str) -> wandb.Image | None:
+    try:
+        shown = frames(video)
+    except Exception:  # of a decoder; the numbers are no worse for it
+        return None
+    return None if shown is None else wandb.Image(np.concatenate(shown, 1), file_type="jpg")
 
 
 def prediction_rows(ledger: Ledger, limit: int = SAMPLE_VIDEOS) -> Rows:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from benchmark.figures.style import BLUE, ORANGE, drawing
+from benchmark.figures.style import BLUE, GREEN, ORANGE, drawing
 from benchmark.speed.report import SpeedReport, Stage
 
-_LOADING, _COMPUTE = BLUE, ORANGE
+_LOADING, _COMPUTE, _FIT = BLUE, ORANGE, GREEN
 
 
 def _computing(report: SpeedReport) -> tuple[list[Stage], str]:
@@ -21,7 +21,7 @@ def _computing(report: SpeedReport) -> tuple[list[Stage], str]:
 
 
 def write_chart(report: SpeedReport, path: Path) -> None:
-    """Draw bars with the spread of the rounds, loading above and computing below.
+    """Draw bars with the spread of the rounds: loading, computing, and what a fit comes to.
 
     Args:
         report: What was measured.
@@ -29,22 +29,26 @@ def write_chart(report: SpeedReport, path: Path) -> None:
     """
     loading = list(report.loading.stages)
     computing, precision = _computing(report)
-    height = 0.4 * (len(loading) + len(computing)) + 2
+    fit = [] if report.training is None else [report.training.waiting, report.training.end_to_end]
+    parts = [("loading, one process", _LOADING, [*loading, report.loading.whole])]
+    parts.append((f"computing, {precision}", _COMPUTE, computing))
+    workers = 0 if report.training is None else report.training.workers
+    parts.append((f"a fit, {workers} loader processes", _FIT, fit))
+    height = 0.4 * sum(len(stages) for _, _, stages in parts) + 2
     with drawing(path, 9, height) as figure:
-        _draw(figure.subplots(), report, loading, computing, precision)
+        _draw(figure.subplots(), report, parts)
 
 
-def _draw(axes: Axes, report: SpeedReport, loading: list[Stage], computing: list[Stage], precision: str) -> None:
-    stages: list[tuple[Stage, str]] = [(stage, _LOADING) for stage in loading]
-    stages += [(stage, _COMPUTE) for stage in computing]
-    for place, (stage, colour) in enumerate(stages):
+def _draw(axes: Axes, report: SpeedReport, parts: list[tuple[str, str, list[Stage]]]) -> None:
+    stages = [
+        (stage, colour, None if number else label) for label, colour, held in parts for number, stage in enumerate(held)
+    ]
+    for place, (stage, colour, label) in enumerate(stages):
         rounds, middle = stage.milliseconds_per_clip, stage.milliseconds
         spread = [[middle - min(rounds)], [max(rounds) - middle]]
-        label = {_LOADING: "loading, one process", _COMPUTE: f"computing, {precision}"}[colour]
-        is_first = place in (0, len(loading))
-        axes.barh(place, middle, xerr=spread, color=colour, capsize=3, label=label if is_first else None)
+        axes.barh(place, middle, xerr=spread, color=colour, capsize=3, label=label)
         axes.annotate(f" {middle:.2f}", (max(rounds), place), va="center", fontsize=8)
-    axes.set_yticks(range(len(stages)), [stage.name for stage, _ in stages])
+    axes.set_yticks(range(len(stages)), [stage.name for stage, *_ in stages])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel("milliseconds a clip, median and range of the rounds")

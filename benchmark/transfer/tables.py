@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.grid.cells import NOT_RUN
-from benchmark.leaderboard.board_tables import UNKNOWN, TextTable, escape
 from benchmark.leaderboard.claims import Claims
+from benchmark.pages.tables import UNKNOWN, TextTable, escape
 from benchmark.results.comparison import Comparison, compare
 from benchmark.results.ledger import Ledger
 from benchmark.results.pooled import pooled_pair
@@ -111,6 +111,13 @@ class TransferResults:
     def paper_accuracy(self, regime: Regime) -> float | None:
         """The paper's 3-fold accuracy, 0 to 1."""
         return self.paper(_TABLE3, regime, "video_hit1")
+
+    @property
+    def is_papers_data(self) -> bool:
+        """Whether the finished cells are of the dataset of the paper's tables."""
+        theirs = {claims.dataset.partition(",")[0] for claims in self._claims.values()}
+        ours = {cell.record.dataset.name for cell in self.cells if cell.record is not None}
+        return bool(ours) and ours <= theirs
 
     def held_groups(self) -> dict[str, int]:
         """Number of classes of each group in the data, as the first finished cell says."""

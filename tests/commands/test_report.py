@@ -53,7 +53,7 @@ def test_without_a_login_report_and_preview_are_written(
     root: Path, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     no_login(tmp_path, monkeypatch)
-    assert main(arguments(root, *["--publish"] * asked)) == 0
+    assert main(arguments(root, *["--publish"] * asked)) == int(asked)
     printed = capsys.readouterr().out
     held = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert len(held["run_sets_to_look_up"]) == 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmark.figures.choice import most_changed, random_videos
+from benchmark.figures.choice import best_and_worst, most_changed, random_videos
 from tests.generators.ledgers import make_ledger
 
 
@@ -31,3 +31,16 @@ def test_the_most_improved_are_those_of_a_loop() -> None:
     assert better == ordered[:4]
     assert worse == ordered[::-1][:4]
     assert most_changed(first, first, 4) == ([], [])
+
+
+def test_the_best_and_the_worst_are_those_of_a_loop() -> None:
+    ledger = make_ledger(videos=30, failed=0.2, several=0.3, unlabelled=0.1)
+    right = {}
+    for row in range(30):
+        if ledger.scored[row] and ledger.labels[row].any():
+            right[row] = max(float(ledger.scores[row, number]) for number in np.flatnonzero(ledger.labels[row]))
+    order = sorted(right, key=lambda row: -right[row])
+    assert best_and_worst(ledger, 4) == (order[:4], order[::-1][:4])
+    best, worst = best_and_worst(ledger, 100)
+    assert sorted([*best, *worst]) == sorted(right)  # no video is in both
+    assert not set(best) & set(worst)

@@ -13,12 +13,13 @@ import matplotlib as mpl
 from PIL import Image
 
 from benchmark.errors import UserError
-from benchmark.figures.charts import draw_confusions, draw_costs, draw_curves, draw_groups, read_curves
+from benchmark.figures.charts import draw_confusions, draw_costs, draw_curves, draw_groups
 from benchmark.figures.filter_pictures import draw_filters, draw_moving_filters
 from benchmark.figures.filters import contrasts, measure
 from benchmark.figures.gallery import Gallery
 from benchmark.figures.strips import Opinion, Strip, draw_strips
 from benchmark.figures.style import BLUE, GREEN, GREY, RED
+from benchmark.results.curves import read_curves
 from tests.generators.ledgers import make_ledger, make_record
 
 FILTERS = np.random.default_rng(0).normal(size=(6, 4, 3, 11, 11))
@@ -130,10 +131,10 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no record has a measured speed"):
         draw_costs({"a": record}, tmp_path / "a.png")
     with pytest.raises(UserError, match="the classes have no groups"):
-        draw_groups({"a": record}, tmp_path / "a.png")
+        draw_groups({"a": record.metrics}, tmp_path / "a.png")
     gallery = Gallery(tmp_path)
     gallery.costs({"a": record})
-    gallery.groups({"a": record})
+    gallery.groups({"a": record.metrics})
     gallery.curves({})
     gallery.filters("head", {"weight": np.zeros((3, 4))})
     assert not gallery.pictures

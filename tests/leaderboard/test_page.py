@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from benchmark.errors import UserError
-from benchmark.leaderboard.board import Board, Row
+from benchmark.leaderboard.board import Board, Link, Row
 from benchmark.leaderboard.page import FILE_NAME, PLOTS_FILE_NAME, write_page
 from benchmark.results.record import Value
 from tests.generators.boards import GROUPS, hostile_board, large_board, sample_boards
@@ -236,6 +236,41 @@ def test_a_phone_scrolls_the_table_not_the_page(visit: Open, boards: list[Board]
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.evaluate("byId('table-box').scrollWidth > byId('table-box').clientWidth")
     assert page.evaluate("byId('compare-box').scrollWidth <= byId('compare-box').clientWidth")
+
+
+def test_a_row_leads_to_its_files_and_addresses_alone(visit: Open) -> None:
+    links = {
+        "record": "made/fold1/one/record.json",
+        "code": "https://example.org/tree/1a2b",
+        "date": None,
+        "script": "javascript:alert(1)",
+        "above": "made/../../secret",
+        "root": "/etc/passwd",
+        "elsewhere": "//example.org/x",
+        "plain": "http://example.org/x",
+    }
+    (board, *rest) = sample_boards()
+    row = dataclasses.replace(board.rows[0], links=tuple(Link(*pair) for pair in links.items()))
+    page = visit([dataclasses.replace(board, rows=(row,)), *rest])
+    held = page.locator(f"{ROWS} .links").first
+    assert held.inner_text() == " \u00b7 ".join(links)
+    addresses = held.locator("a").evaluate_all("all => all.map((a) => [a.textContent, a.getAttribute('href')])")
+    assert addresses == [[name, links[name]] for name in ("record", "code")]
+
+
+def test_a_desktop_has_one_scrollbar_and_sees_the_front_first(visit: Open) -> None:
+    page = visit(sample_boards(), width=1280)
+    fits = (
+        "(() => [table.offsetWidth <= byId('table-box').clientWidth, getComputedStyle(byId('table-box')).overflowY])()"
+    )
+    page.wait_for_function("() => byId('table-box').classList.contains('fits')")
+    assert page.evaluate(fits) == [True, "visible"]
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    assert page.evaluate("Boolean(scatter.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING)")
+    # On a phone it scrolls in its box again.
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_function("() => !byId('table-box').classList.contains('fits')")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_a_thousand_entries(visit: Open) -> None:

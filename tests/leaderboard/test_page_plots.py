@@ -79,5 +79,6 @@ def test_plots_follow_the_colour_scheme(visit: Open) -> None:
     page = visit(sample_boards())
     draw_plots(page)
     light = page.evaluate("scatter.layout.font.color")
+    page.locator("[data-plot=scatter]").scroll_into_view_if_needed()  # out of view it would be drawn later
     page.emulate_media(color_scheme="dark")
     page.wait_for_function("light => scatter.layout.font.color !== light", arg=light)

@@ -144,6 +144,14 @@ def test_only_equal_protocol_dataset_fold_and_subset_share_a_board(tmp_path: Pat
     assert sorted(str(board.identity) for board in boards) == [
         "Made fold 1", "Made fold 1", "Made fold 1, 6 chosen classes", "Made fold 2", "Other fold 1"
     ]  # fmt: skip
+    # Two boards that differ in their protocol alone say so in their headings.
+    titles = [board.title for board in boards]
+    assert len(set(titles)) == len(titles)
+    other = Protocol(clips_per_video=4, sampler_seed=1).hash[:8]
+    assert f"Made fold 1, protocol {other}" in titles
+    assert "Made fold 2" in titles
+    headings = [line for line in markdown(boards).splitlines() if line.startswith("## ")]
+    assert len(set(headings)) == len(boards)
 
 
 def test_the_papers_tables_are_claims() -> None:

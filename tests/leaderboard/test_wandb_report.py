@@ -1,8 +1,10 @@
 """What a W&B report says, by the real wandb-workspaces classes; publishing against a stub of W&B's server."""
 
 import dataclasses
+import itertools
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -23,9 +25,11 @@ from benchmark.errors import UserError
 from benchmark.identity import Identity
 from benchmark.leaderboard import wandb_report
 from benchmark.leaderboard.board import Board
-from benchmark.leaderboard.board_tables import board_table, claims, escape, group_table
+from benchmark.leaderboard.board_tables import board_table, claims, group_table
 from benchmark.leaderboard.report_preview import preview
 from benchmark.leaderboard.wandb_report import check_names, connect, publish, specification
+from benchmark.pages.tables import escape
+from benchmark.results.record import Value
 from benchmark.results.wandb_names import board_key
 from tests.generators.ledgers import make_ledger, make_record
 from tests.generators.report_boards import HARMFUL, harmful_boards, sample_boards
@@ -184,19 +188,39 @@ def test_the_preview_shows_harmful_names_as_text() -> None:
     assert not {name for name in found.attributes if name.startswith("on")} | {"href", "src"} & found.attributes
     for name in HARMFUL:
         assert name in found.cells
-    assert "49" not in page
+    assert "49" not in "".join(found.cells)
 
 
 def test_the_preview_draws_what_is_known() -> None:
     page = preview(sample_boards(), title="t", description="d", entity="team", project="made")
     found = Elements(page)
     assert found.names.count("circle") == 2  # the third row's speed is unknown
-    assert found.names.count("rect") == 4
+    assert page.count('<div class="track"') == 4
+    assert page.count("<span>0.5</span>") == page.count('<table class="bars">') == 2  # bars have an axis
+    numbers = re.findall(r'<text class="number"[^>]*>(\d+)</text>', page)
+    assert numbers == ["1", "2"]
+    assert [name for name in re.findall(r"<li>([^<]*)</li>", page) if name in {"slow fusion", "single frame"}]
     fast, slow = (page.index(f"<title>{name}</title>") for name in ("single frame", "slow fusion"))
     across = [float(page[:at].rsplit('cx="', 1)[1].split('"')[0]) for at in (slow, fast)]
     up = [float(page[:at].rsplit('cy="', 1)[1].split('"')[0]) for at in (slow, fast)]
-    assert (across[1] - across[0]) == pytest.approx((640 - 96) / 2, abs=0.2)  # a factor of ten, of 10 to 1,000
-    assert (up[1] - up[0]) == pytest.approx((320 - 96) * 0.1, abs=0.2)
+    assert (across[1] - across[0]) == pytest.approx((720 - 96) / 1.2, abs=0.2)  # a factor of ten, and a tenth each way
+    assert (up[1] - up[0]) == pytest.approx(380 - 96, abs=0.2)  # ten points, of ten that are shown
+
+
+def test_numbers_of_points_that_are_close_are_apart() -> None:
+    row = sample_boards()[0].rows[0]
+    rows = [
+        dataclasses.replace(
+            row, name=f"r{n}", clips_per_second=100.0 + n % 2, metrics={**row.metrics, "video_hit1": Value.of(0.5)}
+        )
+        for n in range(8)
+    ]
+    board = dataclasses.replace(sample_boards()[0], rows=tuple(rows))
+    page = preview([board], title="t", description="d", entity="team", project="made")
+    places = [(float(x), float(y)) for x, y in re.findall(r'<text class="number" x="([\d.]+)" y="([\d.]+)"', page)]
+    assert len(places) == 8
+    for one, other in itertools.combinations(places, 2):
+        assert abs(one[0] - other[0]) >= 12 - 0.1 or abs(one[1] - other[1]) >= 11 - 0.1
 
 
 def test_no_boards_are_a_report_as_well() -> None:

@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from benchmark.leaderboard.claims import read_claims
-from benchmark.paper.html import write_html
 from benchmark.paper.pdf import write_pdf
 from benchmark.paper.plan import Plan
 from benchmark.paper.report import Report, make_report
@@ -29,7 +28,7 @@ def made(plan: Plan) -> Report:
 
 def write(report: Report, folder: Path) -> tuple[str, bytes]:
     folder.mkdir(exist_ok=True)
-    write_html(report, folder / "report.html")
+    report.write_html(folder / "report.html")
     write_pdf(report, folder / "report.pdf")
     return (folder / "report.html").read_text("utf-8"), (folder / "report.pdf").read_bytes()
 

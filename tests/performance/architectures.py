@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from benchmark.commands.text import aligned
-from benchmark.leaderboard.board_tables import TextTable
+from benchmark.pages.tables import TextTable
 from tests.performance.command_line import split_options
 
 HEADER = (

@@ -14,7 +14,7 @@ import torch
 
 from benchmark.errors import UserError
 from benchmark.models.stored import read_checkpoint
-from benchmark.runs.folder import new_run_dir, release
+from benchmark.runs.folder import experiment_name, keep, new_run_dir, release
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -167,3 +167,43 @@ def test_lists_that_hold_each_other_without_end_are_refused(holds_itself: bool, 
     torch.save({"state_dict": {}, "class_names": held}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match="says more than 10,000,000 things"):
         read_checkpoint(str(tmp_path / "x.ckpt"))
+
+
+@pytest.mark.parametrize("refused", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_folder_goes_where_nothing_is_in_it_or_the_command_was_refused(
+    tmp_path: Path, *, refused: bool, kept: bool, empty: bool
+) -> None:
+    folder = new_run_dir(tmp_path / "runs" / "one", "one", resume=False)
+    if kept:
+        keep(folder)
+    if not empty:
+        (folder / "config.yaml").touch()
+    release(refused=refused)
+    assert folder.exists() == (not empty and (kept or not refused))
+
+
+def test_a_folder_of_the_users_own_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    new_run_dir(tmp_path / "mine", "one", resume=False)
+    release(refused=True)
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_runs_are_called_after_their_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("slow-20261127-180428", "slow-20261127-180428-2", "mine", "plain"):
+        (tmp_path / name).mkdir()
+    for name in ("slow-20261127-180428", "slow-20261127-180428-2", "mine"):
+        (tmp_path / name / "checkpoints").mkdir()
+    named = {
+        "conf/multires.yaml": "multires",
+        "slow-20261127-180428/config.yaml": "slow",
+        "slow-20261127-180428-2/config_test.yaml": "slow",
+        "mine/config.yaml": "mine",
+        "plain/config.yaml": "config",  # no run has left it
+        "mine/other.yaml": "other",
+    }
+    assert {path: experiment_name(tmp_path / path) for path in named} == named
+    monkeypatch.chdir(tmp_path / "mine")
+    assert experiment_name(Path("config.yaml")) == "mine"

@@ -55,7 +55,8 @@ def test_offline_logs_are_left_out(absent: None) -> None:
     assert alone.logger is False
 
 
-def test_online_logs_are_not_left_out_in_silence(absent: None) -> None:
+def test_online_logs_are_not_left_out_in_silence(absent: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     for online in (logger("WandbLogger", offline=False), logger("WandbLogger")):
         with pytest.raises(
             UserError, match=r"trainer\.logger sends logs to W&B, which needs wandb, which is not installed"

@@ -80,3 +80,7 @@ def test_the_file_holds_every_round(tmp_path: Path) -> None:
 def test_the_picture_is_one(tmp_path: Path) -> None:
     write_chart(report(), tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
+    write_chart(report(), tmp_path / "speed.svg")
+    text = (tmp_path / "speed.svg").read_text("utf-8")
+    for said in ("all of it", "waiting", "end to end", "a fit, 2 loader processes", "800.00"):
+        assert f">{said}<" in text.replace("> ", ">")

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import statistics
 from pathlib import Path
@@ -153,6 +154,10 @@ def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
     first = (tmp_path / "a.svg").read_text("utf-8")
     assert first == (tmp_path / "b.svg").read_text("utf-8")
     assert "Group" in first
+    assert "the paper" not in first  # whose numbers are of other videos
+    named = [_as_ucf101(result) for result in grid()]
+    write_plot(TransferResults(named, CLAIMS), tmp_path / "e.svg")
+    assert "the paper" in (tmp_path / "e.svg").read_text("utf-8")
     write_plot(TransferResults([cell("top", 1, state="not run")], []), tmp_path / "c.svg")
     assert "not run" in (tmp_path / "c.svg").read_text("utf-8")
     write_plot(
@@ -160,3 +165,17 @@ def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
     )
     assert "failed" in (tmp_path / "d.svg").read_text("utf-8")
     assert "not run" not in (tmp_path / "d.svg").read_text("utf-8")
+
+
+def _as_ucf101(result: CellResult) -> CellResult:
+    assert result.record is not None
+    dataset = result.record.dataset.model_copy(update={"name": "UCF-101"})
+    return dataclasses.replace(result, record=result.record.model_copy(update={"dataset": dataset}))
+
+
+def test_the_papers_data_is_told_from_other_data() -> None:
+    named = [_as_ucf101(result) for result in grid()]
+    assert TransferResults(named, CLAIMS).is_papers_data
+    assert not TransferResults([*named[:3], *grid()[3:]], CLAIMS).is_papers_data
+    assert not TransferResults(named, []).is_papers_data
+    assert not TransferResults([cell("top", 1, state="not run")], CLAIMS).is_papers_data

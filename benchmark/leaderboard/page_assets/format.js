@@ -59,6 +59,12 @@ function plural(number, one, many) {
 
 /** A link only to a plain https address; anything else stays text. */
 function textOrLink(text) {
-  if (!/^https:\/\/[\w.-]+(:\d+)?\/[\w./~%+@=-]*$/.test(text)) return text;
-  return element("a", { href: text, rel: "noopener noreferrer" }, text);
+  return linked(text, text);
+}
+
+/** A label that leads to a plain https address, or to a file beside the page; without one it is text. */
+function linked(label, address) {
+  if (address !== null && /^(?!.*\.\.)\w[\w./+-]*$/.test(address)) return element("a", { href: address }, label);
+  if (address === null || !/^https:\/\/[\w.-]+(:\d+)?\/[\w./~%+@=-]*$/.test(address)) return label;
+  return element("a", { href: address, rel: "noopener noreferrer" }, label);
 }

@@ -1,4 +1,4 @@
-// Start. The table comes first; the plots follow when they come into view.
+// Start. The table is made first; the plots follow when they come into view.
 
 fillFilters();
 buildTable();

@@ -103,10 +103,13 @@ function buildRow(entry) {
     const short = entry.provenance === "unknown" ? "unknown weights" : "contaminated";
     name.append(" ", element("span", { class: `mark ${entry.provenance}`, "aria-hidden": "true" }, short));
   }
-  if (entry.spread !== null) name.append(element("span", { class: "spread" }, `SD over folds ${entry.spread}`));
   if (entry.deviation !== null) {
     name.append(" ", element("span", { class: "mark unknown", title: entry.deviation }, "pixels differ"));
   }
+  const more = entry.links.map(([label, address]) => linked(label, address));
+  if (entry.spread !== null) more.unshift(`SD over folds ${entry.spread}`);
+  const apart = more.flatMap((part, i) => (i ? [" · ", part] : [part]));
+  if (more.length) entry.line.append(element("td", { role: "cell", class: "links" }, ...apart));
   fillNumbers(entry);
 }
 
@@ -126,11 +129,19 @@ function buildTable() {
   byId("table").append(...parts);
   byId("table").classList.toggle("many", entries.length > 200);
   // Columns that only some pages have: of scores that not every record has, and of speeds.
-  const widths = [...data.scores.map(() => "6.5rem"), ...(isTimed ? ["4.75rem"] : [])];
+  const widths = [...data.scores.map(() => "5rem"), ...(isTimed ? ["4.75rem"] : [])];
   const { style } = byId("table");
   style.setProperty("--some-columns", widths.join(" "));
   style.setProperty("--scores", String(data.scores.length));
   style.setProperty("--speeds", String(Number(isTimed)));
+  new ResizeObserver(fitTable).observe(byId("table-box"));
+  fitTable();
+}
+
+/** A table that fits needs no scrolling of its own, only the page's. */
+function fitTable() {
+  const box = byId("table-box");
+  box.classList.toggle("fits", byId("table").offsetWidth <= box.clientWidth + 1);
 }
 
 function sortBy(column) {

@@ -1,0 +1,1 @@
+"""What the suite's pages share: their look, tables of text, and sections of tables and pictures in one HTML file."""

@@ -1,0 +1,97 @@
+"""Keeps what the best validation of a fit said of each video, for the run's report. Letters: B clips, K classes."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from benchmark.results.ledger import SCHEMA, Ledger
+from benchmark.runs.ledger_rows import NO_NUMBERS, ledger_info
+from benchmark.runs.predictions import Batch, Row, of_all_processes, said_of_videos
+
+FILE_NAME = "validation.parquet"
+
+_MOST_SCORES = 20_000_000
+"""Of all validation videos together, above which they are not kept."""
+
+
+class BestValidation(L.Callback):
+    """Leaves the predictions that `best.ckpt` was chosen for as `validation.parquet`, a ledger without clips.
+
+    Args:
+        folder: Of the run.
+        monitor: Logged value that `best.ckpt` maximises.
+    """
+
+    def __init__(self, folder: Path, monitor: str) -> None:
+        self.folder, self.monitor = folder, monitor
+        self.best = -math.inf
+        self.rows: list[Row] = []
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget the validation before."""
+        self.rows = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note the class probabilities of each video, outputs (B, K); an architecture of its own may give none."""
+        if isinstance(outputs, Tensor) and self._is_small(trainer):
+            self.rows += said_of_videos(outputs, batch)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the file, if no validation before was better."""
+        value = float(trainer.callback_metrics.get(self.monitor, math.nan))
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not value > self.best:
+            return
+        self.best = value  # equal in every process, so that all of them come here
+        rows = of_all_processes(self.rows, trainer.world_size)
+        path = self.folder / FILE_NAME
+        if trainer.is_global_zero and rows:
+            _ledger(rows, trainer.datamodule).write(path)  # type: ignore[attr-defined]
+        elif trainer.is_global_zero:
+            path.unlink(missing_ok=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far, for a fit that goes on."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from it."""
+        self.best = float(state_dict["best"])
+
+    @staticmethod
+    def _is_small(trainer: L.Trainer) -> bool:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        return len(data.index.rows("validation")) * len(data.class_names) <= _MOST_SCORES
+
+
+def _ledger(rows: list[Row], data: Any) -> Ledger:
+    """The ledger of a validation."""
+    table = data.index.table.select(["video_id", "labels", "source_group"])
+    held = table.take(pa.array([number for number, _, _ in rows], pa.int64())).to_pylist()
+    said = []
+    for video, (_, reason, scores) in zip(held, rows, strict=True):
+        if scores is not None and np.isfinite(scores).all():
+            own = {"status": "scored", "scores": scores, "clip_starts": [], "clip_ranks": []}
+        else:
+            own = {"status": "failed", "reason": reason or NO_NUMBERS}
+        said.append({**dict.fromkeys(SCHEMA.names), **video, **own})
+    info = dataclasses.replace(
+        ledger_info(data),
+        held_videos=len(data.index.rows("validation")),
+        official_videos=None,
+        protocol=data.validation_protocol,
+    )
+    return Ledger(info, pa.Table.from_pylist(said, SCHEMA))
