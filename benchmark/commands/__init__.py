@@ -13,7 +13,7 @@ COMMANDS = {
     "figures": "pictures of runs: filters, predictions on frames, classes, confusions, training, speed, groups",
     "power": "before a run: how many videos and sources it takes to tell a difference from chance",
     "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
-    "leaderboard": "add, build, verify or reproduce entries of the leaderboards",
+    "leaderboard": "add, build, verify, reproduce or audit entries of the leaderboards",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
     "reproduce": "the whole paper: its systems trained and tested, every table and figure in one report",
