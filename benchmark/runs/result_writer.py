@@ -36,7 +36,7 @@ from benchmark.results.record import (
 )
 from benchmark.results.summary import summarise
 from benchmark.runs.averages import average_facts
-from benchmark.runs.clip_level import are_kept, clip_scores, validation_outputs
+from benchmark.runs.clip_level import are_kept, clip_scores, settled, validation_outputs
 from benchmark.runs.code import code_facts, library_versions
 from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.ledger_rows import ledger_info, ledger_rows, require_probabilities
@@ -122,10 +122,13 @@ class ResultWriter(L.Callback):
         if self.sample_videos is not None and self.sample_videos < len(every):
             drawn = np.random.default_rng(self.sample_seed).choice(every, self.sample_videos, replace=False)
             self._rows = np.sort(drawn)
+        left_out = np.setdiff1d(every, self._rows).tolist()
         # Lightning leaves out a test without a batch, so every process scores one, again if need be.
-        again = max(0, trainer.world_size - (len(self._rows) - len(done)))
-        left_out = [*np.setdiff1d(every, self._rows).tolist(), *validated.tolist()]
-        data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *left_out])
+        left_out += settled(self._rows, done, trainer.world_size)
+        validation = data.index.rows("validation")
+        is_over = len(validated) == len(validation)
+        left_out += settled(validation, validated.tolist(), 0 if is_over else trainer.world_size)
+        data.scored_rows = frozenset(left_out)
         trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
         self._parts.begin()
 

@@ -1,9 +1,11 @@
 """Entries to audit, and tests of an audit that run in this process, which takes a tenth of the time."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from benchmark.cli import main
@@ -40,3 +42,22 @@ def problems(
 def entered(run: Path, root: Path) -> Path:
     """The folder of a test that has become an entry."""
     return add_entry(run, root)
+
+
+def words(root: Path, run: Path, model: str, *more: str) -> list[str]:
+    """Options of a small fit or test."""
+    return [
+        *("--model", model, "--data", "VideoFolder", "--data.root", str(root), "--data.num_workers", "0"),
+        *("--data.clips_per_video", '{"train": 1, "train_epoch": 1, "validation": 1, "test": 2}'),
+        *("--data.test_views", "[upper_left, lower_right_flipped]", "--data.batch_size", "8"),
+        *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"),
+        *("--trainer.precision", "32-true", "--run_dir", str(run), *more),
+    ]
+
+
+def rewritten(checkpoint: str, path: Path, change: Callable[[dict[str, Any]], None]) -> str:
+    """Another checkpoint with something changed."""
+    held = torch.load(checkpoint, weights_only=True)
+    change(held)
+    torch.save(held, path)
+    return str(path)
