@@ -159,7 +159,7 @@ class BenchmarkCLI(LightningCLI):
         if not class_names:
             raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
         shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
-        shared += ["test_views", "sampler_seed", "decoder"]
+        shared += ["test_views", "sampler_seed", "clip_seconds", "decoder"]
         kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
         named = config.predict.videos
         videos = named if isinstance(named, list) else [named]
@@ -254,6 +254,7 @@ class BenchmarkCLI(LightningCLI):
             *(self.run_dir, name, checkpoint, guard, plain, settings),
             sample_videos=sample.videos,
             sample_seed=sample.seed,
+            sample_list=sample.list,
             keep_clips=config.keep_clips,
         )
         return [guard, writer, *wandb_mirrors(config.trainer, writer)]

@@ -105,7 +105,27 @@ def main(argv: Sequence[str]) -> int:
         default=None,
         help="Points of video Hit@1 within which the two count as the same; tests whether they do.",
     )
-    return compare(**vars(parser.parse_args(list(argv))))
+    parser.add_argument(
+        "--until",
+        type=float | None,
+        default=None,
+        help="Test two fits, whose run folders are given, on growing sets of sources until they are told apart or are "
+        "the same within so many points of video Hit@1.",
+    )
+    parser.add_argument("--out", type=Path | None, default=None, help="Folder for the tests of --until.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the order in which --until draws sources.")
+    options = vars(parser.parse_args(list(argv)))
+    points, out, seed = (options.pop(name) for name in ("until", "out", "seed"))
+    if points is None:
+        return compare(**options)
+    if not 0 < points < 100 or out is None or seed < 0:
+        raise UserError(
+            f"--until is {points:g}, --out is {out} and --seed is {seed}; give points of Hit@1, more than 0 and less than "
+            "100, a folder for the tests, and a seed of 0 or more"
+        )
+    from benchmark.commands.until import compare_until  # tests, and so needs torch
+
+    return compare_until(options["first"], options["second"], points, out, seed)
 
 
 def _name(path: Path) -> str:

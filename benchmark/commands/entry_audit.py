@@ -25,7 +25,14 @@ from benchmark.commands.audit_training import training_findings
 from benchmark.commands.blinding import Blinding, Showing, Shown, clip_starts
 from benchmark.commands.board_speed import require_idle
 from benchmark.commands.recorded_data import recorded_data
-from benchmark.commands.reproduction import other_model, recorded_settings, require_entry, run_test, take_members
+from benchmark.commands.reproduction import (
+    SEEN_TOO,
+    other_model,
+    recorded_settings,
+    require_entry,
+    run_test,
+    take_members,
+)
 from benchmark.data.decode import DecodeError
 from benchmark.errors import UserError
 from benchmark.files import file_hash
@@ -162,9 +169,8 @@ class EntryAudit:
                 work = scratch / "work"
                 trainer["callbacks"] = [{"class_path": counting, "init_args": {"folder": str(work)}}]
             settings = {**self.settings, "trainer": trainer, "data": data}
-            isolation = run_test(
-                settings, self.checkpoint, scratch / f"run{number}", "--keep_clips", "true", isolate=True
-            )
+            kept = ("--keep_clips", "true", *SEEN_TOO)
+            isolation = run_test(settings, self.checkpoint, scratch / f"run{number}", *kept, isolate=True)
             ledgers.append(Ledger.read(scratch / f"run{number}" / LEDGER_NAME))
         again = Record.read(scratch / "run0")
         results = _Results(showings, ledgers, sample)

@@ -27,6 +27,10 @@ from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 
 
+SEEN_TOO = ("--allow_contaminated", "true")
+"""For a test whose record is compared with another one, and says itself that test videos were seen."""
+
+
 def reproduce_entry(
     folder: Path,
     checkpoint: Path,
@@ -57,7 +61,8 @@ def reproduce_entry(
     take_members(settings, record, checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         run_dir = Path(scratch) / "run"
-        run_test(settings, checkpoint, run_dir, "--sample.videos", str(videos), "--sample.seed", str(seed))
+        sample = ("--sample.videos", str(videos), "--sample.seed", str(seed))
+        run_test(settings, checkpoint, run_dir, *sample, *SEEN_TOO)
         fresh, again = Ledger.read(run_dir / LEDGER_NAME), Record.read(run_dir)
     if again.dataset != record.dataset:
         raise UserError(f"the record is about {record.dataset}, and here is {again.dataset}")
@@ -201,7 +206,7 @@ def run_test(
     config = run_dir.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(settings), "utf-8")
     words = ["test", "--config", str(config), "--ckpt_path", str(checkpoint.absolute()), "--run_dir", str(run_dir)]
-    words += [*more, "--allow_contaminated", "true", "--trainer.logger", "false"]
+    words += [*more, "--trainer.logger", "false"]
     command, isolation = isolated(words) if isolate else ([sys.executable, "-m", "benchmark", *words], None)
     environment, folder = {**os.environ, "PYTHONIOENCODING": "utf-8"}, None
     if isolate:
