@@ -81,7 +81,10 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     )
     parser.add_argument("--sample.videos", type=int | None, default=None, help="Test on so many random videos alone.")
     parser.add_argument(
-        "--sample.list", type=Path | None, default=None, help="File with names of the test videos to test on, one a line."
+        "--sample.list",
+        type=Path | None,
+        default=None,
+        help="File with names of the test videos to test on, one a line.",
     )
     parser.add_argument("--sample.seed", type=int, default=0, help="Seed of the draw of those videos.")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What an audit concludes from scores, counts and speeds: each a line that passes, is a problem, or cannot be judged."""
+"""What an audit concludes from scores, counts and speeds: each a line that holds, is a problem, or is not judged."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -71,7 +71,9 @@ class Copies:
             f"{self.lost} of these are wrong and {self.gained} others right"
         )
         if too_many:
-            said += f", more than the {MOST_LOST:.0%} that chance or frailty explain: it knows the files, not the scenes"
+            said += (
+                f", more than the {MOST_LOST:.0%} that chance or frailty explain: it knows the files, not the scenes"
+            )
         return Finding("changed copies", "problem" if too_many else "holds", said)
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.commands.audit_findings import Finding
+from benchmark.commands.audit_findings import Finding, Outcome
 from benchmark.commands.reproduction import other_provenance
 from benchmark.content import shared
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.results.record import Provenance, Record
 from benchmark.runs.folder import read_checkpoint
 from benchmark.runs.provenance import declared_share, find_seen, find_seen_content, own_provenance
-from benchmark.runs.seen_content import Overlap, own_content, overlap, unpacked
+from benchmark.runs.seen_content import Overlap, overlap, own_content, unpacked
 
 _MOST_STRANGE = 0.02
 """Share of the contents in a checkpoint that the declared training videos may lack, as where one was encoded anew."""
@@ -34,7 +34,7 @@ def training_findings(record: Record, checkpoint: Path, data: VideoDataModule) -
         said = other_provenance(record, found)
     elif found == "contaminated":
         said = f"the checkpoint has seen test videos, as the record says: {by_content}"
-    outcome = "problem" if found != record.checkpoint.provenance else "holds"
+    outcome: Outcome = "problem" if found != record.checkpoint.provenance else "holds"
     return [Finding("what the weights have seen", outcome, said), *_declared(held, data)]
 
 
@@ -57,5 +57,7 @@ def _declared(held: dict[str, Any], data: VideoDataModule) -> list[Finding]:
             strange += len(part.contents) - len(np.unique(pairs.first))
     said = f"the checkpoint names {share:.0%} of them; none shows what a test video shows"
     if share == 1 and strange > _MOST_STRANGE * total:
-        return [Finding(about, "problem", f"{strange} of {total} videos that it says it saw are none of those it names")]
+        return [
+            Finding(about, "problem", f"{strange} of {total} videos that it says it saw are none of those it names")
+        ]
     return [Finding(about, "holds", said)]

@@ -114,18 +114,24 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--out", type=Path | None, default=None, help="Folder for the tests of --until.")
     parser.add_argument("--seed", type=int, default=0, help="Of the order in which --until draws sources.")
+    parser.add_argument(
+        "--of_list",
+        type=bool,
+        default=False,
+        help="Let --until decide what this test list would show, and not what endless sources like its own would.",
+    )
     options = vars(parser.parse_args(list(argv)))
-    points, out, seed = (options.pop(name) for name in ("until", "out", "seed"))
+    points, out, seed, of_list = (options.pop(name) for name in ("until", "out", "seed", "of_list"))
     if points is None:
         return compare(**options)
     if not 0 < points < 100 or out is None or seed < 0:
         raise UserError(
-            f"--until is {points:g}, --out is {out} and --seed is {seed}; give points of Hit@1, more than 0 and less than "
-            "100, a folder for the tests, and a seed of 0 or more"
+            f"--until is {points:g}, --out is {out} and --seed is {seed}; give points of Hit@1, more than 0 and less "
+            "than 100, a folder for the tests, and a seed of 0 or more"
         )
     from benchmark.commands.until import compare_until  # tests, and so needs torch
 
-    return compare_until(options["first"], options["second"], points, out, seed)
+    return compare_until(options["first"], options["second"], points, out, seed, of_list)
 
 
 def _name(path: Path) -> str:

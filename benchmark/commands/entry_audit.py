@@ -126,7 +126,9 @@ class EntryAudit:
         rows = {name: row for row, name in enumerate(index.table["video_id"].to_pylist())}
         names = zip(sample.video_ids, sample.table["labels"].to_pylist(), strict=True)
         wrong = [n for n, held in names if n not in rows or index.table["labels"][rows[n]].as_py() != held]
-        said = f"{len(wrong)} of {len(sample)} videos have other labels than the data" if wrong else "they are the data's"
+        said = (
+            f"{len(wrong)} of {len(sample)} videos have other labels than the data" if wrong else "they are the data's"
+        )
         return Finding("labels", "problem" if wrong else "holds", said)
 
     def _blinded(self, blinding: Blinding, copies: int) -> "_Chosen":
@@ -157,9 +159,7 @@ class EntryAudit:
         sizes = (first_size, (max(1, first_size // per_video) + _MORE_VIDEOS) * per_video)
         scored = [one for one in chosen.files if one.kind == "video" and self.sample.scored[one.place]]
         half = [one for one in chosen.files if one.kind == "copy" or one.place % 2 == 0]
-        showings = [
-            chosen.blinding.shown(files, scored[:_REPEATS], names) for files in (chosen.files, half)
-        ]
+        showings = [chosen.blinding.shown(files, scored[:_REPEATS], names) for files in (chosen.files, half)]
         counting = f"{CountedOperations.__module__}.{CountedOperations.__qualname__}"
         ledgers, isolation = [], None
         for number, (showing, size) in enumerate(zip(showings, sizes, strict=True)):

@@ -295,7 +295,7 @@ def _leave(folder: Path, found: Statement, by: str | None, key: Path | None) -> 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `leaderboard add RUN_DIR | build | verify | speed | reproduce RECORD | audit RECORD`; return the exit code."""
+    """Run `leaderboard add RUN | build | verify | speed | reproduce RECORD | audit RECORD`; return the exit code."""
     parser = Parser(
         prog="clipbench leaderboard", description="Add, build, verify, time, reproduce or audit leaderboard entries."
     )

@@ -26,7 +26,6 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 
-
 SEEN_TOO = ("--allow_contaminated", "true")
 """For a test whose record is compared with another one, and says itself that test videos were seen."""
 

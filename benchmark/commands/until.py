@@ -20,7 +20,7 @@ from benchmark.results.sequential import LEVEL, stop
 _FIRST, _GROWTH = 12, 1.25  # sources at the first look, and how many more at each later one
 
 
-def compare_until(first: Path, second: Path, points: float, out: Path, seed: int) -> int:
+def compare_until(first: Path, second: Path, points: float, out: Path, seed: int, of_list: bool) -> int:
     """Test two fits until they are told apart or the same within a margin; a run that was stopped goes on.
 
     Args:
@@ -29,6 +29,7 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
         points: Margin, points of video Hit@1.
         out: Folder of the tests.
         seed: Of the order in which sources are drawn.
+        of_list: Decide what this test list would show, and not what endless sources like its own would.
 
     Returns:
         0.
@@ -63,14 +64,18 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
             flush=True,
         )
         bound = float(sizes.max() / sizes.mean())
-        ended = stop(differences, bound, len(sources), points / 100, np.array([size for size in looks if size <= look]))
+        population = len(sources) if of_list else None
+        ended = stop(differences, bound, population, points / 100, np.array([size for size in looks if size <= look]))
         if ended is not None:
             verdict = f"the same within {points:g} points" if ended.verdict == "the same" else ended.verdict
-            print(
-                f"{verdict or 'nothing was shown'}, of these {len(sources):,} sources (error rate {LEVEL:.0%} over all "
-                f"looks); {share:.0%} of the clips were not needed"
-            )
-            break
+            where = f"on these {len(sources):,} sources" if of_list else "on sources like these"
+            saved = f"{share:.0%} of the clips were not needed"
+            print(f"{verdict} {where} (error rate {LEVEL:.0%} over all looks); {saved}")
+            return 0
+    print(
+        f"all {len(sources):,} sources were scored: neither told apart nor shown to be the same within {points:g} "
+        "points, which does not mean equal; it takes more sources, or a larger margin"
+    )
     return 0
 
 

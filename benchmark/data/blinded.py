@@ -87,4 +87,6 @@ class BlindedVideos(VideoDataModule):
             videos = [BlindedVideo(video["path"], tuple(video["starts"])) for video in held["videos"]]
             return BlindedIndex.of(self.videos_root, held["class_names"], videos)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.videos_root} holds no blinded videos ({error}); `leaderboard audit` makes them")
+            raise UserError(
+                f"{self.videos_root} holds no blinded videos ({error}); `leaderboard audit` makes them"
+            ) from None

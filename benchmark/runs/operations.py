@@ -43,11 +43,11 @@ def read_work(folder: Path) -> list[Work]:
     return [Work(tuple(each["rows"]), each["clips"], each["operations"], tuple(each["formats"])) for each in held]
 
 
-class _Formats(TorchDispatchMode):
+class _Formats(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the number formats of matrix products and convolutions."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -110,4 +110,3 @@ def tested_as(tinted: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         return run
 
     return test
-

@@ -160,7 +160,9 @@ READERS = {
     "table in Parquet": Reader("annotations.parquet", _tables, _use_annotations),
     "record": Reader(RECORD_NAME, _records, _use_record),
     "ledger": Reader(LEDGER_NAME, sound_ledgers, use_ledger),
-    "reproduction": Reader(Reproduction.file_name, _reproductions, lambda path: read_statement(path.parent, Reproduction)),
+    "reproduction": Reader(
+        Reproduction.file_name, _reproductions, lambda path: read_statement(path.parent, Reproduction)
+    ),
     "claims": Reader("paper/table.json", _paper, _use_claims),
     "configuration": Reader("own.yaml", _configurations, lambda path: configuration_file(str(path))),
 }
