@@ -6,8 +6,8 @@ holds over all looks together. Differences of sources are bounded, so each hypot
 fortune is a supermartingale, and grows beyond 1 / level with a probability of at most the level (Ville), whenever one
 looks. The fortunes of several bets are averaged, which is one again, so that none has to be chosen beforehand.
 
-The mean is that of endless sources like these, as in all of this suite's statistics, or that of the test list alone, from
-which they are drawn without replacement; m is then what the sources not drawn yet must have.
+The mean is that of endless sources like these, as in all of this suite's statistics, or that of the test list alone,
+from which they are drawn without replacement; m is then what the sources not drawn yet must have.
 
 Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", Journal of the Royal Statistical
 Society B 86 (2024), sections 4 and 5.
