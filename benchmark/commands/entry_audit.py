@@ -159,7 +159,8 @@ class EntryAudit:
         sizes = (first_size, (max(1, first_size // per_video) + _MORE_VIDEOS) * per_video)
         scored = [one for one in chosen.files if one.kind == "video" and self.sample.scored[one.place]]
         half = [one for one in chosen.files if one.kind == "copy" or one.place % 2 == 0]
-        showings = [chosen.blinding.shown(files, scored[:_REPEATS], names) for files in (chosen.files, half)]
+        again = [scored[n] for n in chosen.blinding.rng.permutation(len(scored))[:_REPEATS]]
+        showings = [chosen.blinding.shown(files, again, names) for files in (chosen.files, half)]
         counting = f"{CountedOperations.__module__}.{CountedOperations.__qualname__}"
         ledgers, isolation = [], None
         for number, (showing, size) in enumerate(zip(showings, sizes, strict=True)):
@@ -172,11 +173,11 @@ class EntryAudit:
             kept = ("--keep_clips", "true", *SEEN_TOO)
             isolation = run_test(settings, self.checkpoint, scratch / f"run{number}", *kept, isolate=True)
             ledgers.append(Ledger.read(scratch / f"run{number}" / LEDGER_NAME))
-        again = Record.read(scratch / "run0")
+        measured = Record.read(scratch / "run0")
         results = _Results(showings, ledgers, sample)
         copies = Copies.of(self.sample.scores, results.copies, self.sample.labels)
         from_ledger = largest(self.sample.scores, results.videos)
-        different, batches = other_model(self.record, again), read_work(work)
+        different, batches = other_model(self.record, measured), read_work(work)
         findings = [
             Finding("the network", "problem" if different else "holds", different or "it is the one of the record"),
             agreement(
@@ -190,7 +191,7 @@ class EntryAudit:
             copies.finding(),
             repeats_cost(showings[1], batches),
             formats(self.record, batches),
-            speed(self.record, again, busy),
+            speed(self.record, measured, busy),
         ]  # fmt: skip
         return self._audit(findings, copies, results, from_ledger, sizes, isolation), findings
 
