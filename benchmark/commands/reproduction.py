@@ -147,6 +147,8 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
         settings[name] = {"class_path": path, "init_args": dict(part.get("init_args") or {})}
     if "weights" in settings["model"]["init_args"]:
         settings["model"]["init_args"]["weights"] = None  # the checkpoint holds them
+    if "store" in settings["model"]["init_args"]:
+        settings["model"]["init_args"]["store"] = None  # a folder of that machine, cut down to its last name
     options = settings["data"]["init_args"]
     if data_root is None and options.get("root") is not None:
         raise UserError(f"the record's videos lay in a folder {options['root']} elsewhere; pass yours as --data_root")

@@ -50,22 +50,3 @@ def test_an_average_is_not_accused(
     assert main(["test", *words(tinted, run, "Average", "--model.checkpoints", f"[{', '.join(members)}]")]) == 0
     folder = entered(run, tmp_path / "boards")
     assert problems(monkeypatch, folder, str(run / "average.ckpt"), tinted) == {}
-
-
-@pytest.mark.heavy
-@pytest.mark.timeout(3600)
-@pytest.mark.extra("skimage")
-@pytest.mark.extra("sklearn")
-def test_histograms_of_whole_videos_are_not_accused(
-    fitted: Callable[..., str],
-    tested_as: Callable[..., Path],
-    tinted: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """They read files, not clips, and so the blinded ones."""
-    options = ("--model.store", str(tmp_path / "store"), "--model.only", "[hue_saturation]")
-    model = "benchmark.histograms.HistogramNetwork"
-    checkpoint = fitted(model, *options, "--checkpoint.monitor", "val/video_hit1")
-    folder = entered(tested_as(model, checkpoint, *options), tmp_path / "boards")
-    assert problems(monkeypatch, folder, checkpoint, tinted) == {}
