@@ -300,6 +300,7 @@ class BenchmarkCLI(LightningCLI):
             *(self.run_dir, name, checkpoint, guard, plain, settings),
             sample_videos=sample.videos,
             sample_seed=sample.seed,
+            sample_list=sample.list,
             keep_clips=config.keep_clips,
         )
         return [guard, writer, *wandb_mirrors(config.trainer, writer)]

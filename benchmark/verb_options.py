@@ -96,6 +96,12 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     parser.add_argument(
         "--sample.videos", type=int | None, default=None, help="Test on this many randomly drawn videos only."
     )
+    parser.add_argument(
+        "--sample.list",
+        type=Path | None,
+        default=None,
+        help="File with names of the test videos to test on, one a line.",
+    )
     parser.add_argument("--sample.seed", type=int, default=0, help="Seed of that draw.")
     parser.add_argument(
         "--keep_clips",

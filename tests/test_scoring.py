@@ -1,17 +1,21 @@
 """The verb `test` from end to end: what it leaves, how it goes on, what it refuses, on any number of processes."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from benchmark.cli import main
+from benchmark.clip import ClipBatch
 from benchmark.cost import gflop_per_clip
 from benchmark.files import file_hash
 from benchmark.metrics.classification import ClassificationScores
@@ -20,6 +24,8 @@ from benchmark.results.clip_scores import ClipScores
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
+from benchmark.runs.clip_level import validation_outputs
+from benchmark.runs.trainer import Trainer
 from benchmark.runs.unfinished import read_parts
 from tests.generators.small_test import BROKEN, VIDEOS, options
 
@@ -208,6 +214,30 @@ def test_a_finished_or_another_test_is_not_written_over(
     (parts / "test.json").write_text(json.dumps({"checkpoint": "another"}), "utf-8")
     assert main(["test", *options(small_set, tmp_path / "run"), "--ckpt_path", checkpoint]) == 2
     assert "the beginning of another test: checkpoint was" in capsys.readouterr().err
+
+
+def test_one_validation_video_left_for_two_processes_is_scored(
+    small_set: Path, checkpoint: str, tested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed by the last video of the validation part; then both processes score one, one of them again."""
+    run = tmp_path / "run"
+
+    def all_but_one(trainer: Trainer, network: object) -> Iterator[tuple[Tensor, ClipBatch]]:
+        for outputs, batch in validation_outputs(trainer, network):
+            mine = batch.rows != trainer.datamodule.index.rows("validation")[-1]  # type: ignore[attr-defined]
+            parts = {name: getattr(batch, name)[mine] for name in ("frames", "labels", "rows", "clips", "starts")}
+            yield outputs[mine], dataclasses.replace(batch, **parts, padded=batch.padded[mine])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("benchmark.runs.result_writer.validation_outputs", all_but_one)
+        assert main(["test", *options(small_set, run), "--ckpt_path", checkpoint]) == 130
+    several = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    process = start([*options(small_set, run, *several), "--ckpt_path", checkpoint])
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "scoring 2 validation videos in one view too" in output
+    assert_equal_clips(run, tested)
 
 
 @pytest.mark.parametrize("left", ["parts", "parts and ledger"])

@@ -14,7 +14,7 @@ COMMANDS = {
     "figures": "pictures of runs: filters, predictions on frames, classes, confusions, training, speed, groups",
     "power": "before a run: how many videos and sources it takes to tell a difference from chance",
     "protocol": "show the protocol of a record, or say why two cannot be compared: protocol show, protocol diff",
-    "leaderboard": "add, build, verify or reproduce entries of the leaderboards",
+    "leaderboard": "add, build, verify, reproduce or audit entries of the leaderboards",
     "model_card": "a Hugging Face model card with the evaluation results of a test",
     "every_eval_ever": "the results of a test as every-eval-ever JSON",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",

@@ -110,10 +110,38 @@ def main(argv: Sequence[str]) -> int:
         default=None,
         help="Points of video Hit@1 within which the two count as the same; tests whether they do.",
     )
+    parser.add_argument(
+        "--until",
+        type=float | None,
+        default=None,
+        help="Test two fits, whose run folders are given, on growing sets of sources until they are told apart or are "
+        "the same within so many points of video Hit@1.",
+    )
+    parser.add_argument("--out", type=Path | None, default=None, help="Folder for the tests of --until.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the order in which --until draws sources.")
+    parser.add_argument(
+        "--of_list",
+        type=bool,
+        default=False,
+        help="Let --until decide what this test list would show, and not what endless sources like its own would.",
+    )
     parser.add_argument("--json", action="store_true", help="Print the numbers as JSON, and nothing else.")
-    chosen = parser.parse_args(list(argv)).as_dict()
-    with json_instead(chosen.pop("json")) as content:
-        return compare(content=content, **chosen)
+    options = parser.parse_args(list(argv)).as_dict()
+    points, out, seed, of_list = (options.pop(name) for name in ("until", "out", "seed", "of_list"))
+    as_json = options.pop("json")
+    if points is None:
+        with json_instead(as_json) as content:
+            return compare(content=content, **options)
+    if as_json:
+        raise UserError("--json goes with finished tests; leave it out with --until, or compare the tests in --out")
+    if not 0 < points < 100 or out is None or seed < 0:
+        raise UserError(
+            f"--until is {points:g}, --out is {out} and --seed is {seed}; give points of Hit@1, more than 0 and less "
+            "than 100, a folder for the tests, and a seed of 0 or more"
+        )
+    from benchmark.commands.until import compare_until  # tests, and so needs torch
+
+    return compare_until(options["first"], options["second"], points, out, seed, of_list)
 
 
 def _content(found: Comparison, class_names: Sequence[str]) -> dict[str, Any]:

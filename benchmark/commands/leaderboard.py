@@ -12,6 +12,7 @@ from benchmark.commands.reproduction import reproduce_entry
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.files import file_hash
+from benchmark.leaderboard.audits import AUDITED_COPIES, Audit
 from benchmark.leaderboard.averages import check_averages
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.board_tables import SUBMITTED
@@ -19,14 +20,15 @@ from benchmark.leaderboard.claims import check_claims, read_claims
 from benchmark.leaderboard.entries import add_entry, check_entries
 from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
 from benchmark.leaderboard.ranking import boards_of, deviation_of, read_boards
-from benchmark.leaderboard.reproductions import (
-    LARGEST_DIFFERENCE,
-    MAINTAINERS_NAME,
-    REPRODUCED_VIDEOS,
-    write_reproduction,
-)
 from benchmark.leaderboard.speeds import FILE_NAME as SPEEDS_NAME
 from benchmark.leaderboard.speeds import read_speeds
+from benchmark.leaderboard.statements import (
+    LARGEST_DIFFERENCE,
+    MAINTAINERS_NAME,
+    STATED_VIDEOS,
+    Statement,
+    write_statement,
+)
 from benchmark.leaderboard.tables import GENERATED, README_NAME, write_tables
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
@@ -139,10 +141,11 @@ def verify(root: Path = ROOT, ledgers: Path | None = None, maintainers: Path | N
     for line in unchecked:
         print(printable(f"not checked: {line}"))
     for entry in entries:
-        if entry.reproduction is not None and entry.signed is not None:
-            word = "signed: " if entry.is_reproduced else "not signed: "
-            told = f"{entry.entry_id}, confirmed by {entry.signed} on {entry.reproduction.videos} videos"
-            print(printable(word + told))
+        for said, signed, counts in entry.stated():
+            if said is not None and signed is not None:
+                what = "audited" if isinstance(said, Audit) else "confirmed"
+                told = f"{entry.entry_id}, {what} by {signed} on {said.videos} videos"
+                print(printable(("signed: " if counts else "not signed: ") + told))
         if (found := deviation_of(entry.record)) is not None:
             print(printable(f"other pixels or scores than the protocol's: {entry.entry_id} was {found}"))
     if entries:
@@ -197,7 +200,7 @@ def _stale(root: Path, boards: Sequence[Board]) -> tuple[list[str], list[str]]:
 def reproduce(
     record: Path,
     ckpt_path: Path,
-    videos: int = REPRODUCED_VIDEOS,
+    videos: int = STATED_VIDEOS,
     data_root: Path | None = None,
     lists: Path | None = None,
     allowed_difference: float = 0.01,
@@ -224,12 +227,7 @@ def reproduce(
     Raises:
         UserError: If the record, checkpoint or data are not the ones needed.
     """
-    folder = record.parent if record.name == RECORD_NAME else record
-    if videos < 1 or not 0 <= allowed_difference <= LARGEST_DIFFERENCE:
-        raise UserError(
-            f"--videos is {videos} and --allowed_difference is {allowed_difference}; "
-            f"the first must be 1 or more, the second from 0 to {LARGEST_DIFFERENCE}"
-        )
+    folder = _require_bounds(record, videos, allowed_difference)
     found = reproduce_entry(folder, ckpt_path, videos, data_root, lists, allowed_difference, trust_code)
     print(
         f"{found.videos} videos scored again; largest difference of a class probability {found.largest_difference:.2g}"
@@ -239,14 +237,9 @@ def reproduce(
         print(f"{folder} is not reproduced: the ledger's scores did not come out")
         return 1
     if found.proves(Record.read(folder)):
-        try:
-            found = type(found).model_validate({**found.model_dump(), "by": by})
-        except ValidationError as error:
-            raise UserError(f"--by: {first_problem(error)}") from None
-        print(f"wrote {write_reproduction(folder, found, key)}")
-        _build_again(folder)
+        _leave(folder, found, by, key)
     else:
-        print(f"too few for the tier reproduced, which takes {REPRODUCED_VIDEOS} videos or all")
+        print(f"too few for the tier reproduced, which takes {STATED_VIDEOS} videos or all")
     return 0
 
 
@@ -257,18 +250,92 @@ def _build_again(entry: Path) -> None:
         return
     try:
         build(root)
-    except UserError as error:  # the reproduction is written all the same
+    except UserError as error:  # what was found is written all the same
         print(f"not built: {printable(str(error))}")
 
 
+def audit(
+    record: Path,
+    ckpt_path: Path,
+    videos: int = STATED_VIDEOS,
+    copies: int = AUDITED_COPIES,
+    data_root: Path | None = None,
+    lists: Path | None = None,
+    allowed_difference: float = 0.01,
+    trust_code: bool = False,
+    by: str | None = None,
+    key: Path | None = None,
+) -> int:
+    """Run an entry's network without a network, on videos that it cannot know by name, and on changed copies of them.
+
+    Args:
+        record: The entry's record, or its folder.
+        ckpt_path: The checkpoint that the record names by its hash.
+        videos: Number of videos to score, drawn by a secret seed; all of them if there are no more.
+        copies: How many of them are also shown encoded again, cut and shifted.
+        data_root: Folder of the videos, where it is not the one in the record.
+        lists: Folder of the official lists, where it is not the one in the record.
+        allowed_difference: Largest difference of a class probability that still counts as the same, 0 to 0.05.
+        trust_code: Run a model or data module from outside this package, which the record names; the data module runs
+            in the auditing process.
+        by: Your name, for the outcome.
+        key: Your SSH key, to sign the outcome with; it counts where the leaderboards list it.
+
+    Returns:
+        0 if nothing speaks against the entry, else 1; `audit.json` is left beside the record only then.
+
+    Raises:
+        UserError: If the record, checkpoint or data are not the ones needed.
+    """
+    folder = _require_bounds(record, videos, allowed_difference)
+    if copies < 0:
+        raise UserError(f"--copies is {copies}; it must be 0 or more")
+    from benchmark.commands.entry_audit import EntryAudit  # decodes, which the other verbs do not
+
+    entry = EntryAudit(folder, ckpt_path, data_root, lists, trust_code, allowed_difference)
+    found, findings = entry.run(videos, copies)
+    if found is not None:
+        print(f"{found.videos} videos, {found.copies} changed copies, {found.repeats} repeats; {found.isolation}")
+    for each in findings:
+        print(printable(f"{each.outcome:11s} {each.about}: {each.said}"))
+    if problems := sum(each.outcome == "problem" for each in findings):
+        print(f"{folder} is not audited: {problems} problems")
+        return 1
+    if found is not None and found.proves(Record.read(folder)):
+        _leave(folder, found, by, key)
+    else:
+        print(f"too few for the tier audited, which takes {STATED_VIDEOS} videos and {AUDITED_COPIES} copies, or all")
+    return 0
+
+
+def _require_bounds(record: Path, videos: int, allowed_difference: float) -> Path:
+    """The folder of a record, if a sample of it can be scored so."""
+    if videos < 1 or not 0 <= allowed_difference <= LARGEST_DIFFERENCE:
+        raise UserError(
+            f"--videos is {videos} and --allowed_difference is {allowed_difference}; "
+            f"the first must be 1 or more, the second from 0 to {LARGEST_DIFFERENCE}"
+        )
+    return record.parent if record.name == RECORD_NAME else record
+
+
+def _leave(folder: Path, found: Statement, by: str | None, key: Path | None) -> None:
+    try:
+        found = type(found).model_validate({**found.model_dump(), "by": by})
+    except ValidationError as error:
+        raise UserError(f"--by: {first_problem(error)}") from None
+    print(f"wrote {write_statement(folder, found, key)}")
+    _build_again(folder)
+
+
 def main(argv: Sequence[str]) -> int:
-    """Run `leaderboard add RUN_DIR | build | verify | speed | reproduce RECORD` and return the exit code."""
+    """Run `leaderboard add RUN | build | verify | speed | reproduce RECORD | audit RECORD`; return the exit code."""
     parser = Parser(
-        prog="clipbench leaderboard", description="Add, build, verify, time or reproduce entries of the leaderboards."
+        prog="clipbench leaderboard", description="Add, build, verify, time, reproduce or audit leaderboard entries."
     )
-    named = (add, build, verify, speed, reproduce)
+    named = (add, build, verify, speed, reproduce, audit)
     verbs: dict[str, Callable[..., int]] = {function.__name__: function for function in named}
-    files = {"add": ("run_dir", "Run folder of a test."), "reproduce": ("record", "The entry's record, or its folder.")}
+    entry = ("record", "The entry's record, or its folder.")
+    files = {"add": ("run_dir", "Run folder of a test."), "reproduce": entry, "audit": entry}
     choices = parser.add_subcommands(dest="verb")
     for name, function in verbs.items():
         options = Parser(description=str(function.__doc__).partition("\n")[0])

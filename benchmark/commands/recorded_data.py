@@ -1,6 +1,8 @@
-"""The data module that a record was made with, for pictures of its videos."""
+"""The data module that a record was made with, for pictures of its videos and audits."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmark.command_line import WholeNames
 from benchmark.commands.reproduction import recorded_settings
@@ -24,7 +26,11 @@ def recorded_data(record: Record, data_root: Path | None, lists: Path | None, tr
     recorded = options.get("root")
     if data_root is None and isinstance(recorded, str) and Path(recorded).is_dir():
         data_root = Path(recorded)
-    settings = recorded_settings(record, data_root, lists, trust_code)
+    return data_of(recorded_settings(record, data_root, lists, trust_code))
+
+
+def data_of(settings: Mapping[str, Any]) -> VideoDataModule:
+    """The data of a configuration."""
     parser = WholeNames(exit_on_error=False)
     parser.add_subclass_arguments(VideoDataModule, "data", required=True)
     data: VideoDataModule = parser.instantiate_classes(parser.parse_object({"data": settings["data"]})).data

@@ -18,12 +18,16 @@ import yaml
 import benchmark
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.isolation import Isolation, isolated
 from benchmark.leaderboard.entries import ledger_path
 from benchmark.leaderboard.reproductions import Reproduction
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
+
+SEEN_TOO = ("--allow_contaminated", "true")
+"""For a test whose record is compared with another one, and says itself that test videos were seen."""
 
 
 def reproduce_entry(
@@ -50,6 +54,40 @@ def reproduce_entry(
         UserError: If the checkpoint is not the recorded one, the ledger is not at hand, the test fails, or the record
             says of model, board or provenance what the test denies.
     """
+    record, path = require_entry(folder, checkpoint)
+    seed = secrets.randbelow(2**31)
+    settings = recorded_settings(record, data_root, lists, trust_code)
+    take_members(settings, record, checkpoint)
+    with tempfile.TemporaryDirectory() as scratch:
+        run_dir = Path(scratch) / "run"
+        sample = ("--sample.videos", str(videos), "--sample.seed", str(seed))
+        run_test(settings, checkpoint, run_dir, *sample, *SEEN_TOO)
+        fresh, again = Ledger.read(run_dir / LEDGER_NAME), Record.read(run_dir)
+    if again.dataset != record.dataset:
+        raise UserError(f"the record is about {record.dataset}, and here is {again.dataset}")
+    if different := other_model(record, again):
+        raise UserError(different)
+    if again.checkpoint.provenance != record.checkpoint.provenance:
+        raise UserError(other_provenance(record, again.checkpoint.provenance))
+    return Reproduction(
+        ledger_sha256=record.ledger.sha256,
+        checkpoint_sha256=record.checkpoint.sha256,
+        record_sha256=file_hash(folder / RECORD_NAME),
+        videos=len(fresh),
+        seed=seed,
+        largest_difference=largest_difference(Ledger.read(path), fresh),
+        allowed_difference=allowed_difference,
+        created=datetime.datetime.now(datetime.UTC),
+        code=benchmark.__version__,
+    )
+
+
+def require_entry(folder: Path, checkpoint: Path) -> tuple[Record, Path]:
+    """The record of a folder and the path of its ledger, if the checkpoint is the one that it names.
+
+    Raises:
+        UserError: If it is not, the ledger is not at hand, or it is an average of ledgers.
+    """
     record = Record.read(folder)
     if record.average is not None and any(member.ledger_sha256 for member in record.average.members):
         names = ", ".join(member.name for member in record.average.members)
@@ -66,36 +104,26 @@ def reproduce_entry(
             f"--ckpt_path {checkpoint} is not the checkpoint of this record: its SHA-256 is {held}, and the record's "
             f"is {record.checkpoint.sha256}"
         )
-    seed = secrets.randbelow(2**31)
-    settings = recorded_settings(record, data_root, lists, trust_code)
-    if record.average is not None:  # the checkpoint holds its members
+    return record, path
+
+
+def take_members(settings: dict[str, Any], record: Record, checkpoint: Path) -> None:
+    """Let an average take its members from its own checkpoint, which holds them."""
+    if record.average is not None:
         settings["model"]["init_args"] |= {"checkpoints": [str(checkpoint.absolute())], "weights": None}
-    with tempfile.TemporaryDirectory() as scratch:
-        run_dir = _test_again(settings, checkpoint, videos, seed, Path(scratch))
-        fresh, again = Ledger.read(run_dir / LEDGER_NAME), Record.read(run_dir)
-    if again.dataset != record.dataset:
-        raise UserError(f"the record is about {record.dataset}, and here is {again.dataset}")
+
+
+def other_model(record: Record, again: Record) -> str | None:
+    """How the network of a test is another one than a record's, or None."""
     # Options may hold paths of another machine; what they make of the network shows in the rest.
     said, found = (part.model.model_dump(exclude={"options"}) for part in (record, again))
-    if said != found:
-        raise UserError(f"the record's model is {said}, and the test gives {found}")
-    if again.checkpoint.provenance != record.checkpoint.provenance:
-        raise UserError(
-            f"the record says that the weights are {record.checkpoint.provenance}, and the checkpoint that they are "
-            f"{again.checkpoint.provenance}"
-        )
-    ledger = Ledger.read(path)
-    return Reproduction(
-        ledger_sha256=record.ledger.sha256,
-        checkpoint_sha256=record.checkpoint.sha256,
-        record_sha256=file_hash(folder / RECORD_NAME),
-        videos=len(fresh),
-        seed=seed,
-        largest_difference=largest_difference(ledger, fresh),
-        allowed_difference=allowed_difference,
-        created=datetime.datetime.now(datetime.UTC),
-        code=benchmark.__version__,
-    )
+    return None if said == found else f"the record's model is {said}, and the test gives {found}"
+
+
+def other_provenance(record: Record, found: str) -> str:
+    """In words, that a checkpoint says another thing of its training than the record does."""
+    said = record.checkpoint.provenance
+    return f"the record says that the weights are {said}, and the checkpoint that they are {found}"
 
 
 def recorded_settings(record: Record, data_root: Path | None, lists: Path | None, trust_code: bool) -> dict[str, Any]:
@@ -119,6 +147,8 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
         settings[name] = {"class_path": path, "init_args": dict(part.get("init_args") or {})}
     if "weights" in settings["model"]["init_args"]:
         settings["model"]["init_args"]["weights"] = None  # the checkpoint holds them
+    if "store" in settings["model"]["init_args"]:
+        settings["model"]["init_args"]["store"] = None  # a folder of that machine, cut down to its last name
     options = settings["data"]["init_args"]
     if data_root is None and options.get("root") is not None:
         raise UserError(f"the record's videos lay in a folder {options['root']} elsewhere; pass yours as --data_root")
@@ -158,25 +188,48 @@ def _is_own(names: list[str]) -> bool:
     return isinstance(found, type) and found.__module__.partition(".")[0] == "benchmark"
 
 
-def _test_again(settings: dict[str, Any], checkpoint: Path, videos: int, seed: int, scratch: Path) -> Path:
-    config, run_dir = scratch / "config.yaml", scratch / "run"
+def run_test(
+    settings: dict[str, Any], checkpoint: Path, run_dir: Path, *more: str, isolate: bool = False
+) -> Isolation | None:
+    """Run a test of its own in another process, and say how that was kept from the network where it was to be.
+
+    Args:
+        settings: The configuration.
+        checkpoint: The weights.
+        run_dir: A folder that is not there yet; the process works in the one above it where it is isolated.
+        more: Further options.
+        isolate: Let it have no network, none of the user's caches, and no working folder with anything in it.
+
+    Raises:
+        UserError: If it fails, with its last lines.
+    """
+    run_dir.parent.mkdir(parents=True, exist_ok=True)
+    config = run_dir.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(settings), "utf-8")
-    command = [sys.executable, "-m", "benchmark", "test", "--config", str(config), "--ckpt_path", str(checkpoint)]
-    command += ["--run_dir", str(run_dir), "--sample.videos", str(videos), "--sample.seed", str(seed)]
-    command += ["--allow_contaminated", "true", "--trainer.logger", "false"]
+    words = ["test", "--config", str(config), "--ckpt_path", str(checkpoint.absolute()), "--run_dir", str(run_dir)]
+    words += [*more, "--trainer.logger", "false"]
+    command, isolation = isolated(words) if isolate else ([sys.executable, "-m", "benchmark", *words], None)
+    environment, folder = {**os.environ, "PYTHONIOENCODING": "utf-8"}, None
+    if isolate:
+        folder = run_dir.parent
+        held = [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
+        environment |= {
+            "PYTHONPATH": os.pathsep.join(filter(None, held)), "XDG_CACHE_HOME": str(folder.absolute() / "cache"),
+        }  # fmt: skip
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env=environment,
+        cwd=folder,
         check=False,
     )
     if done.returncode:
         lines = done.stdout.strip().splitlines()[-5:]
         raise UserError(f"the recorded test does not run here; its last lines: {' / '.join(lines)}")
-    return run_dir
+    return isolation
 
 
 def largest_difference(ledger: Ledger, fresh: Ledger) -> float:

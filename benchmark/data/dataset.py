@@ -75,7 +75,7 @@ class ClipReader:
     def plan(self, video: Video, frames: int, shown_seconds: Callable[[], np.ndarray]) -> ClipPlan:
         """Where the clips of a video of so many frames lie; when they are shown is asked only where seconds count."""
         name, counts = video.sampled_as or video.video_id, self.protocol.clip_seconds is None
-        return ClipPlan(self.protocol, name, frames, None if counts else shown_seconds())
+        return ClipPlan(self.protocol, name, frames, None if counts else shown_seconds(), video.starts)
 
     def read(self, video: Video, clips: Sequence[int]) -> Sample:
         """Clips of a video; a frame that several clips share is decoded once. The frames must not be written to.

@@ -42,6 +42,7 @@ class Video:
         path: The file.
         labels: Class numbers, 0-based; empty where unknown.
         sampled_as: The name that decides where its clips lie; empty for the id.
+        starts: First frame of each clip, where no name decides it.
     """
 
     row: int
@@ -49,6 +50,7 @@ class Video:
     path: Path
     labels: tuple[int, ...]
     sampled_as: str = ""
+    starts: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

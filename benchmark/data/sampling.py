@@ -31,16 +31,20 @@ class ClipPlan:
         video_id: Name of the video within its dataset.
         frames: Frames of the video.
         seconds: (frames,) ascending float64, when each is shown; needed where the protocol counts seconds.
+        starts: First frame of each clip; none where they are drawn.
     """
 
     protocol: Protocol
     video_id: str
     frames: int
     seconds: np.ndarray | None = None
+    starts: tuple[int, ...] = ()
 
     def start(self, clip: int) -> int:
         """First source frame of a clip."""
         protocol = self.protocol
+        if self.starts:
+            return self.starts[clip]
         if protocol.clip_seconds is None:
             return clip_start(protocol.sampler_seed, self.video_id, clip, self.frames, protocol.clip_frames)
         left = self._end - self._shown + _ROUNDING >= protocol.clip_seconds

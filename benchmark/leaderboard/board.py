@@ -6,9 +6,10 @@ from typing import Literal
 from benchmark.identity import Identity
 from benchmark.results.record import Provenance, Value
 
-Tier = Literal["claimed", "recomputed", "reproduced"]
+Tier = Literal["claimed", "recomputed", "reproduced", "audited"]
 """How far a row can be trusted: somebody says so; its numbers follow from its ledger, which proves arithmetic only; its
-ledger was made again from the videos and the checkpoint, in part or whole, as a listed maintainer has signed."""
+ledger was made again from the videos and the checkpoint, in part or whole, as a listed maintainer has signed; and that
+without a network, on videos whose names it could not know, with changed copies among them."""
 
 
 @dataclasses.dataclass(frozen=True)

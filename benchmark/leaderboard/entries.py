@@ -1,7 +1,7 @@
 """Entries of the leaderboards on disk: which files there are, and whether they can be believed.
 
 A root holds `<dataset>/<fold and subset>/<entry>/` with `record.json`, `ledger.parquet` and, where somebody scored the
-videos again, `reproduction.json` and its signature.
+videos again, `reproduction.json` or `audit.json`, each with its signature.
 """
 
 import dataclasses
@@ -17,18 +17,12 @@ from pydantic import ValidationError
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.leaderboard.audits import Audit
 from benchmark.leaderboard.claims import CLAIMS
 from benchmark.leaderboard.entry_clips import check_entry_clips, stored_clips
 from benchmark.leaderboard.official import check_official
-from benchmark.leaderboard.reproductions import (
-    MAINTAINERS_NAME,
-    REPRODUCTION_NAME,
-    SIGNATURE_NAME,
-    Reproduction,
-    Signed,
-    read_reproduction,
-    signed_by,
-)
+from benchmark.leaderboard.reproductions import Reproduction
+from benchmark.leaderboard.statements import MAINTAINERS_NAME, Signed, Statement, read_statement, signed_by
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.clip_starts import impossible_clips
 from benchmark.results.confirmation import check_clips, confirm
@@ -40,7 +34,9 @@ from benchmark.results.summary import summarise
 
 LARGEST_LEDGER_BYTES = 5_000_000
 
-_FILES = {RECORD_NAME, LEDGER_NAME, CLIPS_NAME, REPRODUCTION_NAME, SIGNATURE_NAME}
+_STATEMENTS: tuple[type[Statement], ...] = (Reproduction, Audit)
+_STATED = [name for kind in _STATEMENTS for name in (kind.file_name, kind.signature_name())]
+_FILES = {RECORD_NAME, LEDGER_NAME, CLIPS_NAME, *_STATED}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +49,9 @@ class Entry:
         ledger: The ledger, or None where it is elsewhere and was not given.
         reproduction: What came out when its videos were scored again, or None.
         signed: Who vouches for that, or None where it was not done.
-        files_sha256: Of the record's file, the reproduction's and its signature's, one after the other.
+        files_sha256: Of the record's file and of those of what is said about it, one after the other.
+        audit: What came out when it was audited, or None.
+        audit_signed: Who vouches for that, likewise.
     """
 
     entry_id: str
@@ -62,11 +60,30 @@ class Entry:
     reproduction: Reproduction | None
     signed: Signed | None = None
     files_sha256: str = ""
+    audit: Audit | None = None
+    audit_signed: Signed | None = None
 
     @property
     def is_reproduced(self) -> bool:
         """Whether a maintainer's signature says that the ledger came out of the videos and the checkpoint."""
-        found, signed = self.reproduction, self.signed
+        return self._is_proven(self.reproduction, self.signed)
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether a maintainer's signature says that it did so where the network could not know the videos."""
+        return self._is_proven(self.audit, self.audit_signed)
+
+    @property
+    def confirmed_by(self) -> str | None:
+        """Who vouches for its tier, or says so without a signature; None where nobody does."""
+        signed = [self.audit_signed, self.signed] if self.is_audited else [self.signed, self.audit_signed]
+        return next((str(each) for each in signed if each is not None), None)
+
+    def stated(self) -> list[tuple[Statement | None, Signed | None, bool]]:
+        """What is said of it, who vouches for that, and whether it counts."""
+        return [(self.reproduction, self.signed, self.is_reproduced), (self.audit, self.audit_signed, self.is_audited)]
+
+    def _is_proven(self, found: Statement | None, signed: Signed | None) -> bool:
         return found is not None and signed is not None and signed.signature == "listed" and found.proves(self.record)
 
 
@@ -158,25 +175,31 @@ def _strangers(root: Path) -> list[str]:
 def _read_entry(root: Path, folder: Path, ledgers: Path | None, maintainers: Path) -> Entry:
     record = Record.read(folder)
     path = ledger_path(folder, record, ledgers)
-    found, hashed = read_reproduction(folder), file_hash(folder / RECORD_NAME)
-    signed = None if found is None else signed_by(folder, found, hashed, maintainers)
-    more = [path for path in (folder / REPRODUCTION_NAME, folder / SIGNATURE_NAME) if path.is_file()]
+    hashed = file_hash(folder / RECORD_NAME)
+    again, audit = read_statement(folder, Reproduction), read_statement(folder, Audit)
+    signed, audit_signed = (
+        None if found is None else signed_by(folder, found, hashed, maintainers) for found in (again, audit)
+    )
+    more = [folder / name for name in _STATED if (folder / name).is_file()]
     if more:  # all of it, as what follows a signature is nobody's
         hashed = _digest("".join([hashed, *map(file_hash, more)]))
     ledger = None if path is None else Ledger.read(path)
-    return Entry(folder.relative_to(root).as_posix(), record, ledger, found, signed, hashed)
+    return Entry(folder.relative_to(root).as_posix(), record, ledger, again, signed, hashed, audit, audit_signed)
 
 
 def _check_entry(folder: Path, entry: Entry, ledgers: Path | None, seen: dict[str, str]) -> list[str]:
     record, problems = entry.record, []
     if Path(entry.entry_id) != entry_folder(record):
         problems.append(f"by its record it belongs into {entry_folder(record).as_posix()}")
-    if entry.reproduction is not None and not entry.reproduction.proves(record):
-        problems.append(f"{REPRODUCTION_NAME} is about another ledger or checkpoint, or proves too little")
-    if entry.signed is not None and entry.signed.signature == "wrong":
-        problems.append(f"{SIGNATURE_NAME} is of no listed maintainer, or of another reproduction or record")
-    if entry.signed is None and (folder / SIGNATURE_NAME).exists():
-        problems.append(f"{SIGNATURE_NAME} is there without {REPRODUCTION_NAME}")
+    for kind, (found, signed, _) in zip(_STATEMENTS, entry.stated(), strict=True):
+        if found is not None and not found.proves(record):
+            problems.append(f"{kind.file_name} is about another ledger or checkpoint, or proves too little")
+        if signed is not None and signed.signature == "wrong":
+            problems.append(
+                f"{kind.signature_name()} is of no listed maintainer, or of another {kind.file_name} or record"
+            )
+        if found is None and (folder / kind.signature_name()).exists():
+            problems.append(f"{kind.signature_name()} is there without {kind.file_name}")
     path = ledger_path(folder, record, ledgers)
     if path is None or entry.ledger is None:
         if record.ledger.url is None:

@@ -255,9 +255,11 @@ def _compare(first: Entry, one: Ledger, second: Entry, other: Ledger) -> tuple[P
 
 
 def tier_of(entry: Entry) -> Tier:
-    """`reproduced` where a listed maintainer has signed that, for this ledger, checkpoint and record."""
+    """`audited` or `reproduced` where a listed maintainer has signed that, for this ledger, checkpoint and record."""
     if entry.ledger is None:
         return "claimed"
+    if entry.is_audited:
+        return "audited"
     return "reproduced" if entry.is_reproduced else "recomputed"
 
 
@@ -282,13 +284,13 @@ def _row(entry: Entry, rank: int | None) -> Row:
         hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
         created=record.created.date().isoformat(),
         deviation=deviation_of(record),
-        confirmed_by=None if entry.signed is None else str(entry.signed),
+        confirmed_by=entry.confirmed_by,
         files_sha256=entry.files_sha256,
         links=links_of(entry),
     )
 
 
-_TIERS: tuple[Tier, ...] = ("claimed", "recomputed", "reproduced")
+_TIERS: tuple[Tier, ...] = ("claimed", "recomputed", "reproduced", "audited")
 _PROVENANCES: tuple[Provenance, ...] = ("contaminated", "unknown", "clean")
 
 

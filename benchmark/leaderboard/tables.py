@@ -41,6 +41,8 @@ Only rows of one table, with equal protocol, dataset, fold and class subset, are
 - *reproduced*: the videos, or a random 200 of them or more, were scored again from their files with the checkpoint, and
   the ledger's scores came out; a maintainer whose key is listed here has signed that. Without a signature it is only
   said who confirmed an entry.
+- *audited*: the same without a network, on videos under random names with changed copies among them, which a network
+  that had learned its answers by heart would not know. docs/audit.md says what that cannot prove.
 
 {SUBMITTED}
 """

@@ -30,7 +30,8 @@ _INTRODUCTION = (
     f"Only rows of one table are ranked together: protocol, dataset, fold and class subset are equal. {RANKS} "
     "Tables come from the leaderboards' records; the panels below each show the runs of this project that belong to "
     "the same board. Claimed rows are what somebody says; recomputed ones follow from their predictions; reproduced "
-    f"ones were scored again from the videos. {SUBMITTED}"
+    "ones were scored again from the videos; audited ones where the network could not know which videos those were. "
+    f"{SUBMITTED}"
 )
 
 

@@ -1,6 +1,6 @@
 """What a test keeps of single clips, and of the validation videos that anything may be chosen on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning as L
@@ -28,6 +28,18 @@ def are_kept(choice: bool | None, data: Any) -> bool:
     return 4 * clips * len(data.class_names) <= MOST_BYTES if choice is None else choice
 
 
+def settled(rows: np.ndarray, done: Sequence[int], processes: int) -> list[int]:
+    """Rows of a test that goes on which need not be scored again; of those left, every process has to have one.
+
+    Args:
+        rows: All that are to be scored.
+        done: Those that were.
+        processes: Processes that share the rest.
+    """
+    again = max(0, processes - (len(rows) - len(done)))
+    return list(done[: max(0, len(done) - again)])
+
+
 def validation_outputs(trainer: L.Trainer, network: Any) -> Iterator[tuple[Tensor, ClipBatch]]:
     """Class probabilities (B, K) of the validation videos that are not scored yet, as the weights that are tested say.
 
@@ -35,7 +47,13 @@ def validation_outputs(trainer: L.Trainer, network: Any) -> Iterator[tuple[Tenso
     """
     data = trainer.datamodule  # type: ignore[attr-defined]
     left = np.setdiff1d(data.index.rows("validation"), list(data.scored_rows))
-    if len(left) < trainer.world_size:  # none, or too few for every process to have one
+    if len(left) < trainer.world_size:
+        if len(left) and trainer.is_global_zero:
+            print(
+                f"{len(left):,} validation videos are too few for {trainer.world_size} processes to share, and are "
+                "not scored; test with fewer devices to keep their scores",
+                flush=True,
+            )
         return
     if trainer.is_global_zero:
         print(f"scoring {len(left):,} validation videos in one view too, for whatever is chosen on them", flush=True)

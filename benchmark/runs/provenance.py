@@ -147,6 +147,18 @@ def union_of(checkpoints: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def own_provenance(checkpoint: dict[str, Any]) -> Provenance:
+    """What a checkpoint that has seen no test video is: one that names nothing it has seen does not say."""
+    held = _provenance(checkpoint)
+    return "clean" if held is not None and held["is_known"] and len(held["seen"]) else "unknown"
+
+
+def declared_share(checkpoint: dict[str, Any], index: Any) -> float:
+    """Share of the training videos and sources of an index that a checkpoint names, 0 to 1."""
+    held, declared = _provenance(checkpoint), _hashes(index, ("train", "validation"))
+    return 0.0 if held is None or not len(declared) else float(torch.isin(declared, held["seen"]).float().mean())
+
+
 def find_seen(checkpoint: dict[str, Any], index: Any, split: str = "test") -> list[str]:
     """Names of the videos of a split, and of their source groups, that a checkpoint has seen.
 
@@ -220,8 +232,7 @@ class ContaminationGuard(L.Callback):
             if same.found:
                 owed = " in the official lists" if not (same.other_files or same.other_alike) else ", too few to refuse"
                 print(f"content that was seen{owed}: {same}", flush=True)
-        held = _provenance(self.checkpoint)
-        self.provenance = "clean" if held is not None and held["is_known"] else "unknown"
+        self.provenance = own_provenance(self.checkpoint)
 
 
 class OwnSplits(L.Callback):

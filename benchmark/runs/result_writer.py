@@ -36,13 +36,14 @@ from benchmark.results.record import (
 )
 from benchmark.results.summary import summarise
 from benchmark.runs.averages import average_facts
-from benchmark.runs.clip_level import are_kept, clip_scores, validation_outputs
+from benchmark.runs.clip_level import are_kept, clip_scores, settled, validation_outputs
 from benchmark.runs.code import code_facts, library_versions
 from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.failures import list_failures
 from benchmark.runs.ledger_rows import ledger_info, ledger_rows, require_probabilities
 from benchmark.runs.pins import deviation
 from benchmark.runs.provenance import ContaminationGuard
+from benchmark.runs.samples import listed_names, rows_named
 from benchmark.runs.unfinished import UnfinishedTest
 
 
@@ -60,6 +61,7 @@ class ResultWriter(L.Callback):
         settings: The part of it that decides the scores, and the code; a test goes on only with equal ones.
         sample_videos: Number of videos to score, drawn at random, or None for all of them.
         sample_seed: Seed of that draw.
+        sample_list: File with the names of the videos to draw from, one a line, or None for all of them.
         keep_clips: Whether scores of single clips and of validation videos are left in `clips.parquet` too; None where
             they take 10^9 bytes or less.
 
@@ -83,6 +85,7 @@ class ResultWriter(L.Callback):
         sample_videos: int | None = None,
         sample_seed: int = 0,
         keep_clips: bool | None = None,
+        sample_list: Path | None = None,
     ) -> None:
         if sample_videos is not None and sample_videos < 1:
             raise UserError(f"--sample.videos is {sample_videos}; it must be 1 or more, or null for all videos")
@@ -90,6 +93,7 @@ class ResultWriter(L.Callback):
         self.checkpoint_sha256 = file_hash(checkpoint)
         self.config, self.settings = config, settings
         self.sample_videos, self.sample_seed, self.keep_clips = sample_videos, sample_seed, keep_clips
+        self.named = None if sample_list is None else listed_names(sample_list)
         self.ledger: Ledger | None = None
         self.record: Record | None = None
         self._stopwatch = ClipsPerSecond(warmup_steps=1)
@@ -107,7 +111,7 @@ class ResultWriter(L.Callback):
             "checkpoint": self.checkpoint_sha256,
             "ledger": json.loads(self._info.to_json()),
             "precision": str(trainer.precision),
-            "sample": [self.sample_videos, self.sample_seed],
+            "sample": [self.sample_videos, self.sample_seed, *([] if self.named is None else [self.named])],
             "clips": self._keeps_clips,
             **self.settings,
         }
@@ -119,14 +123,17 @@ class ResultWriter(L.Callback):
         if done and trainer.is_global_zero:
             print(f"{self.folder} holds the scores of {len(done):,} videos; scoring the rest", flush=True)
         every = data.index.rows("test")
-        self._rows = every
-        if self.sample_videos is not None and self.sample_videos < len(every):
-            drawn = np.random.default_rng(self.sample_seed).choice(every, self.sample_videos, replace=False)
+        self._rows = every if self.named is None else rows_named(self.named, data.index)
+        if self.sample_videos is not None and self.sample_videos < len(self._rows):
+            drawn = np.random.default_rng(self.sample_seed).choice(self._rows, self.sample_videos, replace=False)
             self._rows = np.sort(drawn)
+        left_out = np.setdiff1d(every, self._rows).tolist()
         # Lightning leaves out a test without a batch, so every process scores one, again if need be.
-        again = max(0, trainer.world_size - (len(self._rows) - len(done)))
-        left_out = [*np.setdiff1d(every, self._rows).tolist(), *validated.tolist()]
-        data.scored_rows = frozenset([*done[: max(0, len(done) - again)], *left_out])
+        left_out += settled(self._rows, done, trainer.world_size)
+        validation = data.index.rows("validation")
+        is_over = len(validated) == len(validation)
+        left_out += settled(validation, validated.tolist(), 0 if is_over else trainer.world_size)
+        data.scored_rows = frozenset(left_out)
         trainer.strategy.barrier("ledger read")  # no process may begin to write before all have read
         self._parts.begin()
 
@@ -172,7 +179,8 @@ class ResultWriter(L.Callback):
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Work out the numbers once, from the whole ledger, and give them to every process."""
         limit = trainer.limit_test_batches
-        if self._keeps_clips and self.sample_videos is None and isinstance(limit, float) and limit == 1.0:
+        is_whole = self.sample_videos is None and self.named is None
+        if self._keeps_clips and is_whole and isinstance(limit, float) and limit == 1.0:
             for outputs, batch in validation_outputs(trainer, pl_module):
                 self._parts.append(self._rows_of(trainer, outputs, batch))
         self._parts.close()

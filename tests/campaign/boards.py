@@ -21,7 +21,7 @@ from benchmark.cli import main
 from benchmark.files import file_hash
 from benchmark.leaderboard.claims import CLAIMS
 from benchmark.leaderboard.entries import add_entry
-from benchmark.leaderboard.reproductions import write_reproduction
+from benchmark.leaderboard.statements import write_statement
 from benchmark.leaderboard.tables import GENERATED
 from benchmark.results.ledger import _METADATA
 from benchmark.results.record import Record
@@ -41,7 +41,7 @@ def prepare(folder: Path) -> tuple[Path, list[Change]]:
     key = write_key(folder / "key", root)
     for entry, by in ((made[0], key), (made[1], None)):
         hashed = file_hash(entry / "record.json")
-        write_reproduction(entry, make_reproduction(Record.read(entry), record_sha256=hashed), by)
+        write_statement(entry, make_reproduction(Record.read(entry), record_sha256=hashed), by)
     code, said = _leaderboard("build", root)
     require(code == 0, said)
     code, said = _leaderboard("verify", root)

@@ -19,7 +19,8 @@ from benchmark.data.annotations import read_annotations
 from benchmark.data.lists import read_lines
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import check_record, content_hash, entry_folder
-from benchmark.leaderboard.reproductions import REPRODUCTION_NAME, read_reproduction
+from benchmark.leaderboard.reproductions import Reproduction
+from benchmark.leaderboard.statements import read_statement
 from benchmark.results.ledger import _METADATA, Ledger
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.record import FILE_NAME as RECORD_NAME
@@ -159,7 +160,9 @@ READERS = {
     "table in Parquet": Reader("annotations.parquet", _tables, _use_annotations),
     "record": Reader(RECORD_NAME, _records, _use_record),
     "ledger": Reader(LEDGER_NAME, sound_ledgers, use_ledger),
-    "reproduction": Reader(REPRODUCTION_NAME, _reproductions, lambda path: read_reproduction(path.parent)),
+    "reproduction": Reader(
+        Reproduction.file_name, _reproductions, lambda path: read_statement(path.parent, Reproduction)
+    ),
     "claims": Reader("paper/table.json", _paper, _use_claims),
     "configuration": Reader("own.yaml", _configurations, lambda path: configuration_file(str(path))),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leaderboard.reproductions import MAINTAINERS_NAME
+from benchmark.leaderboard.statements import MAINTAINERS_NAME
 
 needs_openssh = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen program")
 

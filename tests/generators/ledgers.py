@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmark.data.sampling import clip_start
+from benchmark.leaderboard.audits import Audit
 from benchmark.leaderboard.reproductions import Reproduction
 from benchmark.protocol import Protocol
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
@@ -265,3 +266,18 @@ def make_reproduction(record: Record, **change: Any) -> Reproduction:
         "by": "Ann",
     }
     return Reproduction.model_validate({**facts, **change})
+
+
+def make_audit(record: Record, **change: Any) -> Audit:
+    """What came out when all videos of a record were audited, changed where asked for."""
+    facts = make_reproduction(record).model_dump() | {
+        "isolation": "a network namespace of its own",
+        "copies": record.videos,
+        "right": record.videos // 2,
+        "lost": 1,
+        "gained": 1,
+        "repeats": 16,
+        "largest_change": 0.0001,
+        "batch_sizes": (32, 60),
+    }
+    return Audit.model_validate({**facts, **change})

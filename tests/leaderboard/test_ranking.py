@@ -12,7 +12,7 @@ from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.board_tables import without_clips
 from benchmark.leaderboard.entries import Entry, add_entry
 from benchmark.leaderboard.ranking import LEVEL, boards_of, longest_chains, rank_entries, read_boards, tier_of
-from benchmark.leaderboard.reproductions import Signature, Signed
+from benchmark.leaderboard.statements import Signature, Signed
 from benchmark.leaderboard.tables import markdown
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos, compare

@@ -11,7 +11,8 @@ from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.leaderboard.entries import add_entry, check_entries
 from benchmark.leaderboard.ranking import read_boards
-from benchmark.leaderboard.reproductions import Reproduction, signed_by, write_reproduction
+from benchmark.leaderboard.reproductions import Reproduction
+from benchmark.leaderboard.statements import signed_by, write_statement
 from benchmark.results.record import Record
 from tests.generators.keys import needs_openssh, write_key
 from tests.generators.ledgers import make_ledger, make_reproduction, write_run
@@ -46,7 +47,7 @@ def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str
 
 @pytest.mark.extra("plotly")
 def test_a_listed_key_makes_an_entry_reproduced_and_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_reproduction(folder, outcome(folder, by="somebody"), folder.parents[3] / "key")
+    write_statement(folder, outcome(folder, by="somebody"), folder.parents[3] / "key")
     code, text = verified(folder, capsys)
     assert code == 0
     assert "signed: made/fold1" in text
@@ -57,7 +58,7 @@ def test_a_listed_key_makes_an_entry_reproduced_and_is_named(folder: Path, capsy
 
 @pytest.mark.extra("plotly")
 def test_a_word_without_a_signature_is_shown_as_that(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_reproduction(folder, outcome(folder))
+    write_statement(folder, outcome(folder))
     code, text = verified(folder, capsys)
     assert code == 0
     assert "confirmed by Ann (unsigned)" in text
@@ -77,11 +78,11 @@ def edit_record(folder: Path) -> None:
 
 
 def lose_the_record(folder: Path) -> None:
-    write_reproduction(folder, outcome(folder, record_sha256=None), folder.parents[3] / "key")
+    write_statement(folder, outcome(folder, record_sha256=None), folder.parents[3] / "key")
 
 
 def sign_by_another(folder: Path) -> None:
-    write_reproduction(folder, outcome(folder), folder.parents[3] / "other")
+    write_statement(folder, outcome(folder), folder.parents[3] / "other")
 
 
 def lose_the_list(folder: Path) -> None:
@@ -111,7 +112,7 @@ def lose_what_was_signed(folder: Path) -> None:
 def test_a_signature_of_something_else_is_a_problem(
     folder: Path, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_reproduction(folder, outcome(folder), folder.parents[3] / "key")
+    write_statement(folder, outcome(folder), folder.parents[3] / "key")
     change(folder)
     ((entry,), problems, _) = check_entries(folder.parents[2])
     assert not entry.is_reproduced
@@ -122,7 +123,7 @@ def test_a_signature_of_something_else_is_a_problem(
 
 @pytest.mark.extra("plotly")
 def test_keys_from_elsewhere_are_not_the_pull_requests_own(folder: Path, tmp_path: Path) -> None:
-    write_reproduction(folder, outcome(folder), tmp_path / "other")
+    write_statement(folder, outcome(folder), tmp_path / "other")
     write_key(tmp_path / "third", folder.parents[2])
     with (folder.parents[2] / "maintainers").open("a", encoding="utf-8") as listed:
         listed.write(f"Mallory {(tmp_path / 'other.pub').read_text('utf-8')}")
@@ -136,7 +137,7 @@ def test_keys_from_elsewhere_are_not_the_pull_requests_own(folder: Path, tmp_pat
 
 def test_a_key_that_cannot_sign_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot sign"):
-        write_reproduction(folder, outcome(folder), tmp_path / "no key")
+        write_statement(folder, outcome(folder), tmp_path / "no key")
     assert sorted(path.name for path in folder.iterdir()) == ["ledger.parquet", "record.json"]
 
 
@@ -144,7 +145,7 @@ def test_without_openssh_a_signature_is_not_believed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = outcome(folder)
-    write_reproduction(folder, made, tmp_path / "key")
+    write_statement(folder, made, tmp_path / "key")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="need OpenSSH"):
         signed_by(folder, made, file_hash(folder / "record.json"), folder.parents[2] / "maintainers")

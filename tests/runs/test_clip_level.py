@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from benchmark.results.clip_scores import ClipScores, first_clips
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
-from benchmark.runs.clip_level import MOST_BYTES, are_kept
+from benchmark.runs.clip_level import MOST_BYTES, are_kept, settled, validation_outputs
 from tests.generators.small_test import options
 
 SAMPLE = ["--sample.videos", "8"]
@@ -85,3 +86,20 @@ def test_clips_are_kept_up_to_a_size_or_as_asked(choice: bool | None, videos: in
     )
     assert (4 * videos * 24 * 101 > MOST_BYTES) == (videos > 10)
     assert are_kept(choice, data) == kept
+
+
+@pytest.mark.parametrize("done", range(6))
+@pytest.mark.parametrize("processes", [0, 1, 2, 5, 8])
+def test_every_process_of_a_test_that_goes_on_has_a_video(done: int, processes: int) -> None:
+    rows = np.arange(100, 105)
+    left = set(rows.tolist()) - set(settled(rows, rows[:done].tolist(), processes))
+    assert set(rows[done:].tolist()) <= left
+    assert len(left) == max(5 - done, min(5, processes))
+
+
+def test_too_few_validation_videos_for_all_processes_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    index = SimpleNamespace(rows=lambda split: np.arange(2))
+    data = SimpleNamespace(index=index, scored_rows=frozenset())
+    trainer: Any = SimpleNamespace(datamodule=data, world_size=3, is_global_zero=True)
+    assert list(validation_outputs(trainer, None)) == []
+    assert "2 validation videos are too few for 3 processes to share, and are not scored" in capsys.readouterr().out

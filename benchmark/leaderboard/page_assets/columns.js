@@ -1,7 +1,7 @@
 // The rows as the table, the plots and the comparison see them.
 
 const NOTHING = { value: null, low: null, high: null };
-const TIERS = ["reproduced", "recomputed", "claimed"];
+const TIERS = ["audited", "reproduced", "recomputed", "claimed"];
 const PROVENANCES = ["clean", "unknown", "contaminated"];
 const GROUP = "map/";
 

@@ -129,6 +129,7 @@ function hover(entry) {
 }
 
 const KINDS = [
+  { name: "audited", symbol: "star", hue: "accent" },
   { name: "reproduced", symbol: "circle", hue: "accent" },
   { name: "recomputed", symbol: "circle-open", hue: "accent" },
   { name: "claimed", symbol: "diamond-open", hue: "muted" },
