@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, Namespace, dict_to_namespace
+from jsonargparse import ArgumentError, Namespace
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from benchmark.class_options import options_of
 from benchmark.command_line import WholeNames, unknown_option
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
@@ -143,7 +144,11 @@ class BenchmarkCLI(LightningCLI):
         if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
-            config.data = self._unlabelled(config, self.checkpoint.get("class_names"))
+            names = self.checkpoint.get("class_names")
+            if not names:
+                raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
+            named = config.predict.videos
+            config.data = unlabelled(config.data, named if isinstance(named, list) else [named], names)
 
     def after_fit(self) -> None:
         """Refuse to call a fit done that trained nothing, as with no time for it.
@@ -153,19 +158,6 @@ class BenchmarkCLI(LightningCLI):
         """
         if not self.trainer.fit_loop.epoch_loop.batch_progress.total.ready:
             raise UserError("fit trained on no batch; raise trainer.max_time or whatever else stopped it")
-
-    def _unlabelled(self, config: Namespace, class_names: list[str] | None) -> Namespace:
-        """The configured data replaced by the videos named on the command line, and the checkpoint's classes."""
-        if not class_names:
-            raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
-        shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
-        shared += ["test_views", "sampler_seed", "decoder"]
-        kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
-        named = config.predict.videos
-        videos = named if isinstance(named, list) else [named]
-        options = dict_to_namespace({"videos": videos, "class_names": class_names, **kept})
-        files: Namespace = dict_to_namespace({"class_path": "benchmark.data.files.VideoFiles", "init_args": options})
-        return files
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
@@ -257,6 +249,14 @@ class BenchmarkCLI(LightningCLI):
             keep_clips=config.keep_clips,
         )
         return [guard, writer, *wandb_mirrors(config.trainer, writer)]
+
+
+def unlabelled(data: Namespace, videos: list[Path], class_names: list[str]) -> Namespace:
+    """The configuration of data replaced by videos named on the command line, which are read as that says."""
+    given = data.get("init_args") or {}
+    kept = {name: given[name] for name in options_of(VideoDataModule) if name in given and name != "root"}
+    options = Namespace(videos=videos, class_names=class_names, **kept)
+    return Namespace(class_path="benchmark.data.files.VideoFiles", init_args=options)
 
 
 def train(verb: str, words: Sequence[str]) -> None:

@@ -2,15 +2,12 @@
 
 import datetime
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities.types import STEP_OUTPUT
-from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from lightning.pytorch.utilities.types import STEP_OUTPUT, LRSchedulerConfig
 
 from benchmark.errors import UserError
 
@@ -62,52 +59,37 @@ class BestWeights(ModelCheckpoint):
 
 
 class EndOfEpoch(ModelCheckpoint):
-    """Saves at the end of an epoch, with schedulers that wait for a metric as they will be when the next one begins.
+    """Saves at the end of an epoch, after the step of schedulers that wait for a metric.
 
-    Lightning steps those right after the epoch's checkpoint, so that a run that goes on from it would lose the step. It
-    steps none at all at the end of an epoch that a resumed run begins in the middle of; this does.
+    Lightning steps those right after the epoch's checkpoint, so that a run that goes on from it would lose the step,
+    and none at all at the end of an epoch that a resumed run begins in the middle of. Here they are stepped before, by
+    Lightning's own code, and are marked until the next epoch, so that it does not step them again.
     """
 
-    _is_saving = False
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._stepped: list[LRSchedulerConfig] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the marks away."""
+        for config in self._stepped:
+            config.reduce_on_plateau = True
+        self._stepped = []
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, and step what Lightning will not; an epoch that was broken off was saved when that happened."""
+        """Step and save; an epoch that was broken off was saved when that happened."""
         if not _is_last_batch(trainer):
             return
-        self._is_saving = True
+        trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+        self._stepped = [config for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
+        for config in self._stepped:
+            config.reduce_on_plateau = False
         super().on_train_epoch_end(trainer, pl_module)
-        self._is_saving = False
-        if trainer.fit_loop.restarting:
-            for _, plateau, value in _due(trainer):
-                pl_module.lr_scheduler_step(plateau, value)
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put the state after the coming step in the place of the one before it."""
-        for place, plateau, value in _due(trainer) if self._is_saving else ():
-            groups, state = plateau.optimizer.param_groups, plateau.state_dict()
-            rates = [group["lr"] for group in groups]
-            plateau.step(value)
-            checkpoint["lr_schedulers"][place] = plateau.state_dict()
-            saved = checkpoint["optimizer_states"][trainer.optimizers.index(plateau.optimizer)]["param_groups"]
-            for group, coming, rate in zip(groups, saved, rates, strict=True):
-                coming["lr"], group["lr"] = group["lr"], rate
-            plateau.load_state_dict(state)
 
 
 def _is_last_batch(trainer: L.Trainer) -> bool:
     """Whether the batch that was trained on is the last one of its epoch."""
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-
-
-def _due(trainer: L.Trainer) -> Iterator[tuple[int, ReduceLROnPlateau, Tensor]]:
-    """Schedulers that wait for a metric and are stepped when this epoch ends: their place, and the metric's value."""
-    if not trainer.lightning_module.automatic_optimization:
-        return
-    for place, config in enumerate(trainer.lr_scheduler_configs):
-        value = trainer.callback_metrics.get(config.monitor or "")
-        is_due = config.interval == "epoch" and (trainer.current_epoch + 1) % config.frequency == 0
-        if isinstance(config.scheduler, ReduceLROnPlateau) and is_due and value is not None:
-            yield place, config.scheduler, value
 
 
 def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[L.Callback]:
