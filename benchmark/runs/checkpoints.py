@@ -12,8 +12,38 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT, LRSchedulerConfig
 from benchmark.errors import UserError
 
 
-class WithinEpoch(ModelCheckpoint):
+class SteppedBefore(ModelCheckpoint):
+    """Steps schedulers that wait for a metric before a save.
+
+    Lightning steps them right after it, so that a run that goes on from the checkpoint would lose the step. Here they
+    are stepped before, by Lightning's own code, and marked until the next one is due, so that it does not repeat it.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._marked: list[LRSchedulerConfig] = []
+
+    def _step(self, trainer: L.Trainer, interval: str) -> None:
+        trainer.fit_loop.epoch_loop.update_lr_schedulers(interval, update_plateau_schedulers=True)
+        waiting = [each for each in trainer.lr_scheduler_configs if each.reduce_on_plateau]
+        self._marked = [each for each in waiting if each.interval == interval]
+        for config in self._marked:
+            config.reduce_on_plateau = False
+
+    def _unmark(self) -> None:
+        for config in self._marked:
+            config.reduce_on_plateau = True
+        self._marked = []
+
+
+class WithinEpoch(SteppedBefore):
     """Saves in the middle of an epoch; the last batch is left to the save after the epoch's validation."""
+
+    _is_saving = False
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Let Lightning step its schedulers."""
+        self._unmark()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
@@ -23,7 +53,19 @@ class WithinEpoch(ModelCheckpoint):
             return
         if trainer.should_stop or trainer.received_sigterm or trainer.global_step == trainer.max_steps:
             self._last_time_checked = -math.inf
+        self._is_saving = True
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._is_saving = False
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put the state after the coming step in the place of the one before it."""
+        waiting = [each for each in trainer.lr_scheduler_configs if each.reduce_on_plateau and each.interval == "step"]
+        # A metric that is logged later than this is left to Lightning.
+        if not self._is_saving or not waiting or any(each.monitor not in trainer.callback_metrics for each in waiting):
+            return
+        self._step(trainer, "step")
+        checkpoint["lr_schedulers"] = [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs]
+        checkpoint["optimizer_states"] = [trainer.strategy.optimizer_state(each) for each in trainer.optimizers]
 
 
 class PlaceInEpoch(L.Callback):
@@ -58,32 +100,18 @@ class BestWeights(ModelCheckpoint):
             raise UserError(f"--checkpoint.monitor is {monitor}; a validation logs {', '.join(known)}")
 
 
-class EndOfEpoch(ModelCheckpoint):
-    """Saves at the end of an epoch, after the step of schedulers that wait for a metric.
-
-    Lightning steps those right after the epoch's checkpoint, so that a run that goes on from it would lose the step,
-    and none at all at the end of an epoch that a resumed run begins in the middle of. Here they are stepped before, by
-    Lightning's own code, and are marked until the next epoch, so that it does not step them again.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._stepped: list[LRSchedulerConfig] = []
+class EndOfEpoch(SteppedBefore):
+    """Saves at the end of an epoch; steps schedulers also where a resumed run began in its middle and Lightning won't."""
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take the marks away."""
-        for config in self._stepped:
-            config.reduce_on_plateau = True
-        self._stepped = []
+        """Let Lightning step its schedulers."""
+        self._unmark()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Step and save; an epoch that was broken off was saved when that happened."""
         if not _is_last_batch(trainer):
             return
-        trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
-        self._stepped = [config for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
-        for config in self._stepped:
-            config.reduce_on_plateau = False
+        self._step(trainer, "epoch")
         super().on_train_epoch_end(trainer, pl_module)
 
 

@@ -88,11 +88,19 @@ def halving(network: VideoClassifier) -> Any:
     return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
+def waiting_each_step(network: VideoClassifier) -> Any:
+    optimizer = SGD(network.parameters(), lr=0.1)
+    plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=10.0)  # no step improves
+    schedule = {"scheduler": plateau, "monitor": "train/loss_step", "interval": "step"}
+    return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
 EXPECTED = {
     "cosine": (cosine, [0.1 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(12)]),
     "each_epoch": (each_epoch, [0.1 * 0.5 ** (step // BATCHES) for step in range(12)]),
     "waiting": (waiting, [0.1] * 6 + [0.05] * 3 + [0.025] * 3),
     "halving": (halving, [0.1] * 6 + [0.05] * 3 + [0.025] * 3),
+    "waiting_each_step": (waiting_each_step, [0.1 * 0.5**step for step in range(12)]),
     "alone": (lambda network: SGD(network.parameters(), lr=0.1), [0.1] * 12),
 }
 
@@ -106,24 +114,13 @@ def test_the_learning_rate_is_the_schedulers_alone(name: str, tmp_path: Path) ->
     assert watch.rates == pytest.approx(expected)
 
 
-class MidEpoch(L.Callback):
-    """Writes a checkpoint after the fifth step, the second of three batches."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if trainer.global_step == 5:
-            trainer.save_checkpoint(self.path)
-
-
 def ends(folder: Path) -> list[L.Callback]:
     """What a run saves with at the end of each epoch."""
     return [saving for saving in run_checkpoints(folder, "val/clip_hit1", 5.0) if isinstance(saving, EndOfEpoch)]
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("configure", [cosine, each_epoch, one_cycle, waiting, halving])
+@pytest.mark.parametrize("configure", [cosine, each_epoch, one_cycle, waiting, halving, waiting_each_step])
 @pytest.mark.parametrize("epochs", [EPOCHS, 2], ids=["mid_epoch", "end_of_epoch"])
 def test_a_run_that_goes_on_has_the_rates_of_one_that_was_not_stopped(
     configure: Any, epochs: int, tmp_path: Path
@@ -131,8 +128,9 @@ def test_a_run_that_goes_on_has_the_rates_of_one_that_was_not_stopped(
     whole, watch = own(configure), Watch()
     trainer(tmp_path, watch, max_epochs=EPOCHS).fit(whole, datamodule=data_for(whole))
     stopped, path = own(configure), tmp_path / "last.ckpt"
-    saving = [MidEpoch(path)] if epochs == EPOCHS else ends(tmp_path)
-    runner = trainer(tmp_path, *saving, max_epochs=epochs, enable_checkpointing=True)
+    steps = {"max_steps": 5} if epochs == EPOCHS else {}
+    saving = run_checkpoints(tmp_path, "val/clip_hit1", 60.0)
+    runner = trainer(tmp_path, *saving, max_epochs=epochs, enable_checkpointing=True, **steps)
     runner.fit(stopped, datamodule=data_for(stopped))
     resumed, after = own(configure), Watch()
     runner = trainer(tmp_path, after, *ends(tmp_path / "resumed"), max_epochs=EPOCHS, enable_checkpointing=True)
