@@ -32,6 +32,7 @@ from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.folder import find_checkpoint, new_run_dir, read_checkpoint, require_writable
 from benchmark.runs.loggers import leave_out_wandb, move_logs, wandb_mirrors
+from benchmark.runs.optimisers import BeforeFirstStep, makes_its_own, use_named
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
@@ -68,7 +69,7 @@ class BenchmarkCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], **kwargs: Any) -> None:
-        self.together = EndTogether()
+        self.together, self.words = EndTogether(), args
         try:
             super().__init__(
                 VideoClassifier,
@@ -78,6 +79,7 @@ class BenchmarkCLI(LightningCLI):
                 seed_everything_default=0,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
+                auto_configure_optimizers=False,
                 args=args,
                 **kwargs,
             )
@@ -150,6 +152,17 @@ class BenchmarkCLI(LightningCLI):
             named = config.predict.videos
             config.data = unlabelled(config.data, named if isinstance(named, list) else [named], names)
 
+    def before_fit(self) -> None:
+        """Let an optimiser that was named take the place of the network's own, and say so where that is a plugin's."""
+        config = self.config_init[self.subcommand]
+        if not config.optimizer:
+            return
+        if makes_its_own(self.model) and self.trainer.is_global_zero:
+            own = f"{type(self.model).__name__}.configure_optimizers"
+            print(f"--optimizer {config.optimizer.class_path} takes the place of {own}", flush=True)
+        schedule = config.lr_scheduler
+        use_named(self.model, config.optimizer.as_dict(), schedule.as_dict() if schedule else None)
+
     def after_fit(self) -> None:
         """Refuse to call a fit done that trained nothing, as with no time for it.
 
@@ -183,6 +196,7 @@ class BenchmarkCLI(LightningCLI):
                 self._conditions(),
                 OwnSplits(allowed=allowed),
                 *self._transfer(seen),
+                self._before_first_step(),
             ]
         if self.subcommand == "validate":
             self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
@@ -216,6 +230,11 @@ class BenchmarkCLI(LightningCLI):
             return TrainingConditions(chosen)
         same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
         return TrainingConditions(chosen, self.checkpoint, same_run=same_run)
+
+    def _before_first_step(self) -> BeforeFirstStep:
+        """What refuses optimisers, schedules and a recipe that do nothing or wait for nothing."""
+        optimizer = self.config[self.subcommand].optimizer
+        return BeforeFirstStep(None if not optimizer else optimizer.class_path, self.words)
 
     def _transfer(self, seen: SeenVideos) -> list[Callback]:
         """What a fit with a regime needs: pretrained weights, frozen layers and their features."""

@@ -160,6 +160,8 @@ CALIBRATION_ERROR = Score(
 )
 """Expected calibration error of the best-scored class in 15 bins of confidence (Guo et al. 2017); of decoded videos."""
 
+_UNKNOWN = "unknown"
+
 _KNOWN: dict[str, Score] = {
     score.name: score
     for score in (
@@ -199,4 +201,18 @@ def score_of(name: str) -> Score:
         return dataclasses.replace(found, title=f"{found.title}, {part}") if part else found
     if matched := _HIT.fullmatch(name):
         return hit("clip" if matched[1] == "clip" else "video", int(matched[2]))
-    return Score("unknown", name, name, lambda known: np.nan, unit="number")
+    return Score(_UNKNOWN, name, name, lambda known: np.nan, unit="number")
+
+
+def lower_is_better(logged: str) -> bool:
+    """Whether less is better of a value that is logged: `val/ece`, `train/loss_epoch`; of an unknown one more is."""
+    return "loss" in logged.rpartition("/")[2] or not _score_logged(logged).higher_is_better
+
+
+def is_known(logged: str) -> bool:
+    """Whether a value that is logged is a loss or a known score."""
+    return "loss" in logged.rpartition("/")[2] or _score_logged(logged).name != _UNKNOWN
+
+
+def _score_logged(logged: str) -> Score:
+    return score_of(logged.partition("/")[2] if logged.startswith(("train/", "val/", "test/")) else logged)

@@ -19,10 +19,11 @@ from torch.optim import SGD
 from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
+from benchmark.metrics.descriptors import lower_is_better
 from benchmark.metrics.hit import HitAtK
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.options import differing, differing_shapes, plain, stored_shape
-from benchmark.models.recipe import Recipe, RecipeSchedule, translate_plateau
+from benchmark.models.recipe import Recipe, RecipeSchedule, named_rates, translate_plateau
 
 
 class VideoClassifier(L.LightningModule):
@@ -89,9 +90,8 @@ class VideoClassifier(L.LightningModule):
         seed = int(getattr(self.trainer.datamodule, "seed", 0)) if hasattr(self.trainer, "datamodule") else 0
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed((seed * 1_000_003 + step) * 4096 + self.global_rank)
-        if self.trainer.optimizers:
-            rate = torch.tensor(float(self.trainer.optimizers[0].param_groups[0]["lr"]))  # a GPU would be waited for
-            self.log("train/learning_rate", rate, batch_size=1)
+        for name, rate in named_rates(self.trainer.optimizers).items():
+            self.log(name, torch.tensor(rate), batch_size=1)  # on the processor, since a GPU would be waited for
 
     def training_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> Tensor:
         """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
@@ -185,9 +185,10 @@ class VideoClassifier(L.LightningModule):
         values = self._log_scores()
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
+        sign = -1 if lower_is_better(self.recipe.plateau_metric) else 1
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, RecipeSchedule):
-                config.scheduler.observe(float(self._plateau_value(values)))
+                config.scheduler.observe(sign * float(self._plateau_value(values)))
 
     def _plateau_value(self, values: dict[str, Tensor]) -> Tensor:
         if self.recipe.plateau_metric not in values:

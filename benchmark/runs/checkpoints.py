@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import STEP_OUTPUT, LRSchedulerConfig
 
 from benchmark.errors import UserError
+from benchmark.metrics.descriptors import lower_is_better
 
 
 class SteppedBefore(ModelCheckpoint):
@@ -41,7 +42,9 @@ class WithinEpoch(SteppedBefore):
 
     _is_saving = False
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Let Lightning step its schedulers."""
         self._unmark()
 
@@ -90,18 +93,11 @@ class BestWeights(ModelCheckpoint):
             UserError: With those that are.
         """
         super().on_train_start(trainer, pl_module)
-        known, monitor = getattr(pl_module, "validated_values", None), str(self.monitor)
-        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-        # A callback of the user's may log anything.
-        are_ours = all(type(each).__module__.partition(".")[0] in {"benchmark", "lightning"} for each in callbacks)
-        if known is None or not are_ours or monitor.startswith("train/"):
-            return
-        if not any(f"{monitor}/".startswith(f"{name}/") for name in known):
-            raise UserError(f"--checkpoint.monitor is {monitor}; a validation logs {', '.join(known)}")
+        require_logged(trainer, pl_module, str(self.monitor), "--checkpoint.monitor")
 
 
 class EndOfEpoch(SteppedBefore):
-    """Saves at the end of an epoch; steps schedulers also where a resumed run began in its middle and Lightning won't."""
+    """Saves at the end of an epoch; steps schedulers also after a resume in its middle, where Lightning does not."""
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let Lightning step its schedulers."""
@@ -115,6 +111,31 @@ class EndOfEpoch(SteppedBefore):
         super().on_train_epoch_end(trainer, pl_module)
 
 
+def require_logged(
+    trainer: L.Trainer, network: L.LightningModule, monitor: str, option: str, *, by_validation: bool = False
+) -> None:
+    """Refuse the name of a value that nobody will log, as far as that is known before training.
+
+    Args:
+        trainer: Of the fit.
+        network: Its `validated_values` are logged by a validation.
+        monitor: The name.
+        option: Where it was given.
+        by_validation: Whether a value that training logs is refused too.
+
+    Raises:
+        UserError: With those that are logged.
+    """
+    known = getattr(network, "validated_values", None)
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    # A callback of the user's may log anything.
+    are_ours = all(type(each).__module__.partition(".")[0] in {"benchmark", "lightning"} for each in callbacks)
+    if known is None or not are_ours or (monitor.startswith("train/") and not by_validation):
+        return
+    if not any(f"{monitor}/".startswith(f"{name}/") for name in known):
+        raise UserError(f"{option} is {monitor}; a validation logs {', '.join(known)}")
+
+
 def _is_last_batch(trainer: L.Trainer) -> bool:
     """Whether the batch that was trained on is the last one of its epoch."""
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
@@ -125,10 +146,11 @@ def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[L.Callba
 
     Args:
         folder: Where they are written.
-        monitor: Logged value that `best` maximises.
+        monitor: Logged value that `best` is best by: a loss, or a score that is better the lower, is minimised.
         minutes: `last` is written that often within an epoch, and at the end of each.
     """
-    best = BestWeights(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
+    mode = "min" if lower_is_better(monitor) else "max"
+    best = BestWeights(folder, "best", monitor=monitor, mode=mode, enable_version_counter=False)
     epoch = EndOfEpoch(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
     within = WithinEpoch(
         folder, "last", train_time_interval=datetime.timedelta(minutes=minutes), enable_version_counter=False
