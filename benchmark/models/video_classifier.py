@@ -19,7 +19,7 @@ from torch.optim import SGD
 from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
-from benchmark.metrics.descriptors import lower_is_better
+from benchmark.metrics.descriptors import lower_is_better, try_added
 from benchmark.metrics.hit import HitAtK
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.options import differing, differing_shapes, plain, stored_shape
@@ -74,10 +74,16 @@ class VideoClassifier(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Prepare the metrics for the classes and groups of the data."""
-        groups = getattr(self.trainer, "datamodule", None)
-        self.scores = ClassificationScores(
-            self.num_classes, groups.groups if groups is not None else {}, has_clips=not self.reads_whole_videos
-        )
+        data = getattr(self.trainer, "datamodule", None)
+        groups = data.groups if data is not None else {}
+        protocol = getattr(data, "validation_protocol", None)
+        clips = 0 if self.reads_whole_videos else getattr(protocol, "clips_per_video", 1)
+        if stage != "predict":
+            try:
+                try_added(self.num_classes, clips, groups)
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        self.scores = ClassificationScores(self.num_classes, groups, has_clips=not self.reads_whole_videos)
         self.scores.to(self.device)
 
     def on_fit_start(self) -> None:
@@ -208,7 +214,10 @@ class VideoClassifier(L.LightningModule):
     def _log_scores(self) -> dict[str, Tensor]:
         if self.scores is None:
             raise RuntimeError("the metrics are prepared in setup()")
-        values = {f"val/{name}": value for name, value in self.scores.compute().items()}
+        try:
+            values = {f"val/{name}": value for name, value in self.scores.compute().items()}
+        except ValueError as error:  # of a score that was added
+            raise UserError(str(error)) from error
         for name, value in values.items():
             self.log(name, value, prog_bar=name.endswith(("clip_hit1", "video_hit1")), sync_dist=False)
         self.scores.reset()
