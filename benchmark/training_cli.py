@@ -226,10 +226,11 @@ class BenchmarkCLI(LightningCLI):
         """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
         config = self.config[self.subcommand]
         chosen = {name: plain(config.get(name)) for name in ("seed_everything", "optimizer", "lr_scheduler")}
+        data = vars(config.data.get("init_args") or Namespace())
         if not config.get("ckpt_path"):
-            return TrainingConditions(chosen)
+            return TrainingConditions(chosen, data)
         same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
-        return TrainingConditions(chosen, self.checkpoint, same_run=same_run)
+        return TrainingConditions(chosen, data, self.checkpoint, same_run=same_run)
 
     def _before_first_step(self) -> BeforeFirstStep:
         """What refuses optimisers, schedules and a recipe that do nothing or wait for nothing."""
