@@ -35,9 +35,9 @@ ALLOWED = {
     "figures": {"files", "results", "metrics", "errors"},
     "runs": {
         *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
-        *("caches", "changes", "content", "errors", "extras", "figures", "files"),
+        *("caches", "changes", "class_options", "content", "errors", "extras", "figures", "files"),
     },
-    "grid": {"changes", "errors", "files", "process", "results", "runs"},
+    "grid": {"changes", "errors", "files", "metrics", "process", "results", "runs"},
     "transfer": {
         *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
         *("changes", "errors", "figures", "files", "shipped"),

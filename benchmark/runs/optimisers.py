@@ -68,7 +68,7 @@ class WatchedRecipe:
 
     def __init__(self, network: VideoClassifier) -> None:
         self.network, self.recipe = network, network.recipe
-        self._asked = asked = set[str]()
+        self.asked = asked = set[str]()
 
         class Watched(type(self.recipe)):  # type: ignore[misc]
             def __getattribute__(self, name: str) -> Any:
@@ -84,7 +84,7 @@ class WatchedRecipe:
         Args:
             schedules: The network's.
         """
-        asked = set(self._asked)
+        asked = set(self.asked)
         self.network.recipe = self.recipe
         for schedule in schedules:
             if isinstance(schedule, RecipeSchedule):
