@@ -226,7 +226,7 @@ class BenchmarkCLI(LightningCLI):
         """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
         config = self.config[self.subcommand]
         chosen = {name: plain(config.get(name)) for name in ("seed_everything", "optimizer", "lr_scheduler")}
-        data = vars(config.data.get("init_args") or Namespace())
+        data = vars(config.data.init_args) if config.data.get("init_args") else {}
         if not config.get("ckpt_path"):
             return TrainingConditions(chosen, data)
         same_run = Path(config.ckpt_path).resolve().parent == (self.run_dir / "checkpoints").resolve()
@@ -275,8 +275,10 @@ def unlabelled(data: Namespace, videos: list[Path], class_names: list[str]) -> N
     """The configuration of data replaced by videos named on the command line, which are read as that says."""
     given = data.get("init_args") or {}
     kept = {name: given[name] for name in options_of(VideoDataModule) if name in given and name != "root"}
-    options = Namespace(videos=videos, class_names=class_names, **kept)
-    return Namespace(class_path="benchmark.data.files.VideoFiles", init_args=options)
+    namespace: Any = Namespace  # which has no types
+    options = namespace(videos=videos, class_names=class_names, **kept)
+    files: Namespace = namespace(class_path="benchmark.data.files.VideoFiles", init_args=options)
+    return files
 
 
 def train(verb: str, words: Sequence[str]) -> None:

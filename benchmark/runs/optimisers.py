@@ -76,7 +76,7 @@ class WatchedRecipe:
                 return super().__getattribute__(name)
 
         network.recipe = object.__new__(Watched)
-        vars(network.recipe).update(vars(self.recipe))
+        network.recipe.__dict__.update(vars(self.recipe))
 
     def idle(self, schedules: Sequence[Any]) -> dict[str, Any]:
         """Give the recipe back; returns values that differ from the network's defaults and have no part.

@@ -187,8 +187,12 @@ def test_scores_that_are_added_see_the_ranks_of_clips(monkeypatch: pytest.Monkey
 
 def test_whole_videos_have_no_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
-    score = Score("width", "width", "width", lambda known: seen.append(known.clip_ranks.shape) or 0.5)
-    monkeypatch.setitem(descriptors._KNOWN, "width", score)
+
+    def noted(known: Predictions) -> float:
+        seen.append(known.clip_ranks.shape)
+        return 0.5
+
+    monkeypatch.setitem(descriptors._KNOWN, "width", Score("width", "width", "width", noted))
     metric = ClassificationScores(2, {}, has_clips=False)
     metric.update(torch.tensor([[0.6, 0.4], [0.3, 0.7]]), torch.eye(2), torch.tensor([4, 9]))
     assert values_of(metric)["width"] == 0.5

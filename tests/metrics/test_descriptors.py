@@ -127,9 +127,12 @@ def test_a_score_that_fails_is_found_before_a_network_is_trained(
 
 def test_made_up_predictions_are_like_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Predictions] = []
-    monkeypatch.setitem(
-        descriptors._KNOWN, "mine", Score("mine", "mine", "mine", lambda known: seen.append(known) or 0.5)
-    )
+
+    def noted(known: Predictions) -> float:
+        seen.append(known)
+        return 0.5
+
+    monkeypatch.setitem(descriptors._KNOWN, "mine", Score("mine", "mine", "mine", noted))
     try_added(4, 3, {"all": [0, 1, 2, 3]})
     (known,) = seen
     assert known.scores.shape == known.labels.shape == (8, 4)

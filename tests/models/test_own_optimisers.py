@@ -75,7 +75,7 @@ class Halving(LRScheduler):
     def get_lr(self) -> list[float]:  # type: ignore[override]
         return [float(rate) * self.share for rate in self.base_lrs]
 
-    def step(self, metric: Any = None) -> None:  # type: ignore[override]
+    def step(self, metric: Any = None) -> None:
         if metric is not None:
             self.share *= 0.5 if float(metric) <= self.best else 1.0
             self.best = max(self.best, float(metric))

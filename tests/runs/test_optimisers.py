@@ -12,7 +12,7 @@ from benchmark.cli import main
 from benchmark.errors import UserError
 from benchmark.models import VideoClassifier
 from benchmark.models.recipe import Recipe, RecipeSchedule, named_rates
-from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from benchmark.runs.optimisers import BeforeFirstStep, makes_its_own, use_named
 from tests.generators import broken_models
 from tests.generators.small_test import options
@@ -139,7 +139,8 @@ def test_a_named_optimiser_takes_the_place_of_a_plugins_and_says_so(
 
 def test_every_group_of_every_optimiser_has_a_learning_rate_of_its_own() -> None:
     weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(4)]
-    first = SGD([{"params": weights[:1]}, {"params": weights[1:2], "lr": 0.2}], lr=0.1)
+    groups: list[dict[str, Any]] = [{"params": weights[:1]}, {"params": weights[1:2], "lr": 0.2}]
+    first = SGD(groups, lr=0.1)
     second = AdamW(
         [{"params": weights[2:3], "name": "head"}, {"params": weights[3:], "lr": 0.4, "name": "body"}], lr=0.3
     )
@@ -165,7 +166,8 @@ def test_a_network_without_an_optimiser_goes_through_a_fit_as_it_is(tmp_path: Pa
     [("val/ece", "min"), ("val/map/sports", "max"), ("train/loss_epoch", "min"), ("val/mine", "max"), ("loss", "min")],
 )
 def test_best_is_the_best_way_of_its_value(monitor: str, mode: str, tmp_path: Path) -> None:
-    assert [each.mode for each in run_checkpoints(tmp_path, monitor, 5.0) if getattr(each, "monitor", None)] == [mode]
+    (best,) = (each for each in run_checkpoints(tmp_path, monitor, 5.0) if isinstance(each, BestWeights))
+    assert best.mode == mode
 
 
 @pytest.mark.filterwarnings("ignore")
