@@ -141,9 +141,8 @@ def test_every_group_of_every_optimiser_has_a_learning_rate_of_its_own() -> None
     weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(4)]
     groups: list[dict[str, Any]] = [{"params": weights[:1]}, {"params": weights[1:2], "lr": 0.2}]
     first = SGD(groups, lr=0.1)
-    second = AdamW(
-        [{"params": weights[2:3], "name": "head"}, {"params": weights[3:], "lr": 0.4, "name": "body"}], lr=0.3
-    )
+    groups = [{"params": weights[2:3], "name": "head"}, {"params": weights[3:], "lr": 0.4, "name": "body"}]
+    second = AdamW(groups, lr=0.3)
     assert named_rates([first, second]) == {
         "train/learning_rate": 0.1,
         "train/learning_rate/1/2": 0.2,
