@@ -13,7 +13,7 @@ from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from benchmark.command_line import WholeNames, unknown_option
+from benchmark.command_line import unknown_option
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.files import file_hash
@@ -34,6 +34,7 @@ from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.first_batch import FirstBatch
 from benchmark.runs.folder import experiment_name, find_checkpoint, keep, new_run_dir, require_writable
 from benchmark.runs.loggers import end_wandb_runs, has_wandb, leave_out_wandb, move_logs, wandb_mirrors
+from benchmark.runs.optimisers import BeforeFirstStep, use_named
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
 from benchmark.runs.ranks import EndTogether
@@ -46,7 +47,6 @@ from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
-from benchmark.usual_options import TRAINER_VERBS, usual_options
 from benchmark.verb_checks import (
     require_config_first,
     require_from_fit,
@@ -57,23 +57,13 @@ from benchmark.verb_checks import (
 from benchmark.verb_options import (
     DESCRIPTIONS,
     USAGE,
+    TrainerParser,
     add_options,
     require_own_options,
     unlabelled_videos,
     usual_entry_name,
     with_literal_paths,
 )
-
-
-class TrainerParser(WholeNames, LightningArgumentParser):
-    """Lightning's parser, which takes options by their whole names, and whose help begins with those most used."""
-
-    def format_help(self, *arguments: Any, **options: Any) -> str:
-        """The usual options, then all."""
-        text: str = super().format_help(*arguments, **options)
-        head, description, rest = text.partition(f"\n{self.description}\n") if self.description else (text, "", "")
-        verb = str(self.prog).rpartition(" ")[2]
-        return f"{head}{description}\n{usual_options(verb)}\n{rest}" if verb in TRAINER_VERBS else text
 
 
 class BenchmarkCLI(LightningCLI):
@@ -85,7 +75,7 @@ class BenchmarkCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], **kwargs: Any) -> None:
-        self.together = EndTogether()
+        self.together, self.words = EndTogether(), args
         try:
             super().__init__(
                 VideoClassifier,
@@ -95,6 +85,7 @@ class BenchmarkCLI(LightningCLI):
                 seed_everything_default=0,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
+                auto_configure_optimizers=False,
                 args=args,
                 **kwargs,
             )
@@ -169,6 +160,14 @@ class BenchmarkCLI(LightningCLI):
         if self.subcommand == "predict" and config.predict.videos:
             config.data = unlabelled_videos(config, self.checkpoint.get("class_names"))
 
+    def before_fit(self) -> None:
+        """Let an optimiser that was named take the place of the network's own, and say so where that is a plugin's."""
+        config = self.config_init[self.subcommand]
+        if not config.optimizer:
+            return
+        schedule = config.lr_scheduler.as_dict() if config.lr_scheduler else None
+        use_named(self.model, config.optimizer.as_dict(), schedule, says_so=self.trainer.is_global_zero)
+
     def after_fit(self) -> None:
         """Refuse to call a fit done that trained nothing, as with no time for it.
 
@@ -203,11 +202,13 @@ class BenchmarkCLI(LightningCLI):
             self.trainer_defaults["callbacks"].append(BestValidation(self.run_dir, checkpoint.monitor))
             self.trainer_defaults["callbacks"] += self._report()
             self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
-            allowed = self.config[self.subcommand].allow_contaminated
+            config = self.config[self.subcommand]
+            named = config.optimizer.class_path if config.optimizer else None
             self.trainer_defaults["callbacks"] += [
                 self._conditions(),
-                OwnSplits(allowed=allowed),
+                OwnSplits(allowed=config.allow_contaminated),
                 *self._transfer(seen),
+                BeforeFirstStep(named, self.words),
             ]
         if self.subcommand == "validate":
             self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
@@ -263,9 +264,10 @@ class BenchmarkCLI(LightningCLI):
         """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
         config = self.config[self.subcommand]
         chosen = {name: plain(config.get(name)) for name in ("seed_everything", "optimizer", "lr_scheduler")}
+        data = vars(config.data.init_args) if config.data.get("init_args") else {}
         if not config.get("ckpt_path"):
-            return TrainingConditions(chosen)
-        return TrainingConditions(chosen, self.checkpoint, same_run=self._is_own(config.ckpt_path))
+            return TrainingConditions(chosen, data)
+        return TrainingConditions(chosen, data, self.checkpoint, same_run=self._is_own(config.ckpt_path))
 
     def _transfer(self, seen: SeenVideos) -> list[Callback]:
         """What a fit with a regime needs: pretrained weights, frozen layers and their features."""

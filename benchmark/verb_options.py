@@ -12,12 +12,16 @@ from typing import Any
 from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from benchmark.class_options import options_of
+from benchmark.command_line import WholeNames
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.results.average_record import joined_names
 from benchmark.runs.averages import average_facts
 from benchmark.runs.facts import network_title
 from benchmark.transfer.carrying import Transfer, transfer_facts
 from benchmark.transfer.regimes import REGIMES
+from benchmark.usual_options import TRAINER_VERBS, usual_options
 
 # Options that not every verb has, by the first part of their names.
 _VERBS: dict[str, tuple[str, ...]] = {
@@ -44,6 +48,18 @@ DESCRIPTIONS = {
     "predict": "Write the top classes of any videos.",
 }
 
+
+class TrainerParser(WholeNames, LightningArgumentParser):
+    """Lightning's parser, which takes options by their whole names, and whose help begins with those most used."""
+
+    def format_help(self, *arguments: Any, **options: Any) -> str:
+        """The usual options, then all."""
+        text: str = super().format_help(*arguments, **options)
+        head, description, rest = text.partition(f"\n{self.description}\n") if self.description else (text, "", "")
+        verb = str(self.prog).rpartition(" ")[2]
+        return f"{head}{description}\n{usual_options(verb)}\n{rest}" if verb in TRAINER_VERBS else text
+
+
 # Into the run folder, and for W&B offline. Options such as --trainer.logger.offline false reach the last one.
 _LOGGERS = [
     {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": ".", "name": "csv"}},
@@ -60,7 +76,7 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         "--run_dir", type=Path | None, default=None, help="Folder of this run; a new one under runs/ by default."
     )
     parser.add_argument(
-        "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt maximises."
+        "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt is best by."
     )
     parser.add_argument(
         "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
@@ -151,9 +167,8 @@ def unlabelled_videos(config: Namespace, class_names: list[str] | None) -> Names
     """
     if not class_names:
         raise UserError(f"--ckpt_path {config.ckpt_path} does not know the names of its classes")
-    shared = ["batch_size", "num_workers", "multiprocessing_context", "clips_per_video"]
-    shared += ["test_views", "sampler_seed", "clip_seconds", "decoder"]
-    kept = {name: config.data.init_args[name] for name in shared if name in config.data.init_args}
+    given = config.data.get("init_args") or {}
+    kept = {name: given[name] for name in options_of(VideoDataModule) if name in given and name != "root"}
     named = config.predict.videos
     videos = named if isinstance(named, list) else [named]
     options = dict_to_namespace({"videos": videos, "class_names": class_names, **kept})

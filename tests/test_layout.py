@@ -41,9 +41,9 @@ ALLOWED = {
     "figures": {"files", "results", "metrics", "errors", "pages"},
     "runs": {
         *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
-        *("caches", "changes", "content", "errors", "extras", "figures", "files", "pages"),
+        *("caches", "changes", "class_options", "content", "errors", "extras", "figures", "files", "pages"),
     },
-    "grid": {"changes", "errors", "files", "models", "process", "results", "runs"},
+    "grid": {"changes", "errors", "files", "metrics", "models", "process", "results", "runs"},
     "transfer": {
         *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
         *("changes", "errors", "figures", "files", "pages", "shipped"),

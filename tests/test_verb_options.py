@@ -1,15 +1,34 @@
 """A verb takes its own options, and optimiser and scheduler can be chosen on the command line."""
 
+import inspect
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from jsonargparse import Namespace
 
 from benchmark.cli import main
-from benchmark.verb_options import with_literal_paths
+from benchmark.data import VideoDataModule
+from benchmark.verb_options import unlabelled_videos, with_literal_paths
 from tests.generators.small_test import options
+
+namespace: Any = Namespace  # has no types
+
+
+def test_videos_named_on_the_command_line_are_read_with_all_options_of_the_data() -> None:
+    shared = [name for name in inspect.signature(VideoDataModule).parameters if name != "root"]
+    given: dict[str, Any] = {name: f"value of {name}" for name in shared}
+    assert "clip_seconds" in given
+    data = namespace(class_path="SyntheticActions", init_args=namespace(**given, root=Path("here"), fold=2))
+    predict = namespace(videos=[Path("a.mp4")])
+    found = unlabelled_videos(namespace(data=data, predict=predict), ["dark", "light"])
+    expected = {"videos": [Path("a.mp4")], "class_names": ["dark", "light"], **given}
+    assert found == namespace(class_path="benchmark.data.files.VideoFiles", init_args=namespace(**expected))
+    without = unlabelled_videos(namespace(data=namespace(class_path="Own"), predict=predict), ["dark", "light"])
+    assert set(vars(without.init_args)) == {"videos", "class_names"}
 
 
 @pytest.mark.parametrize(

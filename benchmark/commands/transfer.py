@@ -8,15 +8,18 @@ from pathlib import Path
 from benchmark.command_line import PlainParser, WholeNames, require_forwarded
 from benchmark.commands.text import aligned
 from benchmark.conformance import Subject
+from benchmark.conformance.subject import first_optimizer
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.grid.processes import going_on_later
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
+from benchmark.models import VideoClassifier
 from benchmark.models.stored import read_checkpoint
 from benchmark.pages.tables import TextTable
 from benchmark.plugins import require_named_classes
+from benchmark.runs.optimisers import WatchedRecipe, makes_its_own
 from benchmark.shipped import configuration_file, shipped_folder
 from benchmark.transfer.carrying import load_lower_groups, require_carried
 from benchmark.transfer.cell import run_cell
@@ -25,7 +28,7 @@ from benchmark.transfer.tables import TransferResults
 
 LEADERBOARDS = Path("leaderboards")
 
-_FORWARDED = ("--model", "--data", "--trainer", "--checkpoint")
+_FORWARDED = ("--model", "--data", "--trainer", "--checkpoint", "--optimizer", "--lr_scheduler")
 _EPILOG = """Other options go to every fit, as in `fit`: --data.root DIR, --model.width 0.5, --trainer.accelerator gpu.
 A grid that was stopped or killed goes on when the same command is given again. On a cluster, let each job run one cell
 with --cell N; the tables are made from whatever is finished, at the end of every call."""
@@ -98,12 +101,29 @@ def require_fitting(experiment: Experiment) -> None:
             "SyntheticActions, or carry the network over by `fit --transfer.regime ...` and `test`"
         )
     network = Subject.parse(experiment.part_words("model")).build()
+    _require_learning_rates_matter(experiment, network)
     groups = [list(group) for group in network.layer_groups]
     for regime in experiment.grid.regimes:
         require_carried(network, groups, regime)
     if experiment.pretrained is not None:
         checkpoint = read_checkpoint(str(experiment.pretrained), "--pretrained")
         load_lower_groups(network, groups, checkpoint, experiment.pretrained)
+
+
+def _require_learning_rates_matter(experiment: Experiment, network: VideoClassifier) -> None:
+    regime = next((name for name, each in experiment.grid.regimes.items() if each.learning_rate is not None), None)
+    if regime is None or experiment.names_optimizer or not makes_its_own(network):
+        return
+    watched = WatchedRecipe(network)
+    try:
+        first_optimizer(network)
+    except Exception:  # it asks more of a Trainer than there is here; the fit tells
+        return
+    if "learning_rate" not in watched.asked:
+        raise UserError(
+            f"grid.regimes.{regime}.learning_rate does nothing: {type(network).__name__}.configure_optimizers makes "
+            "the optimiser without it; leave it out, or name an optimizer"
+        )
 
 
 def show(experiment: Experiment) -> None:

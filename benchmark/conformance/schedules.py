@@ -22,7 +22,7 @@ _CLIPS = 2
 
 
 def schedules(subject: Subject) -> list[Finding]:
-    """Every scheduler that is due in two epochs of two batches is stepped."""
+    """Every scheduler is stepped in two epochs of two batches, in which a rarer one is made due."""
     network, watch = subject.build(), _Steps()
     clips = subject.clips(2 * _CLIPS)
     offsets = len(network.frame_offsets)
@@ -61,19 +61,19 @@ def schedules(subject: Subject) -> list[Finding]:
 
 
 class _Steps(L.Callback):
-    """Counts the steps of each scheduler that is due within the fit."""
+    """Counts the steps of each scheduler, and lets each be due within the fit."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, list[None]]] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for config in trainer.lr_scheduler_configs:
-            due = _EPOCHS * (2 if config.interval == "step" else 1)
-            if config.frequency <= due:
-                steps: list[None] = []
-                scheduler: Any = config.scheduler
-                scheduler.step = _counted(scheduler.step, steps)
-                self.steps.append((type(scheduler).__name__, steps))
+            in_an_epoch = 2 if config.interval == "step" else 1  # Lightning counts batches from each epoch's first
+            config.frequency = min(config.frequency, in_an_epoch)
+            steps: list[None] = []
+            scheduler: Any = config.scheduler
+            scheduler.step = _counted(scheduler.step, steps)
+            self.steps.append((type(scheduler).__name__, steps))
 
 
 def _counted(step: Callable[..., None], steps: list[None]) -> Callable[..., None]:

@@ -19,6 +19,7 @@ from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.grid import processes
 from benchmark.grid.processes import CellFailure, locked
+from benchmark.metrics.descriptors import lower_is_better
 from benchmark.models.stored import read_checkpoint
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 
@@ -61,6 +62,24 @@ class Cell(ABC):
 
 
 @dataclasses.dataclass(frozen=True)
+class Validated:
+    """The best validation of a fit.
+
+    Args:
+        score: What `best.ckpt` was chosen by.
+        monitor: Its name.
+    """
+
+    score: float
+    monitor: str
+
+    @property
+    def rising(self) -> float:
+        """The score, the higher the better: a loss or an error is negated."""
+        return -self.score if lower_is_better(self.monitor) else self.score
+
+
+@dataclasses.dataclass(frozen=True)
 class Running:
     """A cell that this process holds, and what can be done in it.
 
@@ -86,18 +105,22 @@ class Running:
         """
         processes.run_verb(words, self.cell.folder, self.lock)
 
-    def fit(self, run: Path, config: dict[str, Any], words: Sequence[str] = (), what: str = "") -> float:
-        """Train in a run folder, from where an earlier process stopped; returns the best validation score.
+    def fit(self, run: Path, config: dict[str, Any], words: Sequence[str] = (), what: str = "") -> Validated:
+        """Train in a run folder, from where an earlier process stopped.
 
         Args:
             run: The run folder.
             config: The fit's configuration.
             words: Options that win over it.
             what: Is said beside `fit`.
+
+        Returns:
+            The best validation score.
         """
         done = run / "fit.json"
         if done.is_file():
-            return float(json.loads(done.read_text("utf-8"))["score"])
+            held = json.loads(done.read_text("utf-8"))
+            return Validated(float(held["score"]), str(held["monitor"]))
         run.mkdir(parents=True, exist_ok=True)
         file, last = run / "fit.yaml", run / "checkpoints/last.ckpt"
         write_whole(file, yaml.safe_dump(config, sort_keys=False))
@@ -116,7 +139,7 @@ class Running:
         seconds = time.monotonic() - begun
         write_whole(done, json.dumps({"score": score, "monitor": monitor, "seconds": seconds}))
         self.say(f"{monitor} {score:.4f}{what}, {seconds:.0f} s")
-        return score
+        return Validated(score, monitor)
 
     def test(self, run: Path) -> None:
         """Test the best checkpoint of a fit's run folder; leaves ledger and record in the cell's."""

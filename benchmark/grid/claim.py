@@ -10,12 +10,13 @@ from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.grid.cells import FAILURE_NAME
 from benchmark.results.record import FILE_NAME as RECORD_NAME
+from benchmark.runs.conditions import DATA_PLACES
 
 _FILE_NAME = "grid.json"
 
 _IMMATERIAL = (
-    *("data.root", "data.lists", "data.cache", "data.cache_gb", "data.cache_dir", "grid.cache_gb"),
-    *("data.num_workers", "data.multiprocessing_context"),
+    *(f"data.{name}" for name in DATA_PLACES),
+    "grid.cache_gb",
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger"),
     "trainer.enable_progress_bar",
 )

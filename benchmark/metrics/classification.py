@@ -13,7 +13,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from benchmark.metrics.average_precision import MeanAveragePrecision
 from benchmark.metrics.descriptors import HIT_KS, MAP, Predictions, Score, hit, known_scores
-from benchmark.metrics.hit import HitAtK
+from benchmark.metrics.hit import HitAtK, ranks
 from benchmark.metrics.video_scores import VideoCount, video_scores
 
 
@@ -29,19 +29,64 @@ class ScoredVideos(MeanAveragePrecision):
         ValueError: If a group names a class that is not there.
     """
 
+    clip_ranks: list[Tensor]
+    clip_counts: list[Tensor]
+
     def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]], functions: Sequence[Score]) -> None:
         super().__init__(num_classes, groups)
         self.functions = tuple(functions)
+        self.add_state("clip_ranks", [], dist_reduce_fx="cat")
+        self.add_state("clip_counts", [], dist_reduce_fx="cat")
+        self._add_empty_clips()
+
+    def update(  # type: ignore[override]
+        self, scores: Tensor, labels: Tensor, clip_ranks: Tensor, clip_counts: Tensor
+    ) -> None:
+        """Add videos.
+
+        Args:
+            scores: (V, K) floating point, kept as float32.
+            labels: (V, K) multi-hot; a video without a true label is a negative of every class.
+            clip_ranks: (B,) integer, the rank of each clip's best true label, video after video.
+            clip_counts: (V,) integer, clips of each video; they add up to B.
+
+        Raises:
+            ValueError: If a shape is not as above.
+        """
+        if clip_counts.shape != scores.shape[:1] or int(clip_counts.sum()) != len(clip_ranks):
+            raise ValueError(
+                f"{len(clip_ranks)} ranks of clips and {tuple(clip_counts.shape)} counts for {len(scores)} videos"
+            )
+        super().update(scores, labels)
+        self.clip_ranks.append(clip_ranks.to(torch.int32))
+        self.clip_counts.append(clip_counts)
+
+    def reset(self) -> None:
+        """Forget all videos."""
+        super().reset()
+        self._add_empty_clips()
 
     def compute(self) -> dict[str, Tensor]:
         """What `MeanAveragePrecision` gives, and the other scores, all () float64; NaN without a video."""
         found = super().compute()
         if self.functions:
             scores, labels = (dim_zero_cat(part).cpu().numpy() for part in (self.scores, self.labels))
-            known = Predictions(scores, labels != 0, np.empty((len(scores), 0), np.int32), self.groups)
+            known = Predictions(scores, labels != 0, self._rank_table(), self.groups)
             values = {name: value for score in self.functions for name, value in score.values(known).items()}
             found |= {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
         return found
+
+    def _rank_table(self) -> np.ndarray:
+        """Ranks of the clips of each video, (V, clips) int32; K + 1 for clips that a video has less than others."""
+        ranked, counts = (dim_zero_cat(part).cpu().numpy() for part in (self.clip_ranks, self.clip_counts))
+        is_held = np.arange(counts.max(initial=0)) < counts[:, None]
+        table = np.full(is_held.shape, self.num_classes + 1, np.int32)
+        table[is_held] = ranked
+        return table
+
+    def _add_empty_clips(self) -> None:
+        self.clip_ranks.append(torch.empty(0, dtype=torch.int32, device=self.device))
+        self.clip_counts.append(torch.empty(0, dtype=torch.int64, device=self.device))
 
 
 class ClassificationScores(nn.Module):
@@ -88,9 +133,19 @@ class ClassificationScores(nn.Module):
         labelled = (truth != 0).any(dim=1)
         for metric in self._metrics(self.clips):
             metric.update(clip_probabilities, labels)
-        for metric in (*self._metrics(self.videos), self.whole):
+        for metric in self._metrics(self.videos):
             metric.update(scores[labelled], truth[labelled])
+        self.whole.update(scores[labelled], truth[labelled], *self._clips_of(clip_probabilities, labels, rows))
         self.count.update(len(videos))
+
+    def _clips_of(self, clip_probabilities: Tensor, labels: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Ranks of the labelled clips, video after video in ascending rows, and how many each video has."""
+        labelled = (labels != 0).any(dim=1)
+        order = rows[labelled].argsort(stable=True)
+        counts = torch.unique(rows[labelled], return_counts=True)[1]
+        if not self.clips:
+            return order[:0], torch.zeros_like(counts)
+        return ranks(clip_probabilities[labelled], labels[labelled])[order], counts
 
     def compute(self) -> dict[str, Tensor]:
         """The scores so far; in a distributed run every process must call this.

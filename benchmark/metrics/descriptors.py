@@ -160,6 +160,8 @@ CALIBRATION_ERROR = Score(
 )
 """Expected calibration error of the best-scored class in 15 bins of confidence (Guo et al. 2017); of decoded videos."""
 
+_UNKNOWN = "unknown"
+
 _KNOWN: dict[str, Score] = {
     score.name: score
     for score in (
@@ -188,6 +190,33 @@ def add_score(score: Score) -> None:
         raise ValueError(f"there is a score called {score.name} already ({held.title}); give yours another name")
 
 
+def try_added(num_classes: int, clips: int, groups: Mapping[str, Sequence[int]]) -> None:
+    """Call each score that was added once, on made-up predictions, so that its faults show before a network is trained.
+
+    Args:
+        num_classes: K.
+        clips: Clips of each video, 0 where whole videos are scored.
+        groups: Class numbers of each group of classes; may be empty.
+
+    Raises:
+        ValueError: With the score that fails, or gives something else than numbers from 0 to 1.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.eye(num_classes, dtype=bool), (2, 1))
+    raw = np.exp(rng.normal(size=labels.shape) + 2 * labels)
+    scores = (raw / raw.sum(1, keepdims=True)).astype(np.float32)
+    clip_ranks = rng.integers(1, num_classes + 1, (len(labels), clips), np.int32)
+    for score in known_scores():
+        if score.name in BUILT_IN:
+            continue
+        try:
+            score.values(Predictions(scores, labels, clip_ranks, groups))
+        except Exception as error:
+            said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            of = f"{len(labels)} made-up videos with {clips} clips each"
+            raise ValueError(f"the score {score.name} was tried on {of}: {said}") from error
+
+
 def score_of(name: str) -> Score:
     """The score that a number belongs to: `map/sports` to `map`, and Hit@k for any k.
 
@@ -199,4 +228,22 @@ def score_of(name: str) -> Score:
         return dataclasses.replace(found, title=f"{found.title}, {part}") if part else found
     if matched := _HIT.fullmatch(name):
         return hit("clip" if matched[1] == "clip" else "video", int(matched[2]))
-    return Score("unknown", name, name, lambda known: np.nan, unit="number")
+    return Score(_UNKNOWN, name, name, lambda known: np.nan, unit="number")
+
+
+def lower_is_better(logged: str) -> bool:
+    """Whether less is better of a value that is logged: `val/ece`, `train/loss_epoch`; of an unknown one more is."""
+    return _is_loss(logged) or not _score_logged(logged).higher_is_better
+
+
+def is_known(logged: str) -> bool:
+    """Whether a value that is logged is a loss or a known score."""
+    return _is_loss(logged) or _score_logged(logged).name != _UNKNOWN
+
+
+def _is_loss(logged: str) -> bool:
+    return _score_logged(logged).name == _UNKNOWN and "loss" in logged.rpartition("/")[2]
+
+
+def _score_logged(logged: str) -> Score:
+    return score_of(logged.partition("/")[2] if logged.startswith(("train/", "val/", "test/")) else logged)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -22,7 +22,7 @@ class Recipe:
         momentum: Of SGD.
         weight_decay: Of SGD.
         warmup_steps: Steps over which the learning rate rises linearly; the first full-size steps otherwise kill ReLUs.
-        plateau_metric: Logged value whose improvement keeps the learning rate, higher is better.
+        plateau_metric: Value of a validation whose improvement keeps the learning rate.
         plateau_patience: Validations without improvement before the learning rate falls.
         plateau_factor: What the learning rate is then multiplied by.
         cooldown: Share of the run, at its end, in which the learning rate also falls linearly to 0. The last weights
@@ -91,6 +91,7 @@ class RecipeSchedule(LRScheduler):
     def observe(self, value: float) -> None:
         """Lower the learning rate once `plateau_patience` validations in a row have not improved on the best.
 
+        Higher is better; of a score that is better the lower, give the negative.
         Validations within the warm-up do not count.
         """
         if self.last_epoch <= self.recipe.warmup_steps:
@@ -118,6 +119,21 @@ class RecipeSchedule(LRScheduler):
         self._last_lr = [*self.get_lr()]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = rate
+
+
+def named_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
+    """The learning rate of every parameter group of every optimiser, by the name that it is logged under.
+
+    The first is `train/learning_rate`; others have the number of their optimiser, from 1, and the name or number of
+    their group after it, as `train/learning_rate/2/bias`.
+    """
+    found: dict[str, float] = {}
+    for number, optimizer in enumerate(optimizers, start=1):
+        for place, group in enumerate(optimizer.param_groups, start=1):
+            if "lr" in group:
+                name = f"train/learning_rate/{number}/{group.get('name', place)}" if found else "train/learning_rate"
+                found[name] = float(group["lr"])
+    return found
 
 
 def translate_plateau(checkpoint: dict[str, Any], learning_rate: float) -> None:

@@ -19,11 +19,12 @@ from torch.optim import SGD
 from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
+from benchmark.metrics.descriptors import lower_is_better, try_added
 from benchmark.metrics.hit import HitAtK
 from benchmark.models.convolutions import pad_small_inputs
 from benchmark.models.options import differing, differing_shapes, plain, stored_shape
 from benchmark.models.planned_steps import planned_steps
-from benchmark.models.recipe import Recipe, RecipeSchedule, translate_plateau
+from benchmark.models.recipe import Recipe, RecipeSchedule, named_rates, translate_plateau
 from benchmark.models.stored import classes_below, network_from, read_checkpoint
 
 
@@ -117,10 +118,16 @@ class VideoClassifier(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Prepare the metrics for the classes and groups of the data."""
-        groups = getattr(self.trainer, "datamodule", None)
-        self.scores = ClassificationScores(
-            self.num_classes, groups.groups if groups is not None else {}, has_clips=not self.reads_whole_videos
-        )
+        data = getattr(self.trainer, "datamodule", None)
+        groups = data.groups if data is not None else {}
+        protocol = getattr(data, "validation_protocol", None)
+        clips = 0 if self.reads_whole_videos else getattr(protocol, "clips_per_video", 1)
+        if stage != "predict":
+            try:
+                try_added(self.num_classes, clips, groups)
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        self.scores = ClassificationScores(self.num_classes, groups, has_clips=not self.reads_whole_videos)
         self.scores.to(self.device)
 
     def on_fit_start(self) -> None:
@@ -133,9 +140,8 @@ class VideoClassifier(L.LightningModule):
         seed = int(getattr(self.trainer.datamodule, "seed", 0)) if hasattr(self.trainer, "datamodule") else 0
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed((seed * 1_000_003 + step) * 4096 + self.global_rank)
-        if self.trainer.optimizers:
-            rate = torch.tensor(float(self.trainer.optimizers[0].param_groups[0]["lr"]))  # a GPU would be waited for
-            self.log("train/learning_rate", rate, batch_size=1)
+        for name, rate in named_rates(self.trainer.optimizers).items():
+            self.log(name, torch.tensor(rate), batch_size=1)  # on the processor, since a GPU would be waited for
 
     def training_step(self, batch: ClipBatch | FeatureBatch, batch_idx: int) -> Tensor:
         """Cross entropy against the labels' mass, spread evenly over several; 0 for a batch without clips."""
@@ -231,9 +237,10 @@ class VideoClassifier(L.LightningModule):
         values = self._log_scores()
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
+        sign = -1 if lower_is_better(self.recipe.plateau_metric) else 1
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, RecipeSchedule):
-                config.scheduler.observe(float(self._plateau_value(values)))
+                config.scheduler.observe(sign * float(self._plateau_value(values)))
 
     def _plateau_value(self, values: dict[str, Tensor]) -> Tensor:
         if self.recipe.plateau_metric not in values:
@@ -253,7 +260,10 @@ class VideoClassifier(L.LightningModule):
     def _log_scores(self) -> dict[str, Tensor]:
         if self.scores is None:
             raise RuntimeError("the metrics are prepared in setup()")
-        values = {f"val/{name}": value for name, value in self.scores.compute().items()}
+        try:
+            values = {f"val/{name}": value for name, value in self.scores.compute().items()}
+        except ValueError as error:  # of a score that was added
+            raise UserError(str(error)) from error
         for name, value in values.items():
             self.log(name, value, prog_bar=name.endswith(("clip_hit1", "video_hit1")), sync_dist=False)
         self.scores.reset()

@@ -2,21 +2,51 @@
 
 import datetime
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities.types import STEP_OUTPUT
-from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from lightning.pytorch.utilities.types import STEP_OUTPUT, LRSchedulerConfig
 
 from benchmark.errors import UserError
+from benchmark.metrics.descriptors import lower_is_better
 
 
-class WithinEpoch(ModelCheckpoint):
+class SteppedBefore(ModelCheckpoint):
+    """Steps schedulers that wait for a metric before a save.
+
+    Lightning steps them right after it, so that a run that goes on from the checkpoint would lose the step. Here they
+    are stepped before, by Lightning's own code, and marked until the next one is due, so that it does not repeat it.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._marked: list[LRSchedulerConfig] = []
+
+    def _step(self, trainer: L.Trainer, interval: str) -> None:
+        trainer.fit_loop.epoch_loop.update_lr_schedulers(interval, update_plateau_schedulers=True)
+        waiting = [each for each in trainer.lr_scheduler_configs if each.reduce_on_plateau]
+        self._marked = [each for each in waiting if each.interval == interval]
+        for config in self._marked:
+            config.reduce_on_plateau = False
+
+    def _unmark(self) -> None:
+        for config in self._marked:
+            config.reduce_on_plateau = True
+        self._marked = []
+
+
+class WithinEpoch(SteppedBefore):
     """Saves in the middle of an epoch; the last batch is left to the save after the epoch's validation."""
+
+    _is_saving = False
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Let Lightning step its schedulers."""
+        self._unmark()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
@@ -26,7 +56,19 @@ class WithinEpoch(ModelCheckpoint):
             return
         if trainer.should_stop or trainer.received_sigterm or trainer.global_step == trainer.max_steps:
             self._last_time_checked = -math.inf
+        self._is_saving = True
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._is_saving = False
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Put the state after the coming step in the place of the one before it."""
+        waiting = [each for each in trainer.lr_scheduler_configs if each.reduce_on_plateau and each.interval == "step"]
+        # A metric that is logged later than this is left to Lightning.
+        if not self._is_saving or not waiting or any(each.monitor not in trainer.callback_metrics for each in waiting):
+            return
+        self._step(trainer, "step")
+        checkpoint["lr_schedulers"] = [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs]
+        checkpoint["optimizer_states"] = [trainer.strategy.optimizer_state(each) for each in trainer.optimizers]
 
 
 class PlaceInEpoch(L.Callback):
@@ -51,47 +93,47 @@ class BestWeights(ModelCheckpoint):
             UserError: With those that are.
         """
         super().on_train_start(trainer, pl_module)
-        known, monitor = getattr(pl_module, "validated_values", None), str(self.monitor)
-        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-        # A callback of the user's may log anything.
-        are_ours = all(type(each).__module__.partition(".")[0] in {"benchmark", "lightning"} for each in callbacks)
-        if known is None or not are_ours or monitor.startswith("train/"):
-            return
-        if not any(f"{monitor}/".startswith(f"{name}/") for name in known):
-            raise UserError(f"--checkpoint.monitor is {monitor}; a validation logs {', '.join(known)}")
+        require_logged(trainer, pl_module, str(self.monitor), "--checkpoint.monitor")
 
 
-class EndOfEpoch(ModelCheckpoint):
-    """Saves at the end of an epoch, with schedulers that wait for a metric as they will be when the next one begins.
+class EndOfEpoch(SteppedBefore):
+    """Saves at the end of an epoch; steps schedulers also after a resume in its middle, where Lightning does not."""
 
-    Lightning steps those right after the epoch's checkpoint, so that a run that goes on from it would lose the step. It
-    steps none at all at the end of an epoch that a resumed run begins in the middle of; this does.
-    """
-
-    _is_saving = False
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let Lightning step its schedulers."""
+        self._unmark()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, and step what Lightning will not; an epoch that was broken off was saved when that happened."""
+        """Step and save; an epoch that was broken off was saved when that happened."""
         if not _is_last_batch(trainer):
             return
-        self._is_saving = True
+        self._step(trainer, "epoch")
         super().on_train_epoch_end(trainer, pl_module)
-        self._is_saving = False
-        if trainer.fit_loop.restarting:
-            for _, plateau, value in _due(trainer):
-                pl_module.lr_scheduler_step(plateau, value)
 
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put the state after the coming step in the place of the one before it."""
-        for place, plateau, value in _due(trainer) if self._is_saving else ():
-            groups, state = plateau.optimizer.param_groups, plateau.state_dict()
-            rates = [group["lr"] for group in groups]
-            plateau.step(value)
-            checkpoint["lr_schedulers"][place] = plateau.state_dict()
-            saved = checkpoint["optimizer_states"][trainer.optimizers.index(plateau.optimizer)]["param_groups"]
-            for group, coming, rate in zip(groups, saved, rates, strict=True):
-                coming["lr"], group["lr"] = group["lr"], rate
-            plateau.load_state_dict(state)
+
+def require_logged(
+    trainer: L.Trainer, network: L.LightningModule, monitor: str, option: str, *, by_validation: bool = False
+) -> None:
+    """Refuse the name of a value that nobody will log, as far as that is known before training.
+
+    Args:
+        trainer: Of the fit.
+        network: Its `validated_values` are logged by a validation.
+        monitor: The name.
+        option: Where it was given.
+        by_validation: Whether a value that training logs is refused too.
+
+    Raises:
+        UserError: With those that are logged.
+    """
+    known = getattr(network, "validated_values", None)
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    # A callback of the user's may log anything.
+    are_ours = all(type(each).__module__.partition(".")[0] in {"benchmark", "lightning"} for each in callbacks)
+    if known is None or not are_ours or (monitor.startswith("train/") and not by_validation):
+        return
+    if not any(f"{monitor}/".startswith(f"{name}/") for name in known):
+        raise UserError(f"{option} is {monitor}; a validation logs {', '.join(known)}")
 
 
 def _is_last_batch(trainer: L.Trainer) -> bool:
@@ -99,26 +141,16 @@ def _is_last_batch(trainer: L.Trainer) -> bool:
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
-def _due(trainer: L.Trainer) -> Iterator[tuple[int, ReduceLROnPlateau, Tensor]]:
-    """Schedulers that wait for a metric and are stepped when this epoch ends: their place, and the metric's value."""
-    if not trainer.lightning_module.automatic_optimization:
-        return
-    for place, config in enumerate(trainer.lr_scheduler_configs):
-        value = trainer.callback_metrics.get(config.monitor or "")
-        is_due = config.interval == "epoch" and (trainer.current_epoch + 1) % config.frequency == 0
-        if isinstance(config.scheduler, ReduceLROnPlateau) and is_due and value is not None:
-            yield place, config.scheduler, value
-
-
 def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[L.Callback]:
     """Callbacks that keep `best.ckpt` and `last.ckpt` in a folder, and let a fit go on from them.
 
     Args:
         folder: Where they are written.
-        monitor: Logged value that `best` maximises.
+        monitor: Logged value that `best` is best by: a loss, or a score that is better the lower, is minimised.
         minutes: `last` is written that often within an epoch, and at the end of each.
     """
-    best = BestWeights(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
+    mode = "min" if lower_is_better(monitor) else "max"
+    best = BestWeights(folder, "best", monitor=monitor, mode=mode, enable_version_counter=False)
     epoch = EndOfEpoch(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
     within = WithinEpoch(
         folder, "last", train_time_interval=datetime.timedelta(minutes=minutes), enable_version_counter=False

@@ -1,17 +1,21 @@
 """On what and how a fit trains travels with its checkpoints, and the same run does not go on otherwise."""
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
 
-from benchmark.changes import changes
+from benchmark.changes import changes, leaves
 from benchmark.errors import UserError
 from benchmark.models.options import plain
 
 _KEY = "conditions"
 # What comes after training, which another value does not change.
-_OF_TESTS = {"data.clips_per_video.test"}
+_OF_TESTS = {"data.clips_per_video.test", "data.test_views"}
+DATA_PLACES = ("root", "lists", "cache", "cache_gb", "cache_dir", "num_workers", "multiprocessing_context")
+"""Options of data that say where things are and how fast they come, and change no weight."""
 _VIDEOS = "the fingerprint of the videos held"
 
 
@@ -24,6 +28,7 @@ class TrainingConditions(L.Callback):
     Args:
         chosen: What the command line chose besides model, data and Trainer, as plain values: `seed_everything`, and
             `optimizer` and `lr_scheduler`, None for the network's own.
+        data_options: Every option of the data module, as configured; a path among them is where things are.
         resumed: The checkpoint that this fit goes on from, or None.
         same_run: Whether that is in the folder of this run. A new run that begins with another run's checkpoint may
             train it otherwise, and says so.
@@ -32,8 +37,15 @@ class TrainingConditions(L.Callback):
         UserError: In `setup`, with the names of what differs.
     """
 
-    def __init__(self, chosen: dict[str, Any], resumed: dict[str, Any] | None = None, *, same_run: bool = True) -> None:
-        self.chosen, self.resumed, self.same_run = chosen, resumed, same_run
+    def __init__(
+        self,
+        chosen: dict[str, Any],
+        data_options: Mapping[str, Any],
+        resumed: dict[str, Any] | None = None,
+        *,
+        same_run: bool = True,
+    ) -> None:
+        self.chosen, self.data_options, self.resumed, self.same_run = chosen, data_options, resumed, same_run
         self._facts: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -41,7 +53,8 @@ class TrainingConditions(L.Callback):
         if stage != "fit" or self._facts is not None:
             return
         data, network = cast(Any, trainer).datamodule, cast(Any, pl_module)
-        self._facts = {**self.chosen, **_data_facts(data), **_model_facts(network), **_trainer_facts(trainer)}
+        known = {**self.chosen, **_data_facts(data), **_model_facts(network), **_trainer_facts(trainer)}
+        self._facts = {**known, **{n: v for n, v in _option_facts(self.data_options).items() if n not in known}}
         differs = differences(self.resumed or {}, self._facts)
         if not differs:
             return
@@ -83,6 +96,16 @@ def _data_facts(data: Any) -> dict[str, Any]:
         **_fields("data.augmentation", data.augmentation),
         _VIDEOS: data.index.fingerprint,
     }
+
+
+def _option_facts(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of any data module, a plugin's too, that are neither places nor of tests alone."""
+    kept = {name: value for name, value in options.items() if name not in DATA_PLACES and not _is_place(value)}
+    return {name: value for name, value in leaves({"data": plain(kept)}).items() if name not in _OF_TESTS}
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, Path) or (isinstance(value, list | tuple) and any(map(_is_place, value)))
 
 
 def _model_facts(network: Any) -> dict[str, Any]:

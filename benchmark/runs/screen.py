@@ -67,7 +67,6 @@ def quieten() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
-        ".*configure_optimizers. will be overridden by.*",
         ".*The dirpath has changed from.*",
         ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",

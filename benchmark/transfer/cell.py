@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from benchmark.files import UNFINISHED, write_whole
-from benchmark.grid.cells import Running
+from benchmark.grid.cells import Running, Validated
 from benchmark.grid.cells import run_cell as run_any_cell
 from benchmark.transfer.grid import CHOICE_NAME, Cell, Experiment
 
@@ -37,17 +37,17 @@ def _choose(experiment: Experiment, cell: Cell, running: Running) -> float:
     """Train with each keep probability; returns the one with the best validation score, the first of equal ones."""
     candidates = experiment.grid.regimes[cell.regime].keep_probabilities
     scores = {keep: _fit(experiment, cell, keep, running) for keep in candidates}
-    best = max(candidates, key=lambda keep: scores[keep])
+    best = max(candidates, key=lambda keep: scores[keep].rising)
     choice = {
         "keep_probability": best,
         "chosen_on": f"the validation videos of fold {cell.fold}",
-        "validation": {f"{keep:g}": score for keep, score in scores.items()},
+        "validation": {f"{keep:g}": found.score for keep, found in scores.items()},
     }
     write_whole(cell.folder / CHOICE_NAME, json.dumps(choice, indent=1))
     return best
 
 
-def _fit(experiment: Experiment, cell: Cell, keep: float, running: Running) -> float:
+def _fit(experiment: Experiment, cell: Cell, keep: float, running: Running) -> Validated:
     """Train with one keep probability; returns its best validation score."""
     for unfinished in (cell.folder / "features").glob(f"*{UNFINISHED}"):  # of a fit that was killed
         shutil.rmtree(unfinished)

@@ -22,7 +22,7 @@ from benchmark.transfer.tables import CellResult
 
 CHOICE_NAME = "choice.json"
 
-_FIT_PARTS = {"seed_everything", "model", "data", "trainer", "checkpoint"}
+_FIT_PARTS = {"seed_everything", "model", "data", "trainer", "checkpoint", "optimizer", "lr_scheduler"}
 
 _OF_THE_CELL = {
     "--data.fold": "grid.folds",
@@ -43,7 +43,7 @@ class RegimeSettings(_Part):
     Args:
         keep_probabilities: Chances of keeping a unit to choose from, on the validation videos of each cell.
         max_epochs: Instead of the one under `trainer`.
-        learning_rate: Instead of the one under `model`.
+        learning_rate: Instead of the one under `model`, or under `optimizer` where one is named.
     """
 
     keep_probabilities: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
@@ -205,6 +205,12 @@ class Experiment:
             only_compare=only_compare,
         )
 
+    @property
+    def names_optimizer(self) -> bool:
+        """Whether every fit has an optimiser that the file or the command line names, and not the network's own."""
+        given = {option.partition(".")[0] for option, _ in option_values(self.words)}
+        return "--optimizer" in given or bool(self.fit.get("optimizer"))
+
     def part_words(self, part: str) -> list[str]:
         """The model or data of every fit as words of a command line: the file's, then those given."""
         words, is_of_part = [f"--{part}", json.dumps(self.fit[part], default=str)], False
@@ -218,6 +224,8 @@ class Experiment:
         """Options of every fit of a cell; its own come last, so that no file named before them decides."""
         settings = self.grid.regimes[cell.regime]
         own = dict(zip(_OF_THE_CELL, (cell.fold, cell.seed, settings.max_epochs, settings.learning_rate), strict=True))
+        if self.names_optimizer:
+            own["--optimizer.lr"] = own.pop("--model.recipe.learning_rate")
         return [*self.words, *(word for name, v in own.items() if v is not None for word in (name, str(v)))]
 
     def fit_config(self, cell: Cell, keep: float) -> dict[str, Any]:

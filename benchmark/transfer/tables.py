@@ -18,6 +18,7 @@ from benchmark.results.comparison import Comparison, compare
 from benchmark.results.ledger import Ledger
 from benchmark.results.pooled import pooled_pair
 from benchmark.results.record import Record
+from benchmark.results.scores import scores_of
 from benchmark.results.statistics import holm
 from benchmark.transfer.notes import notes
 from benchmark.transfer.regimes import REGIMES, Regime
@@ -257,7 +258,7 @@ class TransferResults:
 
     def comma_separated(self) -> str:
         """One line a value: of each cell, and of the mean over folds; empty where there is none, with the reason."""
-        metrics = ["video_hit1", "video_hit5", "clip_hit1", "map", *(f"map/{group}" for group in self.groups())]
+        metrics = [*(score.name for score in scores_of()), *(f"map/{group}" for group in self.groups())]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         header = ["regime", "fold", "seed", "metric", "value", "low", "high", "spread", "paper", "keep_probability"]

@@ -281,3 +281,19 @@ class NeverStepped(Sound):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Forgotten."""
+
+
+class RarelyNeverStepped(NeverStepped):
+    def configure_optimizers(self) -> Any:
+        held = super().configure_optimizers()
+        held["lr_scheduler"]["frequency"] = 10
+        return held
+
+
+class RarelyStepped(Sound):
+    """Sound: its scheduler is due less often than a check can wait for."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "frequency": 30}}

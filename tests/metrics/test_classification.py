@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark.metrics import Predictions, Score, descriptors
 from benchmark.metrics.classification import ClassificationScores
 from tests.generators.plain_scores import plain_extras
 
@@ -151,3 +152,48 @@ def test_states_are_no_part_of_a_checkpoint() -> None:
 def test_unknown_class_in_a_group_is_refused() -> None:
     with pytest.raises(ValueError, match="'sports' holds the classes"):
         ClassificationScores(2, GROUPS)
+
+
+def first_clip(known: Predictions) -> float:
+    return float((known.clip_ranks[:, 0] == 1).mean())
+
+
+def all_clips(known: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    ranked: np.ndarray = known.clip_ranks <= 8  # 9 is of a clip that is not there, or failed
+    return ((known.clip_ranks == 1) & ranked).sum(1), ranked.sum(1)
+
+
+def test_scores_that_are_added_see_the_ranks_of_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    for score in (Score("first", "first", "first", first_clip), Score("every", "every", "every", counts=all_clips)):
+        monkeypatch.setitem(descriptors._KNOWN, score.name, score)
+    metric, batches = ClassificationScores(8, GROUPS), run_of(40, 8, seed=5)
+    for _ in range(2):
+        for batch in batches:
+            metric.update(*batch)
+        values = values_of(metric)
+        metric.reset()
+    first, every = dict[int, bool](), list[bool]()
+    for probabilities, labels, rows in batches:
+        for said, truth, row in zip(probabilities.numpy(), labels.numpy() > 0, rows.tolist(), strict=True):
+            if truth.any():
+                is_read = not np.isnan(said).any()
+                right = bool(is_read and said[truth].max() > said[~truth].max(initial=-1))
+                first.setdefault(row, right)
+                every += [right] if is_read else []
+    assert values["first"] == pytest.approx(np.mean(list(first.values())), abs=1e-6)
+    assert values["every"] == pytest.approx(np.mean(every), abs=1e-6)
+    assert 0 < values["first"] < 1
+
+
+def test_whole_videos_have_no_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def noted(known: Predictions) -> float:
+        seen.append(known.clip_ranks.shape)
+        return 0.5
+
+    monkeypatch.setitem(descriptors._KNOWN, "width", Score("width", "width", "width", noted))
+    metric = ClassificationScores(2, {}, has_clips=False)
+    metric.update(torch.tensor([[0.6, 0.4], [0.3, 0.7]]), torch.eye(2), torch.tensor([4, 9]))
+    assert values_of(metric)["width"] == 0.5
+    assert seen == [(2, 0)]

@@ -1,9 +1,13 @@
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score
 from torchmetrics.classification import MulticlassCalibrationError
 
+from benchmark.metrics import descriptors
 from benchmark.metrics.descriptors import (
     BALANCED_ACCURACY,
     BUILT_IN,
@@ -12,8 +16,11 @@ from benchmark.metrics.descriptors import (
     Predictions,
     Score,
     add_score,
+    is_known,
     known_scores,
+    lower_is_better,
     score_of,
+    try_added,
 )
 from benchmark.results.scores import predictions
 from tests.generators.ledgers import make_ledger
@@ -100,3 +107,55 @@ def test_a_name_is_given_once() -> None:
     add_score(MAP)
     with pytest.raises(ValueError, match="there is a score called map already"):
         add_score(Score("map", "another", "another", lambda known: 0.5))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda known: 40.0, "the score mine was tried on 6 made-up videos with 2 clips each: the score mine is 40.0"),
+        (lambda known: float(known.clip_ranks[:, 2].mean()), "2 clips each: IndexError: index 2 is out of bounds"),
+    ],
+)
+def test_a_score_that_fails_is_found_before_a_network_is_trained(
+    function: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try_added(3, 2, {})
+    monkeypatch.setitem(descriptors._KNOWN, "mine", Score("mine", "mine", "mine", function))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        try_added(3, 2, {})
+
+
+def test_made_up_predictions_are_like_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Predictions] = []
+
+    def noted(known: Predictions) -> float:
+        seen.append(known)
+        return 0.5
+
+    monkeypatch.setitem(descriptors._KNOWN, "mine", Score("mine", "mine", "mine", noted))
+    try_added(4, 3, {"all": [0, 1, 2, 3]})
+    (known,) = seen
+    assert known.scores.shape == known.labels.shape == (8, 4)
+    np.testing.assert_allclose(known.scores.sum(1), 1, atol=1e-5)
+    assert (known.labels.sum(1) == 1).all()
+    assert known.clip_ranks.shape == (8, 3)
+    assert 1 <= known.clip_ranks.min() <= known.clip_ranks.max() <= 4
+    assert known.groups == {"all": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("logged", "known", "lower"),
+    [
+        ("val/clip_hit1", True, False),
+        ("val/video_hit7", True, False),
+        ("val/map/weight loss", True, False),
+        ("val/map/sports", True, False),
+        ("val/ece", True, True),
+        ("train/loss_step", True, True),
+        ("my_loss", True, True),
+        ("val/mine", False, False),
+    ],
+)
+def test_which_way_a_logged_value_is_better(logged: str, known: bool, lower: bool) -> None:
+    assert is_known(logged) == known
+    assert lower_is_better(logged) == lower

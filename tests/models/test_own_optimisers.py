@@ -8,7 +8,7 @@ import lightning as L
 import pytest
 import torch
 from torch.optim import SGD, AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from benchmark.models import VideoClassifier
 from benchmark.models.recipe import Recipe
@@ -65,10 +65,42 @@ def waiting(network: VideoClassifier) -> Any:
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/clip_hit1"}}
 
 
+class Halving(LRScheduler):
+    """A plateau scheduler of a user's own: halves the rate whenever the metric does not rise."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.share, self.best = 1.0, -1.0
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override]
+        return [float(rate) * self.share for rate in self.base_lrs]
+
+    def step(self, metric: Any = None) -> None:
+        if metric is not None:
+            self.share *= 0.5 if float(metric) <= self.best else 1.0
+            self.best = max(self.best, float(metric))
+        super().step()
+
+
+def halving(network: VideoClassifier) -> Any:
+    optimizer = SGD(network.parameters(), lr=0.1)
+    schedule = {"scheduler": Halving(optimizer), "monitor": "val/clip_hit1", "reduce_on_plateau": True}
+    return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def waiting_each_step(network: VideoClassifier) -> Any:
+    optimizer = SGD(network.parameters(), lr=0.1)
+    plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=10.0)  # no step improves
+    schedule = {"scheduler": plateau, "monitor": "train/loss_step", "interval": "step"}
+    return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
 EXPECTED = {
     "cosine": (cosine, [0.1 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(12)]),
     "each_epoch": (each_epoch, [0.1 * 0.5 ** (step // BATCHES) for step in range(12)]),
     "waiting": (waiting, [0.1] * 6 + [0.05] * 3 + [0.025] * 3),
+    "halving": (halving, [0.1] * 6 + [0.05] * 3 + [0.025] * 3),
+    "waiting_each_step": (waiting_each_step, [0.1 * 0.5**step for step in range(12)]),
     "alone": (lambda network: SGD(network.parameters(), lr=0.1), [0.1] * 12),
 }
 
@@ -82,24 +114,13 @@ def test_the_learning_rate_is_the_schedulers_alone(name: str, tmp_path: Path) ->
     assert watch.rates == pytest.approx(expected)
 
 
-class MidEpoch(L.Callback):
-    """Writes a checkpoint after the fifth step, the second of three batches."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if trainer.global_step == 5:
-            trainer.save_checkpoint(self.path)
-
-
 def ends(folder: Path) -> list[L.Callback]:
     """What a run saves with at the end of each epoch."""
     return [saving for saving in run_checkpoints(folder, "val/clip_hit1", 5.0) if isinstance(saving, EndOfEpoch)]
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("configure", [cosine, each_epoch, one_cycle, waiting])
+@pytest.mark.parametrize("configure", [cosine, each_epoch, one_cycle, waiting, halving, waiting_each_step])
 @pytest.mark.parametrize("epochs", [EPOCHS, 2], ids=["mid_epoch", "end_of_epoch"])
 def test_a_run_that_goes_on_has_the_rates_of_one_that_was_not_stopped(
     configure: Any, epochs: int, tmp_path: Path
@@ -107,14 +128,42 @@ def test_a_run_that_goes_on_has_the_rates_of_one_that_was_not_stopped(
     whole, watch = own(configure), Watch()
     trainer(tmp_path, watch, max_epochs=EPOCHS).fit(whole, datamodule=data_for(whole))
     stopped, path = own(configure), tmp_path / "last.ckpt"
-    saving = [MidEpoch(path)] if epochs == EPOCHS else ends(tmp_path)
-    runner = trainer(tmp_path, *saving, max_epochs=epochs, enable_checkpointing=True)
+    steps = {"max_steps": 5} if epochs == EPOCHS else {}
+    saving = run_checkpoints(tmp_path, "val/clip_hit1", 60.0)
+    runner = trainer(tmp_path, *saving, max_epochs=epochs, enable_checkpointing=True, **steps)
     runner.fit(stopped, datamodule=data_for(stopped))
     resumed, after = own(configure), Watch()
     runner = trainer(tmp_path, after, *ends(tmp_path / "resumed"), max_epochs=EPOCHS, enable_checkpointing=True)
     runner.fit(resumed, datamodule=data_for(resumed), ckpt_path=str(path), weights_only=True)
     assert len(after.rates) == len(watch.rates) - (5 if epochs == EPOCHS else 6)
     assert after.rates == pytest.approx(watch.rates[-len(after.rates) :])
+
+
+class StepsItself(Own):
+    """Sound: notes the metric that its scheduler is stepped with, and steps it twice."""
+
+    configured = staticmethod(waiting)
+
+    def __init__(self, num_classes: int, *, recipe: Recipe = Recipe()) -> None:
+        super().__init__(num_classes, recipe=recipe)
+        self.told: list[float] = []
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        self.told.append(float(metric))
+        scheduler.step(metric)
+        scheduler.step(metric)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_of_the_architectures_own_is_made_once_an_epoch_and_is_in_the_checkpoint(tmp_path: Path) -> None:
+    tested = StepsItself(K)
+    runner = trainer(tmp_path, *ends(tmp_path), max_epochs=3, enable_checkpointing=True)
+    runner.fit(tested, datamodule=data_for(tested))
+    assert tested.told == [1.0, 1.0, 1.0]
+    held = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    expected = 0.1 * 0.5**5  # six steps, the first of which is the best so far
+    assert held["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(expected)
+    assert held["lr_schedulers"][0]["_last_lr"] == pytest.approx([expected])
 
 
 class TwoOptimisers(broken_models.Sound):

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
+from benchmark.metrics import Score, descriptors
 from benchmark.models import EarlyFusion, LateFusion, Recipe, SingleFrame, SlowFusion, VideoClassifier
 from benchmark.protocol import TEST_VIEWS
 from tests.models.plain import clip_batch, random_clips
@@ -55,6 +57,22 @@ def test_batch_without_clips(
         assert torch.count_nonzero(gradient) == 0
     frames = random_clips(0, len(tested.frame_offsets), 200)
     assert tested.clip_probabilities(clip_batch(frames, torch.zeros(0, K), TEST_VIEWS)).shape == (0, K)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_score_of_the_users_that_is_none_is_refused_first_and_later_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested, watch = build(), Watch()
+    data = Batches([training_batch(tested)], [clip_batch(random_clips(2, 1, 200), torch.ones(2, K))])
+    wrong = Score("mine", "mine", "mine", lambda known: 2.0)
+    late = Score("late", "late", "late", lambda known: 0.5 if len(known) == 2 * K else 2.0)  # made-up videos are 2 K
+    for score, steps in ((wrong, 0), (late, 1)):
+        with monkeypatch.context() as patch:
+            patch.setitem(descriptors._KNOWN, score.name, score)
+            with pytest.raises(UserError, match=f"the score {score.name} is 2.0; a score is a number from 0 to 1"):
+                trainer(tmp_path, watch, max_epochs=1).fit(tested, datamodule=data)
+        assert len(watch.losses) == steps
 
 
 @pytest.mark.filterwarnings("ignore")

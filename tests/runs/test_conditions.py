@@ -72,6 +72,44 @@ def test_a_new_run_may_begin_with_a_checkpoint_that_was_trained_otherwise(
     assert f"a checkpoint that was trained otherwise: {CHANGED[0][1]}\n" in capsys.readouterr().out
 
 
+NOISY = """
+from pathlib import Path
+
+from benchmark.data import SyntheticActions
+
+
+class Noisy(SyntheticActions):
+    def __init__(self, root: Path | None, *, noise: float = 0.0, more: dict[str, int] = {"a": 1},
+                 notes: Path | None = None, **shared: object) -> None:
+        super().__init__(root, **shared)
+"""
+
+
+def test_an_option_of_a_plugins_data_is_a_condition_too(
+    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "noisy_data.py").write_text(NOISY, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = tmp_path / "run"
+
+    def fit(*words: str) -> int:
+        given = options(small_set, run, "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1")
+        given[2:2] = ["--data", "noisy_data.Noisy"]
+        return main(["fit", *given, *words])
+
+    assert fit("--data.notes", "here") == 0
+    assert fit("--data.noise", "3", "--data.more", "{a: 2}", "--ckpt_path", "last") == 2
+    error = capsys.readouterr().err
+    assert "data.noise was 0.0 and is 3.0 now" in error
+    assert "data.more.a was 1 and is 2 now" in error
+    assert fit("--data.notes", "there", "--data.test_views", "[centre]", "--ckpt_path", "last") == 0
+    held = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    for name in ("data.noise", "data.more.a"):
+        held["conditions"].pop(name)
+    torch.save(held, run / "checkpoints/last.ckpt")
+    assert fit("--data.noise", "3", "--ckpt_path", "last") == 0  # of a version that did not note it
+
+
 def test_other_videos_under_one_name_are_told_by_their_fingerprint() -> None:
     held, mine = ({"data.fold": 1, "the fingerprint of the videos held": text} for text in ("ab", "cd"))
     assert differences({"conditions": held}, mine) == ["the fingerprint of the videos held was ab and is cd now"]

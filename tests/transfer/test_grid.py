@@ -98,3 +98,48 @@ def test_a_record_of_another_fold_is_unreadable(tmp_path: Path) -> None:
     assert Cell(1, "top", 1, 0, tmp_path).result().state == "finished"
     found = Cell(2, "top", 2, 0, tmp_path).result()
     assert (found.state, found.record) == ("unreadable: its record is of fold 1", None)
+
+
+def test_a_named_optimiser_reaches_every_cell_and_takes_their_learning_rates(
+    small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regimes = {"scratch": {"keep_probabilities": [0.9], "max_epochs": 1, "learning_rate": 0.25}}
+    config = write_config(tmp_path, small_set, regimes=regimes)
+    schedule = ["--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "1"]
+    for part, words in (
+        ({"optimizer": {"class_path": "AdamW", "init_args": {"lr": 0.5}}}, schedule),
+        ({}, ["--optimizer", "AdamW", "--optimizer.lr", "0.5", *schedule]),
+    ):
+        held = {**yaml.safe_load(config.read_text("utf-8")), **part}
+        experiment = Experiment(config, tmp_path, None, words, held)
+        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(experiment.fit_config(experiment.cells[0], 0.9)), "utf-8")
+        with pytest.raises(SystemExit):
+            main(
+                [
+                    "fit",
+                    "--config",
+                    str(tmp_path / "fit.yaml"),
+                    *experiment.fit_words(experiment.cells[0]),
+                    "--print_config",
+                ]
+            )
+        fit = yaml.safe_load(capsys.readouterr().out)
+        assert fit["optimizer"]["class_path"] == "torch.optim.AdamW"
+        assert fit["optimizer"]["init_args"]["lr"] == 0.25
+        assert fit["lr_scheduler"]["init_args"]["step_size"] == 1
+        assert fit["model"]["init_args"].get("recipe", {}).get("learning_rate") != 0.25
+
+
+def test_a_learning_rate_that_a_network_does_not_take_is_refused(
+    small_set: Path, tmp_path: Path, verbs: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regimes = {"scratch": {"keep_probabilities": [0.9], "max_epochs": 1, "learning_rate": 0.25}}
+    config = write_config(tmp_path, small_set, regimes=regimes, folds=[1])
+    held = yaml.safe_load(config.read_text("utf-8"))
+    held["model"] = {"class_path": "tests.generators.broken_models.OwnOptimiser"}
+    config.write_text(yaml.safe_dump(held), "utf-8")
+    call = ["transfer", "--config", str(config), "--run_dir", str(tmp_path / "run")]
+    assert main(call) == 2
+    message = "grid.regimes.scratch.learning_rate does nothing: OwnOptimiser.configure_optimizers makes the optimiser"
+    assert message in capsys.readouterr().err
+    assert main([*call, "--optimizer", "SGD"]) == 0

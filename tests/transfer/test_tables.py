@@ -83,6 +83,7 @@ def test_table_4_knows_a_group_without_classes_from_a_score_of_0() -> None:
     assert rows["Group 0"][1] == "3"
     assert rows["Group 0"][2].startswith(f"{mean:.3f} ± ")
     lines = list(csv.DictReader(io.StringIO(results.comma_separated())))
+    assert {"ece", "balanced_accuracy", "clip_hit5"} <= {line["metric"] for line in lines}
     sports = [line for line in lines if line["metric"] == "map/Sports"]
     assert {line["value"] for line in sports} == {""}
     assert {line["state"] for line in sports} == {"not held"}
