@@ -180,7 +180,9 @@ class BenchmarkCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
-        seen = self._seen_videos()
+        seen = SeenVideos()  # with what the weights that it begins with have seen
+        if self.config[self.subcommand].get("ckpt_path"):
+            seen.inherit(self.checkpoint)
         checkpoints = run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes)
         wandb_runs = self._wandb_runs(next(each for each in checkpoints if isinstance(each, BestWeights)))
         begins = [each.begin for each in wandb_runs]
@@ -252,13 +254,6 @@ class BenchmarkCLI(LightningCLI):
         text = self._parser(self.subcommand).dump(shareable(self.config[self.subcommand]), skip_none=False)
         held: dict[str, Any] = yaml.safe_load(text)
         return held
-
-    def _seen_videos(self) -> SeenVideos:
-        """What checkpoints say of their training, with what the weights that it begins with have seen."""
-        seen = SeenVideos()
-        if self.config[self.subcommand].get("ckpt_path"):
-            seen.inherit(self.checkpoint)
-        return seen
 
     def _conditions(self) -> TrainingConditions:
         """What checkpoints say of how they were trained; a fit that goes on in its own folder has to agree."""
