@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,74 +15,29 @@ from tests.generators.forked import install
 PACKAGE = Path(__file__).resolve().parents[1] / "benchmark"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# What each part may import of this package besides itself; parts not named may import everything.
-ALLOWED = {
-    "errors": set[str](),
-    "files": set[str](),
-    "changes": set[str](),
-    "extras": {"errors"},
-    "shipped": {"errors", "yaml_text"},
-    "yaml_text": {"errors"},
-    "class_options": set[str](),
-    "argument_messages": {"class_options"},
-    "command_line": {"argument_messages", "class_options", "errors"},
-    "usual_options": set[str](),
-    "protocol": set[str](),
-    "identity": set[str](),
-    "clip": {"protocol"},
-    "caches": set[str](),
-    "isolation": set[str](),
-    "content": set[str](),
-    "metrics": set[str](),
-    "data": {"caches", "clip", "content", "files", "identity", "protocol", "errors", "process"},
-    "models": {"changes", "clip", "cost", "files", "protocol", "errors", "extras", "metrics"},
-    "results": {"files", "changes", "identity", "protocol", "errors", "metrics"},
-    "pages": {"files"},
-    "leaderboard": {"changes", "files", "identity", "results", "protocol", "errors", "extras", "metrics", "pages"},
-    "figures": {"files", "results", "metrics", "errors", "pages"},
-    "runs": {
-        *("clip", "cost", "data", "metrics", "models", "plugins", "protocol", "results"),
-        *("caches", "changes", "class_options", "content", "errors", "extras", "figures", "files", "pages"),
-    },
-    "grid": {"changes", "errors", "files", "metrics", "models", "process", "results", "runs"},
-    "transfer": {
-        *("clip", "data", "grid", "leaderboard", "models", "results", "runs"),
-        *("changes", "errors", "figures", "files", "pages", "shipped"),
-    },
-    "paper": {
-        *(
-            "errors",
-            "figures",
-            "files",
-            "grid",
-            "leaderboard",
-            "models",
-            "pages",
-            "results",
-            "runs",
-            "shipped",
-            "transfer",
-        ),
-    },
-    "histograms": {"caches", "clip", "data", "errors", "extras", "files", "models", "results", "runs"},
-    "plugins": {
-        "added_scores",
-        "class_options",
-        "errors",
-        "extras",
-        "importing",
-        "shipped",
-        "metrics",
-        "models",
-        "data",
-    },
-    "added_scores": {"errors", "importing", "metrics"},
-    "importing": {"errors"},
-    "conformance": {"clip", "command_line", "errors", "importing", "models", "plugins"},
-    "cost": set[str](),
-    "process": set[str](),
-    "encoding": set[str](),
-}
+_ROW = re.compile(r"^\| (?P<parts>`benchmark/[^|]+) \| [^|]+ \| (?P<uses>[^|]+) \|$", re.MULTILINE)
+_FREE = "nothing of ours, and all may import them"
+
+
+def allowed() -> dict[str, set[str] | None]:
+    """What each part may import of this package besides itself, as CONTRIBUTING's table has it; None is everything."""
+    found: dict[str, set[str] | None] = {}
+    free: set[str] = set()
+    for row in _ROW.finditer((PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")):
+        parts = {
+            name.removeprefix("benchmark/").rstrip("/").removesuffix(".py") for name in row["parts"].split("`")[1::2]
+        }
+        free |= parts if row["uses"] == _FREE else set()
+        named = set() if row["uses"].startswith("nothing of ours") else {*row["uses"].split(", ")}
+        found |= {name: None if row["uses"] == "everything" else named | parts for name in parts}
+    return {name: None if uses is None else uses | free for name, uses in found.items()}
+
+
+ALLOWED = allowed()
+
+
+def test_every_part_has_a_row() -> None:
+    assert {part(path) for path in FILES} - {"__main__"} == {*ALLOWED}
 
 
 def part(path: Path) -> str:
@@ -104,8 +60,8 @@ def imported_parts(source: str) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
-    if part(path) in ALLOWED:
-        assert imported_parts(path.read_text("utf-8")) <= ALLOWED[part(path)] | {part(path)}
+    may = ALLOWED.get(part(path))
+    assert may is None or imported_parts(path.read_text("utf-8")) <= may
 
 
 def test_only_the_files_of_decoding_import_a_decoder() -> None:
