@@ -76,7 +76,7 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         "--run_dir", type=Path | None, default=None, help="Folder of this run; a new one under runs/ by default."
     )
     parser.add_argument(
-        "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt is best by."
+        "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt is chosen by."
     )
     parser.add_argument(
         "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."

@@ -18,7 +18,7 @@ COMMANDS = {
     "model_card": "a Hugging Face model card with the evaluation results of a test",
     "every_eval_ever": "the results of a test as every-eval-ever JSON",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
-    "evaluate": "one command for a claim: a configuration on all folds and seeds, each an entry, and its row",
+    "evaluate": "a whole result in one command: a configuration on all folds and seeds, each an entry, and its row",
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
     "reproduce": "the whole paper: its systems trained and tested, every table and figure in one report",
     "speed": "where the time of training goes: loading, computing, full against multires, other libraries",

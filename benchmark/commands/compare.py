@@ -132,8 +132,9 @@ def main(argv: Sequence[str]) -> int:
     if points is None:
         with json_instead(as_json) as content:
             return compare(content=content, **options)
-    if as_json:
-        raise UserError("--json goes with finished tests; leave it out with --until, or compare the tests in --out")
+    usual = {"equivalence": None, "classes": _SHOWN, "map_intervals": None, "across_protocols": False}
+    if idle := [f"--{name}" for name, value in usual.items() if options[name] != value] + ["--json"] * as_json:
+        raise UserError(f"{idle[0]} does nothing with --until; leave it out, or compare the finished tests in --out")
     if not 0 < points < 100 or out is None or seed < 0:
         raise UserError(
             f"--until is {points:g}, --out is {out} and --seed is {seed}; give points of Hit@1, more than 0 and less "

@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(
         prog="clipbench configs", description="List the configurations that come with clipbench, or copy one."
     )
-    parser.add_argument("--json", action="store_true", help="Print the numbers as JSON, and nothing else.")
+    parser.add_argument("--json", action="store_true", help="Print the list as JSON, and nothing else.")
     choices = parser.add_subcommands(dest="verb", required=False)
     options = Parser(description=str(copy.__doc__).partition("\n")[0])
     options.add_argument("name", type=str, help="Of the configuration, such as multires.")

@@ -17,12 +17,13 @@ from benchmark.grid.evaluation import Evaluation, EvaluationCell
 from benchmark.grid.processes import going_on_later
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.board_tables import board_table
-from benchmark.leaderboard.entries import Entry, add_entry
+from benchmark.leaderboard.entries import Entry, add_entry, entry_folder
 from benchmark.leaderboard.folds import Configuration
 from benchmark.leaderboard.ranking import mean_board
 from benchmark.plugins import require_named_classes
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
+from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.shipped import configuration_file, with_files
 from benchmark.yaml_text import read_yaml
@@ -61,25 +62,30 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     with json_instead(chosen.json) as content:
         print(f"folder: {evaluation.folder}", flush=True)
+        not_added = {}
         for cell in cells if chosen.cell is None else [cells[chosen.cell - 1]]:
-            if evaluation.run(cell):
-                _publish(cell, chosen.leaderboards)
-        content |= _show(cells)
-    return 0 if all(cell.is_finished for cell in cells) else 1
+            if evaluation.run(cell) and (reason := _publish(cell, chosen.leaderboards)):
+                not_added[cell.name] = reason
+        failed = {cell.name: cell.failure() for cell in cells if cell.state() == "failed"}
+        content |= {**_show(cells), "failed": failed, "not_added": not_added}
+    return 0 if all(cell.is_finished for cell in cells) and not not_added else 1
 
 
-def _publish(cell: EvaluationCell, root: Path) -> None:
-    """Add a finished cell to the leaderboards, once."""
+def _publish(cell: EvaluationCell, root: Path) -> str | None:
+    """Add a finished cell to the leaderboards, once; returns why that was refused, if it was."""
     note = cell.folder / _ENTRY_NAME
     if note.is_file() and (root / note.read_text("utf-8").strip()).is_dir():
-        return
+        return None
+    place = root / entry_folder(Record.read(cell.folder))
     try:
-        entry = add_entry(cell.folder, root)
-    except UserError as error:  # as where it was added and the note was not written yet
+        # A call that was killed between the two may have added it and not noted that yet.
+        entry = place if (place / RECORD_NAME).is_file() else add_entry(cell.folder, root)
+    except UserError as error:
         print(f"not added: {cell.name}: {printable(str(error))}", flush=True)
-        return
+        return str(error)
     note.write_text(f"{entry.relative_to(root).as_posix()}\n", "utf-8")
     print(f"added {entry}; now run: python -m benchmark leaderboard build --root {root}", flush=True)
+    return None
 
 
 def _show(cells: Sequence[EvaluationCell]) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _show(cells: Sequence[EvaluationCell]) -> dict[str, Any]:
         "seeds_of_each_fold": row.seeds,
         "metrics": {name: value.model_dump() for name, value in row.metrics.items()},
         "standard_deviations_of_video_hit1": dict(zip(parts, vars(row.spread).values(), strict=True)),
-        "entries": [cell.folder.as_posix() for cell in cells if cell.is_finished],
+        "finished_cells": [cell.folder.as_posix() for cell in cells if cell.is_finished],
     }
 
 

@@ -17,7 +17,7 @@ from benchmark.leaderboard.averages import check_averages
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.board_tables import SUBMITTED
 from benchmark.leaderboard.claims import check_claims, read_claims
-from benchmark.leaderboard.entries import add_entry, check_entries
+from benchmark.leaderboard.entries import add_entry, check_entries, entry_folder
 from benchmark.leaderboard.page import PLOTS_FILE_NAME, plots_version
 from benchmark.leaderboard.ranking import boards_of, deviation_of, read_boards
 from benchmark.leaderboard.speeds import FILE_NAME as SPEEDS_NAME
@@ -27,6 +27,7 @@ from benchmark.leaderboard.statements import (
     MAINTAINERS_NAME,
     STATED_VIDEOS,
     Statement,
+    require_signer,
     write_statement,
 )
 from benchmark.leaderboard.tables import GENERATED, README_NAME, write_tables
@@ -228,6 +229,7 @@ def reproduce(
         UserError: If the record, checkpoint or data are not the ones needed.
     """
     folder = _require_bounds(record, videos, allowed_difference)
+    require_signer(by, key)
     found = reproduce_entry(folder, ckpt_path, videos, data_root, lists, allowed_difference, trust_code)
     print(
         f"{found.videos} videos scored again; largest difference of a class probability {found.largest_difference:.2g}"
@@ -246,7 +248,7 @@ def reproduce(
 def _build_again(entry: Path) -> None:
     """Build the leaderboards that an entry is in, if it is in some that were built."""
     root = entry.absolute().parents[2]
-    if not (root / README_NAME).is_file():
+    if not (root / README_NAME).is_file() or root / entry_folder(Record.read(entry)) != entry.absolute():
         return
     try:
         build(root)
@@ -288,6 +290,7 @@ def audit(
         UserError: If the record, checkpoint or data are not the ones needed.
     """
     folder = _require_bounds(record, videos, allowed_difference)
+    require_signer(by, key)
     if copies < 0:
         raise UserError(f"--copies is {copies}; it must be 0 or more")
     from benchmark.commands.entry_audit import EntryAudit  # decodes, which the other verbs do not
@@ -319,10 +322,7 @@ def _require_bounds(record: Path, videos: int, allowed_difference: float) -> Pat
 
 
 def _leave(folder: Path, found: Statement, by: str | None, key: Path | None) -> None:
-    try:
-        found = type(found).model_validate({**found.model_dump(), "by": by})
-    except ValidationError as error:
-        raise UserError(f"--by: {first_problem(error)}") from None
+    found = found.model_copy(update={"by": by})
     print(f"wrote {write_statement(folder, found, key)}")
     _build_again(folder)
 

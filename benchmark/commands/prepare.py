@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmark.class_options import options_of
 from benchmark.command_line import Parser
 from benchmark.commands.archive import find_rar_tools, unpack
 from benchmark.commands.download import fetch
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.dataset import find_broken
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.sports1m import describe_shares, read_sports1m_index
@@ -154,7 +156,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _own(error: UserError) -> str:
     """A message about data, with the options of this verb in place of a fit's."""
-    return re.sub(r"\bdata\.(\w+)", r"--\1", str(error))
+    names = "|".join(sorted({*options_of(VideoDataModule), "root", "lists"}))
+    return re.sub(rf"(?<![\w./-])data\.({names})\b", r"--\1", str(error))
 
 
 def _fetch_ucf101(root: Path, lists: Path | None) -> None:

@@ -207,7 +207,7 @@ def run_test(
     config = run_dir.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(settings), "utf-8")
     words = ["test", "--config", str(config), "--ckpt_path", str(checkpoint.absolute()), "--run_dir", str(run_dir)]
-    words += [*more, "--trainer.logger", "false"]
+    words += [*more, "--trainer.logger", "false", "--report", "false"]
     command, isolation = isolated(words) if isolate else ([sys.executable, "-m", "benchmark", *words], None)
     environment, folder = {**os.environ, "PYTHONIOENCODING": "utf-8"}, None
     if isolate:

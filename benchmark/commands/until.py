@@ -11,10 +11,12 @@ from benchmark.commands.recorded_data import data_of
 from benchmark.commands.reproduction import run_test
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
+from benchmark.files import file_hash
 from benchmark.metrics.arrays import ranks
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
+from benchmark.results.record import Record, differences
 from benchmark.results.sequential import LEVEL, stop
 
 _FIRST, _GROWTH = 12, 1.25  # sources at the first look, and how many more at each later one
@@ -42,30 +44,33 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
     other = data_of(runs[1][0])
     if (data.index.identity, data.index.fingerprint) != (other.index.identity, other.index.fingerprint):
         raise UserError(f"{first} is about {data.index.identity} and {second} about {other.index.identity}")
+    hashes = [file_hash(checkpoint) for _, checkpoint in runs]
     sources = _sources(data)
     order = np.random.default_rng(seed).permutation(len(sources))
     sizes = np.array([len(each) for each in sources])
     looks = _looks(len(sources))
-    differences = np.empty(0)
+    found = np.empty(0)
     done = 0
     for look in looks:
         names = [sources[n] for n in order[done:look]]
         hits = [
-            _hits(settings, checkpoint, out / place, [name for part in names for name in part], look)
-            for place, (settings, checkpoint) in zip(("first", "second"), runs, strict=True)
+            _hits(*run, hashed, out / place, [name for part in names for name in part], look)
+            for place, run, hashed in zip(("first", "second"), runs, hashes, strict=True)
         ]
+        if not done:
+            _require_comparable(out, look)
         more = [sum(hits[0][name] - hits[1][name] for name in part) / sizes.mean() for part in names]
-        differences, done = np.concatenate([differences, more]), look
+        found, done = np.concatenate([found, more]), look
         scored = int(sizes[order[:look]].sum())
         share = 1 - scored / sizes.sum()
         print(
             f"{look:,} of {len(sources):,} sources, {scored:,} videos: difference "
-            f"{100 * differences.sum() * sizes.mean() / scored:+.1f} points of video Hit@1",
+            f"{100 * found.sum() * sizes.mean() / scored:+.1f} points of video Hit@1",
             flush=True,
         )
         bound = float(sizes.max() / sizes.mean())
         population = len(sources) if of_list else None
-        ended = stop(differences, bound, population, points / 100, np.array([size for size in looks if size <= look]))
+        ended = stop(found, bound, population, points / 100, np.array([size for size in looks if size <= look]))
         if ended is not None:
             verdict = f"the same within {points:g} points" if ended.verdict == "the same" else ended.verdict
             where = f"on these {len(sources):,} sources" if of_list else "on sources like these"
@@ -81,8 +86,8 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
 
 def _settings(folder: Path) -> tuple[dict[str, Any], Path]:
     """Configuration and best weights of a fit."""
-    found = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
-    checkpoint = next((path for path in found if path.is_file()), None)
+    places = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
+    checkpoint = next((path for path in places if path.is_file()), None)
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -109,7 +114,16 @@ def _looks(sources: int) -> list[int]:
     return [*looks, sources]
 
 
-def _hits(settings: dict[str, Any], checkpoint: Path, folder: Path, names: list[str], look: int) -> dict[str, float]:
+def _require_comparable(out: Path, look: int) -> None:
+    """Refuse two tests of other clips or views, as `compare` does."""
+    first, second = (Ledger.read(out / place / f"{look:06d}" / LEDGER_NAME) for place in ("first", "second"))
+    if reasons := differences(first.info, second.info):
+        raise UserError(f"the two cannot be compared: {printable('; '.join(reasons))}")
+
+
+def _hits(
+    settings: dict[str, Any], checkpoint: Path, hashed: str, folder: Path, names: list[str], look: int
+) -> dict[str, float]:
     """Whether each of these videos is called right, 1 or 0; tested where that has not been done yet."""
     run = folder / f"{look:06d}"
     if not (run / RECORD_NAME).is_file():
@@ -117,6 +131,8 @@ def _hits(settings: dict[str, Any], checkpoint: Path, folder: Path, names: list[
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text("\n".join(names) + "\n", "utf-8")
         run_test(settings, checkpoint, run, "--sample.list", str(listed), "--keep_clips", "false")
+    if Record.read(run).checkpoint.sha256 != hashed:
+        raise UserError(f"{printable(str(run))} is of other weights than {checkpoint}; name another folder as --out")
     ledger = Ledger.read(run / LEDGER_NAME)
     if set(ledger.video_ids) != set(names):
         raise UserError(f"{printable(str(run))} holds a test of other videos; name another folder as --out")

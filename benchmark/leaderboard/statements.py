@@ -6,6 +6,7 @@ only a signature by a listed key lifts an entry.
 
 import dataclasses
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
@@ -108,17 +109,38 @@ def write_statement(folder: Path, statement: Statement, key: Path | None = None)
         UserError: If it cannot be signed; then it is not written.
     """
     path = folder / statement.file_name
+    text = statement.model_dump_json(indent=1) + "\n"
+    signature = None if key is None else _sign(text, statement.namespace, key)
     path.with_name(statement.signature_name()).unlink(missing_ok=True)
-    write_whole(path, statement.model_dump_json(indent=1) + "\n")
-    if key is not None:
-        try:
-            code, said = _ssh_keygen("sign", "-f", str(key), "-n", statement.namespace, str(path))
-            if code:
-                raise UserError(f"--key {key} cannot sign: {said}")
-        except UserError:
-            path.unlink()
-            raise
+    write_whole(path, text)
+    if signature is not None:
+        write_whole(path.with_name(statement.signature_name()), signature)
     return path
+
+
+def require_signer(by: str | None, key: Path | None) -> None:
+    """Refuse a name or a key that will not do, before anything is scored for it.
+
+    Raises:
+        UserError: If the name is none to show, or the key cannot sign.
+    """
+    try:
+        TypeAdapter(Plain | None).validate_python(by)
+    except ValidationError as error:
+        raise UserError(f"--by: {first_problem(error)}") from None
+    if key is not None:
+        _sign("whether this key can sign", "clipbench", key)
+
+
+def _sign(text: str, namespace: str, key: Path) -> str:
+    """The signature of a text by a maintainer's key."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "text"
+        file.write_bytes(text.encode())
+        code, said = _ssh_keygen("sign", "-f", str(key), "-n", namespace, str(file))
+        if code:
+            raise UserError(f"--key {key} cannot sign: {said}")
+        return file.with_name("text.sig").read_text("utf-8")
 
 
 def signed_by(folder: Path, statement: Statement, record_sha256: str, maintainers: Path) -> Signed:

@@ -136,7 +136,7 @@ def every_eval_ever(record: Record, identifier: str, organisation: str) -> dict[
                 "evaluation_name": f"{dataset.name} {score_of(key).title}",
                 "source_data": source,
                 "metric_config": {
-                    "evaluation_description": f"{score_of(key).title} of videos, failed ones counted as wrong",
+                    "evaluation_description": score_of(key).title,
                     "metric_id": f"clipbench.{key}",
                     "metric_name": score_of(key).title,
                     "metric_unit": "proportion",

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from benchmark.clip import ClipBatch, Failure, FeatureBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.files import UNFINISHED
+from benchmark.runs.folder import keep
 from benchmark.transfer.carrying import Transfer
 from benchmark.transfer.stored_features import FeatureLoaders, StoredFeatures
 
@@ -46,6 +47,7 @@ class FeatureStore(L.Callback):
 
     def __init__(self, transfer: Transfer, run_dir: Path) -> None:
         self.transfer = transfer
+        self.run_dir = run_dir
         self.folder = transfer.cache or run_dir / "features"
         self.place: Path | None = None  # of this fit's own features, in that folder
         self.seconds = 0.0
@@ -176,6 +178,7 @@ class FeatureStore(L.Callback):
                 shutil.rmtree(place)
             try:
                 unfinished.rename(place)
+                keep(self.run_dir)  # whatever is refused after this took hours, perhaps
             except OSError:
                 if _held(place, facts) is None:
                     raise

@@ -59,6 +59,13 @@ def test_every_fold_and_seed_is_an_entry_and_the_row_has_a_spread(
     assert spread["of_seeds"] == pytest.approx(np.sqrt(values.var(axis=1, ddof=1).mean()))
     assert (row["finished"], row["cells"], row["folds"], row["seeds_of_each_fold"]) == (4, 4, [1, 3], [2, 2])
 
+    assert (row["failed"], row["not_added"]) == ({}, {})
+
+    # A call that was killed between adding an entry and noting that is gone on with.
+    (tmp_path / "run/cells/fold1-seed0/entry.txt").unlink()
+    assert main(line) == 0
+    assert "not added" not in capsys.readouterr().out
+
     entries, problems, _ = check_entries(tmp_path / "boards")
     assert problems == []
     assert len(entries) == 4

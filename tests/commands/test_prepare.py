@@ -117,6 +117,14 @@ def test_sports1m_says_shares_missing_and_usable(tmp_path: Path, capsys: pytest.
     assert sports1m(tmp_path / "absent", lists=tmp_path) == 1
 
 
+def test_only_options_are_written_as_this_verbs_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.csv").mkdir()
+    assert main(["ucf101", "--root", str(tmp_path / "data.csv")]) == 1
+    said = "".join(capsys.readouterr())
+    assert str(tmp_path / "data.csv") in said
+    assert "--csv" not in said
+
+
 def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["ucf101", "--help"])

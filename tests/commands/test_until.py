@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from benchmark.cli import main
 from benchmark.commands import until
@@ -57,6 +58,26 @@ def test_sources_are_added_until_all_are_scored(
     assert main(words) == 0
     assert main([*words, "--seed", "1"]) == 2
     assert "holds a test of other videos" in capsys.readouterr().err
+
+
+def test_tests_of_other_weights_and_other_clips_are_not_taken(
+    fits: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["compare", *map(str, fits), "--until", "40", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    monkeypatch.setattr(until, "run_test", refused)
+    assert main(["compare", str(fits[0]), str(fits[0]), "--until", "40", "--out", str(tmp_path / "out")]) == 2
+    assert "is of other weights than" in capsys.readouterr().err
+    monkeypatch.setattr(until, "run_test", run_here)
+    config = fits[1] / "config.yaml"
+    held = yaml.safe_load(config.read_text("utf-8"))
+    held["data"]["init_args"]["sampler_seed"] = 1
+    config.write_text(yaml.safe_dump(held), "utf-8")
+    assert main([*words[:-1], str(tmp_path / "again")]) == 2
+    assert "the two cannot be compared: the protocol's sampler_seed is" in capsys.readouterr().err
+    for idle in (["--equivalence", "2"], ["--classes", "1"], ["--across_protocols", "true"], ["--json"]):
+        assert main([*words, *idle]) == 2
+        assert f"{idle[0]} does nothing with --until" in capsys.readouterr().err
 
 
 def test_what_a_list_shows_is_known_once_it_is_scored(

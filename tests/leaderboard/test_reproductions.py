@@ -141,6 +141,19 @@ def test_a_key_that_cannot_sign_leaves_nothing(folder: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in folder.iterdir()) == ["ledger.parquet", "record.json"]
 
 
+def test_a_key_that_cannot_sign_takes_nothing_away(folder: Path, tmp_path: Path) -> None:
+    """Nor is anything scored for it, or for a name that cannot be shown."""
+    write_statement(folder, outcome(folder), tmp_path / "key")
+    held = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match="cannot sign"):
+        write_statement(folder, outcome(folder, by="somebody"), tmp_path / "no key")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == held
+    for verb in ("reproduce", "audit"):
+        words = ["leaderboard", verb, str(folder), "--ckpt_path", "nowhere.ckpt"]
+        assert main([*words, "--key", str(tmp_path / "no key")]) == 2
+        assert main([*words, "--by", "\u200b"]) == 2
+
+
 def test_without_openssh_a_signature_is_not_believed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,12 +59,17 @@ function plural(number, one, many) {
 
 /** A link only to a plain https address; anything else stays text. */
 function textOrLink(text) {
-  return linked(text, text);
+  return elsewhere(text, text);
 }
 
 /** A label that leads to a plain https address, or to a file beside the page; without one it is text. */
 function linked(label, address) {
   if (address !== null && /^(?!.*\.\.)\w[\w./+-]*$/.test(address)) return element("a", { href: address }, label);
+  return elsewhere(label, address);
+}
+
+/** A label that leads to a plain https address; any other is left out. */
+function elsewhere(label, address) {
   if (address === null || !/^https:\/\/[\w.-]+(:\d+)?\/[\w./~%+@=-]*$/.test(address)) return label;
   return element("a", { href: address, rel: "noopener noreferrer" }, label);
 }
