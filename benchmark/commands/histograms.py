@@ -120,7 +120,7 @@ def _given(verb: str, words: list[str]) -> _Given:
     args = {name: str(value) if isinstance(value, Path) else value for name, value in args.items()}
     experiment["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
     experiment["data"] = yaml.safe_load(parser.dump(options, skip_none=False))["data"]
-    return _Given(options, experiment, parser.instantiate_classes(options).data)
+    return _Given(options, experiment, parser.instantiate(options).data)
 
 
 def _extract(given: _Given) -> int:
