@@ -96,14 +96,14 @@ class TrainedModel:
 def load(checkpoint: str | PathLike[str]) -> TrainedModel:
     """A trained network from its checkpoint alone.
 
-    The file is read as tensors and plain values; no code of it runs. The class of its network is one of this package,
-    of an installed plugin, or one that was imported before.
+    The file is read as tensors and plain values, and nothing outside this package is imported because it names it: its
+    network's class, and those among its options, are of this package, of an installed plugin, or were imported before.
 
     Args:
         checkpoint: File that a fit has written, or an average.
 
     Raises:
-        UserError: If the file is no such checkpoint, or its class is not known here.
+        UserError: If the file is no such checkpoint, or names classes that are not known here.
 
     Example:
         >>> model = benchmark.load("runs/NAME/checkpoints/best.ckpt")
