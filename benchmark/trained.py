@@ -16,7 +16,7 @@ from benchmark.models.stored import read_checkpoint
 from benchmark.plugins import load_plugins
 from benchmark.protocol import TEST_VIEWS, View
 from benchmark.runs.predictions import PredictedVideos
-from benchmark.runs.screen import quieten
+from benchmark.runs.screen import quiet
 from benchmark.runs.trainer import PrecisionName, Trainer
 
 
@@ -82,12 +82,12 @@ class TrainedModel:
         )
         data.named_by, data.says_what_it_found = "paths", False
         predicted = PredictedVideos(top)
-        quieten()
-        runner = Trainer(
-            accelerator=accelerator, devices=1, precision=precision, logger=False, callbacks=[predicted],
-            enable_checkpointing=False, enable_progress_bar=False,
-        )  # fmt: skip
-        runner.predict(self.network, datamodule=data, return_predictions=False)
+        with quiet():
+            runner = Trainer(
+                accelerator=accelerator, devices=1, precision=precision, logger=False, callbacks=[predicted],
+                enable_checkpointing=False, enable_progress_bar=False,
+            )  # fmt: skip
+            runner.predict(self.network, datamodule=data, return_predictions=False)
         if predicted.table is None:
             raise RuntimeError("this process is not the only one of its run")
         return predicted.table
