@@ -3,10 +3,10 @@
 import difflib
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
-from benchmark.class_options import nearest, options_of, settings_of
+from benchmark.class_options import nearest, options_of, settings_of, subclasses
 
 # How jsonargparse wraps what is wrong with one option of a class.
 _NESTED = re.compile(
@@ -207,7 +207,7 @@ def _unknown_class(text: str, named: str) -> str:
         for path in re.findall(r"[\w.]+\.\w+", subtypes)
         if (cls := _class(path)) and cls.__module__ != "collections.abc"
     ]
-    known = sorted({cls.__name__ for base in bases for cls in _below(base) if not cls.__name__.startswith("_")})
+    known = sorted({cls.__name__ for base in bases for cls in subclasses(base) if not cls.__name__.startswith("_")})
     meant = nearest(named, known)
     kind = " or ".join(dict.fromkeys(base.__name__ for base in bases)) or "class"
     asked = f"did you mean {meant}? There" if meant else "there"
@@ -215,12 +215,6 @@ def _unknown_class(text: str, named: str) -> str:
         f"{option} is {named}, which is no {kind}; {asked} are {_listed(named, known)}. A class of your own file "
         "is named with the file: my_file.MyClass"
     )
-
-
-def _below(base: type[Any]) -> Iterator[type[Any]]:
-    for cls in base.__subclasses__():
-        yield cls
-        yield from _below(cls)
 
 
 def _listed(named: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The options of a class: parameters of its constructor and of those above it, and of the settings among them."""
+"""Classes below another one, and their options: parameters of constructors, and of the settings among them."""
 
 import dataclasses
 import difflib
@@ -6,7 +6,9 @@ import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+Base = TypeVar("Base")
 
 _FIXED = frozenset({"self", "args", "kwargs", "num_classes"})  # not a user's to give
 
@@ -47,6 +49,17 @@ def _takes_none(parameter: inspect.Parameter) -> bool:
         return True
     parts = typing.get_args(kind) if typing.get_origin(kind) in {typing.Union, types.UnionType} else (kind,)
     return types.NoneType in parts or Any in parts or any(isinstance(part, typing.TypeVar) for part in parts)
+
+
+def subclasses(base: type[Base]) -> list[type[Base]]:
+    """Classes below a class as far as they were imported, once each, nearer ones and those made earlier first."""
+    found: dict[type[Base], None] = {}
+    below = [base]
+    while below:
+        # Of `type` and what derives from it the method would be one of its instances'.
+        below = [cls for parent in below for cls in type.__subclasses__(parent) if cls not in found]
+        found.update(dict.fromkeys(below))
+    return list(found)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -26,7 +26,7 @@ from lightning import Callback
 
 import benchmark
 from benchmark.added_scores import add_scores
-from benchmark.class_options import nearest
+from benchmark.class_options import nearest, subclasses
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
@@ -107,7 +107,7 @@ def load_plugins() -> tuple[Plugin, ...]:
 
 
 def _known() -> set[type[Any]]:
-    return {cls for base in KINDS.values() for cls in subclasses(base)}
+    return {cls for base in KINDS.values() for cls in usable_subclasses(base)}
 
 
 def _forget(package: str, imported: Collection[str]) -> None:
@@ -135,13 +135,13 @@ def offered(plugins: Sequence[Plugin]) -> list[Offered]:
     found = [
         Offered(kind, cls, origin)
         for kind, base in KINDS.items()
-        for cls in subclasses(base)
+        for cls in usable_subclasses(base)
         if (origin := _origin_of(cls, plugins)) is not None
     ]
     # Lightning's callbacks have short names too, though they are not listed.
     held: dict[tuple[str, str], str] = {
         ("callback", cls.__name__): "lightning"
-        for cls in subclasses(Callback)
+        for cls in usable_subclasses(Callback)
         if cls.__module__.startswith("lightning.")
     }
     for entry in sorted(found, key=lambda entry: entry.origin != BUILT_IN):
@@ -196,14 +196,9 @@ def verbs(plugins: Sequence[Plugin], taken: Collection[str]) -> dict[str, Module
     return found
 
 
-def subclasses(base: type[Any]) -> list[type[Any]]:
+def usable_subclasses(base: type[Any]) -> list[type[Any]]:
     """Public classes below a class that can be instantiated, once each, by name."""
-    found: set[type[Any]] = set()
-    below = [base]
-    while below:
-        below = [cls for parent in below for cls in parent.__subclasses__() if cls not in found]
-        found.update(below)
-    usable = [cls for cls in found if not cls.__name__.startswith("_") and not _is_abstract(cls)]
+    usable = [cls for cls in subclasses(base) if not cls.__name__.startswith("_") and not _is_abstract(cls)]
     return sorted(usable, key=lambda cls: (cls.__name__, cls.__module__))
 
 
@@ -220,7 +215,7 @@ def load_class(class_path: str, base: type[Any]) -> Any:
     """
     module_name, _, name = class_path.rpartition(".")
     if not module_name:
-        known = {cls.__name__: cls for cls in subclasses(base)}
+        known = {cls.__name__: cls for cls in usable_subclasses(base)}
         if name not in known:
             alike = nearest(name, known)
             meant = f"did you mean {alike}? There" if alike else "there"
@@ -233,7 +228,7 @@ def load_class(class_path: str, base: type[Any]) -> Any:
     found = getattr(module, name, None)
     here = getattr(module, "__file__", None) or module_name
     if found is None:
-        names = [cls.__name__ for cls in subclasses(base) if cls.__module__ == module_name]
+        names = [cls.__name__ for cls in usable_subclasses(base) if cls.__module__ == module_name]
         raise UserError(f"{class_path}: {here} has no {name}; it has {', '.join(names) or f'no {base.__name__}'}")
     made = found if isinstance(found, type) else _returned(found)
     if made is None or not issubclass(made, base):
@@ -259,7 +254,7 @@ def require_named_classes(argv: Sequence[str]) -> None:
         UserError: If one cannot be used, or needs a library that is not installed.
     """
     for part, base in (("model", VideoClassifier), ("data", VideoDataModule)):
-        known = {cls.__name__: cls for cls in subclasses(base)}
+        known = {cls.__name__: cls for cls in usable_subclasses(base)}
         for class_path in _class_paths(argv, part):
             library = getattr(known.get(class_path.rpartition(".")[2]), "optional_library", None)
             if library is not None:

@@ -16,7 +16,7 @@ from benchmark.models.stored import read_checkpoint
 from benchmark.plugins import load_plugins
 from benchmark.protocol import TEST_VIEWS, View
 from benchmark.runs.predictions import PredictedVideos
-from benchmark.runs.screen import quieten
+from benchmark.runs.screen import quiet
 from benchmark.runs.trainer import PrecisionName, Trainer
 
 
@@ -82,12 +82,12 @@ class TrainedModel:
         )
         data.named_by, data.says_what_it_found = "paths", False
         predicted = PredictedVideos(top)
-        quieten()
-        runner = Trainer(
-            accelerator=accelerator, devices=1, precision=precision, logger=False, callbacks=[predicted],
-            enable_checkpointing=False, enable_progress_bar=False,
-        )  # fmt: skip
-        runner.predict(self.network, datamodule=data, return_predictions=False)
+        with quiet():
+            runner = Trainer(
+                accelerator=accelerator, devices=1, precision=precision, logger=False, callbacks=[predicted],
+                enable_checkpointing=False, enable_progress_bar=False,
+            )  # fmt: skip
+            runner.predict(self.network, datamodule=data, return_predictions=False)
         if predicted.table is None:
             raise RuntimeError("this process is not the only one of its run")
         return predicted.table
@@ -96,14 +96,14 @@ class TrainedModel:
 def load(checkpoint: str | PathLike[str]) -> TrainedModel:
     """A trained network from its checkpoint alone.
 
-    The file is read as tensors and plain values; no code of it runs. The class of its network is one of this package,
-    of an installed plugin, or one that was imported before.
+    The file is read as tensors and plain values, and nothing outside this package is imported because it names it: its
+    network's class, and those among its options, are of this package, of an installed plugin, or were imported before.
 
     Args:
         checkpoint: File that a fit has written, or an average.
 
     Raises:
-        UserError: If the file is no such checkpoint, or its class is not known here.
+        UserError: If the file is no such checkpoint, or names classes that are not known here.
 
     Example:
         >>> model = benchmark.load("runs/NAME/checkpoints/best.ckpt")

@@ -41,7 +41,7 @@ from benchmark.runs.ranks import EndTogether
 from benchmark.runs.resolved_config import ResolvedConfig, shareable
 from benchmark.runs.result_writer import ResultWriter
 from benchmark.runs.run_report import RunReport
-from benchmark.runs.screen import RunLines, ScoreLines, quieten
+from benchmark.runs.screen import RunLines, ScoreLines, quiet
 from benchmark.runs.throughput import Throughput
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
@@ -310,14 +310,14 @@ def train(verb: str, words: Sequence[str]) -> None:
         verb: `fit`, `validate`, `test` or `predict`.
         words: Its options.
     """
-    quieten()
     require_config_first(words)
     words = with_literal_paths(with_files(words))
     require_own_options(verb, words)
     require_named_classes(words)
     is_done = False
     try:
-        _run(verb, words)
+        with quiet():
+            _run(verb, words)
         is_done = True
     except SIGTERMException:  # which Lightning would end with success
         hint = "; --ckpt_path last goes on" if verb == "fit" else ""

@@ -9,7 +9,7 @@ import yaml
 from benchmark.data import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.models import SingleFrame, VideoClassifier
-from benchmark.plugins import load_class, subclasses
+from benchmark.plugins import load_class, usable_subclasses
 from tests.generators.forked import forked, install
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -268,7 +268,7 @@ def test_a_class_by_its_short_name() -> None:
     assert load_class("SingleFrame", VideoClassifier) is SingleFrame
     with pytest.raises(UserError, match=r"there is no VideoClassifier called 'Singel'; did you mean SingleFrame"):
         load_class("Singel", VideoClassifier)
-    assert VideoDataModule not in subclasses(VideoDataModule)
+    assert VideoDataModule not in usable_subclasses(VideoDataModule)
 
 
 @pytest.mark.parametrize("path", ["builtins.eval", "os.system", "torch.nn.Linear", "os.path"])

@@ -1,4 +1,6 @@
 import csv
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,16 @@ def test_predictions_in_python_are_those_of_the_verb(
 def test_a_model_knows_its_classes_and_gives_them_all(small_set: Path, checkpoint: str) -> None:
     model = benchmark.load(checkpoint)
     video = next(small_set.rglob("v_Discs_g01_c01.*"))
+    level, filters = logging.getLogger("lightning.pytorch").level, list(warnings.filters)
     (row,) = model.predict(str(video), top=None, clips=1, views=["centre"], accelerator="cpu").to_pylist()
+    columns = [f"{name}_{place + 1}" for place in range(16) for name in ("class", "probability")]
+    assert list(row) == ["video", *columns, "failed"]
     assert {row[f"class_{place + 1}"] for place in range(16)} == set(model.class_names)
     assert sum(row[f"probability_{place + 1}"] for place in range(16)) == pytest.approx(1, abs=1e-5)
     assert not model.network.training
+    # What the user's own process shows of Lightning, and of warnings, is as it was.
+    assert logging.getLogger("lightning.pytorch").level == level != logging.WARNING
+    assert list(warnings.filters) == filters
 
 
 def test_what_cannot_be_predicted_is_said(checkpoint: str, tmp_path: Path) -> None:

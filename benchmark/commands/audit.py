@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     for folder, option in ((options.output.parent, "--output"), (options.pictures, "--pictures")):
         if folder is not None:
             require_writable(folder, option)
-    index: VideoIndex = parser.instantiate_classes(options).data.index
+    index: VideoIndex = parser.instantiate(options).data.index
     rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
     contents = contents_of(index, rows, most=None)
     pairs = shared(contents)

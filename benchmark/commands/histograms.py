@@ -24,7 +24,7 @@ from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import Value
 from benchmark.results.summary import summarise
 from benchmark.runs.folder import require_writable
-from benchmark.runs.screen import quieten
+from benchmark.runs.screen import quiet
 from benchmark.shipped import configuration_file, with_files
 from benchmark.verb_options import with_literal_paths
 
@@ -57,7 +57,8 @@ def main(argv: Sequence[str]) -> int:
     for library in ("skimage", "sklearn"):
         require_extra(library, f"histograms {verb}")
     given = _given(verb, words)
-    return {"extract": _extract, "tune": _tune, "ablate": _ablate}[verb](given)
+    with quiet():  # about each of many small trainings
+        return {"extract": _extract, "tune": _tune, "ablate": _ablate}[verb](given)
 
 
 def feature_table() -> str:
@@ -120,7 +121,7 @@ def _given(verb: str, words: list[str]) -> _Given:
     args = {name: str(value) if isinstance(value, Path) else value for name, value in args.items()}
     experiment["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
     experiment["data"] = yaml.safe_load(parser.dump(options, skip_none=False))["data"]
-    return _Given(options, experiment, parser.instantiate_classes(options).data)
+    return _Given(options, experiment, parser.instantiate(options).data)
 
 
 def _extract(given: _Given) -> int:
@@ -140,7 +141,6 @@ def _extract(given: _Given) -> int:
 def _laboratory(given: _Given) -> "Laboratory":
     from benchmark.histograms.search import Laboratory
 
-    quieten()  # of each of many small trainings
     require_writable(given.options.run_dir, "--run_dir")
     print(given.data.index.summary(), flush=True)
     trainer = given.experiment.setdefault("trainer", {})

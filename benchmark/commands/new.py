@@ -13,7 +13,7 @@ import jinja2
 from benchmark.command_line import Parser
 from benchmark.errors import UserError
 from benchmark.models import VideoClassifier
-from benchmark.plugins import subclasses
+from benchmark.plugins import usable_subclasses
 
 _TEMPLATES = Path(__file__).parent / "new_package"
 _FILES = {
@@ -81,7 +81,7 @@ def _class_name(name: str) -> str:
         raise UserError(f"a distribution called {name} is installed, which the new one would replace; name another")
     if class_name in _IMPORTED:
         raise UserError(f"{name!r} would make a class called {class_name}, which its files import; name another")
-    taken = [cls for cls in subclasses(VideoClassifier) if cls.__name__ == class_name]
+    taken = [cls for cls in usable_subclasses(VideoClassifier) if cls.__name__ == class_name]
     if taken:
         raise UserError(f"there is a model called {class_name} already, in {taken[0].__module__}; name another")
     return class_name

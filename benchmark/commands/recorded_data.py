@@ -33,5 +33,5 @@ def data_of(settings: Mapping[str, Any]) -> VideoDataModule:
     """The data of a configuration."""
     parser = WholeNames(exit_on_error=False)
     parser.add_subclass_arguments(VideoDataModule, "data", required=True)
-    data: VideoDataModule = parser.instantiate_classes(parser.parse_object({"data": settings["data"]})).data
+    data: VideoDataModule = parser.instantiate(parser.parse_object({"data": settings["data"]})).data
     return data

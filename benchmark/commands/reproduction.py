@@ -1,14 +1,11 @@
 """Scores random videos of an entry again from their files: the only proof that a ledger came from its checkpoint."""
 
 import datetime
-import importlib
-import importlib.util
 import os
 import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import yaml
 import benchmark
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.importing import foreign_code
 from benchmark.isolation import Isolation, isolated
 from benchmark.leaderboard.entries import ledger_path
 from benchmark.leaderboard.reproductions import Reproduction
@@ -158,34 +156,6 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
     if "multiprocessing_context" in options:
         options["multiprocessing_context"] = None  # that machine's
     return settings
-
-
-def foreign_code(value: Any) -> Iterator[str]:
-    """Names in a configuration, at any depth, by which something outside this package would be imported.
-
-    Wherever an option takes a class or a function, a text of that form is imported before anything else is looked at.
-    """
-    if isinstance(value, dict):
-        for part in (*value, *value.values()):
-            yield from foreign_code(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from foreign_code(part)
-    elif isinstance(value, str):
-        names = value.split(".")
-        if len(names) > 1 and all(name.isidentifier() for name in names) and not _is_own(names):
-            yield value
-
-
-def _is_own(names: list[str]) -> bool:
-    """Whether it is a class of this package, or a name of which there is no module, as that of a file."""
-    if names[0] != "benchmark":
-        return importlib.util.find_spec(names[0]) is None
-    try:  # only of this package, whose modules are found by their own names, not by what they have imported
-        found = getattr(importlib.import_module(".".join(names[:-1])), names[-1], None)
-    except ImportError:
-        return False
-    return isinstance(found, type) and found.__module__.partition(".")[0] == "benchmark"
 
 
 def run_test(

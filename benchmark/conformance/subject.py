@@ -87,9 +87,7 @@ class Subject:
         seed_everything(seed)
         config = self.config.clone()
         config.model.init_args.num_classes = num_classes
-        parser = _parser()
-        instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # the name before 4.49
-        network = instantiate(config).model
+        network = _parser().instantiate(config).model
         if not isinstance(network, VideoClassifier):
             raise UserError(f"{self.class_path} makes a {type(network).__name__}; it must be a VideoClassifier")
         pad_small_inputs(network)  # as a fit does when it starts

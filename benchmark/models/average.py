@@ -12,12 +12,13 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import Tensor, nn
 
+from benchmark.class_options import subclasses
 from benchmark.clip import ClipBatch, FeatureBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.files import file_hash
-from benchmark.models.options import stored_shape
+from benchmark.models.options import stored_options, stored_shape
 from benchmark.models.recipe import Recipe
-from benchmark.models.stored import classes_below, network_from, read_checkpoint
+from benchmark.models.stored import network_from, read_checkpoint, stored_class
 from benchmark.models.video_classifier import VideoClassifier
 
 KEY = "average"
@@ -99,8 +100,7 @@ def _parts_of(path: Path) -> list[Part]:
     names = tuple(held.get("class_names") or ())
     members = held.get(KEY)
     if members is None:
-        options = dict(held.get("hyper_parameters") or {})
-        return [Part(str(path), file_hash(path), shape, options, held["state_dict"], names, 1.0)]
+        return [Part(str(path), file_hash(path), shape, stored_options(held), held["state_dict"], names, 1.0)]
     prefixes = [f"members.{number}." for number in range(len(members))]
     weights = [
         {name.removeprefix(start): value for name, value in held["state_dict"].items() if name.startswith(start)}
@@ -247,17 +247,19 @@ def _with(batch: ClipBatch, frames: Tensor) -> ClipBatch:
 def _built(part: Part, num_classes: int, classes: Sequence[type[VideoClassifier]]) -> VideoClassifier:
     """The network of a checkpoint, with its weights."""
     name = str(part.shape.get("class"))
-    known = {cls.__name__: cls for cls in [*classes_below(VideoClassifier), *classes]}
-    if name not in known:
+    cls = stored_class(part.shape, part.options, [*subclasses(VideoClassifier), *classes])
+    if cls is None:
         path = part.options.get("_class_path", name)
         raise UserError(
             f"{part.name} of model.checkpoints is a {name}, and no such class is known here; name it: "
             f"--model.classes [{path}]"
         )
+    if issubclass(cls, Average):  # whose own members `read_parts` has taken in its place
+        raise UserError(f"{part.name} of model.checkpoints is an average within an average; give its members instead")
     held = part.options.get("num_classes", num_classes)
     if held != num_classes:
         raise UserError(
             f"{part.name} of model.checkpoints was trained for {held} classes, and the data have {num_classes}"
         )
     options = {**part.options, "num_classes": num_classes}
-    return network_from(known[name], options, part.weights, where=f"{part.name} of model.checkpoints", keep=frozenset())
+    return network_from(cls, options, part.weights, where=f"{part.name} of model.checkpoints", keep=frozenset())

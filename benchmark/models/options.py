@@ -35,6 +35,12 @@ def stored_shape(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"architecture" if name == "network" else str(name): value for name, value in held.items()}
 
 
+def stored_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """All that the network of a checkpoint was built with, and as `_class_path` its class, as far as it says so."""
+    held = checkpoint.get("hyper_parameters")
+    return dict(held) if isinstance(held, Mapping) else {}
+
+
 def differing(held: Mapping[str, Any], mine: Mapping[str, Any]) -> list[str]:
     """What a checkpoint says of a network and what the configured one is, where both know it and do not agree."""
     wording = "{name} is {begun} in the checkpoint and {now} in the configuration"

@@ -2,7 +2,8 @@
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.importing import foreign_code
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -51,11 +53,34 @@ def _has_more_parts(held: Any, most: int) -> bool:
     return count > most
 
 
-def classes_below(base: type[Network]) -> Iterator[type[Network]]:
-    """A class and all that derive from it, as far as they were imported."""
-    yield base
-    for cls in base.__subclasses__():
-        yield from classes_below(cls)
+def stored_class(
+    shape: Mapping[str, Any], options: Mapping[str, Any], known: Iterable[type[Network]]
+) -> type[Network] | None:
+    """The class of a stored network among known ones; None where none has its name.
+
+    Args:
+        shape: Names the class by itself.
+        options: What it was built with; its `_class_path` says which of several classes of one name is meant.
+        known: Classes that it may be.
+
+    Raises:
+        UserError: If several classes have its name, and the path leads to none of them.
+    """
+    name, path = shape.get("class"), options.get("_class_path")
+    # Of one that was defined again, as by a cell of a notebook, the last is meant.
+    places = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in known if cls.__name__ == name}
+    if len(places) < 2:
+        return next(iter(places.values()), None)
+    # The path may lead to a package that takes the class from one of its modules.
+    module = sys.modules.get(str(path).rpartition(".")[0])
+    meant: type[Network] | None = places.get(str(path)) or getattr(module, str(name), None)
+    if meant not in places.values():
+        said = "does not say which" if path is None else f"says {path}"
+        raise UserError(
+            f"several classes are called {name}: {', '.join(sorted(places))}; the checkpoint {said}. Rename one of "
+            "them, or uninstall the package that adds it"
+        )
+    return meant
 
 
 def network_from(
@@ -68,11 +93,12 @@ def network_from(
         options: What it was built with, as plain values; names with a leading underscore are not its own.
         weights: Its tensors by name.
         where: What messages call its file.
-        keep: Names among its `training_options` to build it with too; the others have their defaults, since a trained
-            network does not depend on them.
+        keep: Names that the caller gave, not the file; the other `training_options` have their defaults, since a
+            trained network does not depend on them.
 
     Raises:
-        UserError: If the class here takes other options, or makes other tensors of them.
+        UserError: If the class here takes other options, or makes other tensors of them, or the file's name code that
+            was not imported yet.
     """
     required = {each.name for each in inspect.signature(cls).parameters.values() if each.default is each.empty}
     left_out: frozenset[str] = getattr(cls, "training_options", frozenset()) - keep
@@ -81,6 +107,11 @@ def network_from(
         for name, value in options.items()
         if not name.startswith("_") and (name not in left_out or name in required)
     }
+    for strange in foreign_code([chosen[name] for name in chosen if name not in keep], or_imported=True):
+        raise UserError(
+            f"{where} names {strange}, code that is neither of this package nor imported here; look at it, and import "
+            "it before if you trust it"
+        )
     try:
         network = _instance(cls, chosen)
         network.load_state_dict(weights)
@@ -97,6 +128,5 @@ def _instance(cls: type[Network], options: Mapping[str, Any]) -> Network:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "member")
     config = parser.parse_object({"member": dict(options)})
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # the name before 4.49
-    network: Network = instantiate(config).member
+    network: Network = parser.instantiate(config).member
     return network

@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
+from benchmark.class_options import subclasses
 from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch, cut_view
 from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.metrics.descriptors import lower_is_better, try_added
 from benchmark.metrics.hit import HitAtK
 from benchmark.models.convolutions import pad_small_inputs
-from benchmark.models.options import differing, differing_shapes, plain, stored_shape
+from benchmark.models.options import differing, differing_shapes, plain, stored_options, stored_shape
 from benchmark.models.planned_steps import planned_steps
 from benchmark.models.recipe import Recipe, RecipeSchedule, named_rates, translate_plateau
-from benchmark.models.stored import classes_below, network_from, read_checkpoint
+from benchmark.models.stored import network_from, read_checkpoint, stored_class
 
 
 class VideoClassifier(L.LightningModule):
@@ -81,7 +82,7 @@ class VideoClassifier(L.LightningModule):
         """A trained network from its checkpoint alone.
 
         Args:
-            checkpoint_path: File that a fit has written. It is read as tensors and plain values; no code of it runs.
+            checkpoint_path: File that a fit has written, read as tensors and plain values; it imports nothing.
             map_location: Device on which the network is returned.
             options: Of the constructor, instead of the file's. How the network was trained (`training_options`) is
                 left at its defaults.
@@ -90,27 +91,27 @@ class VideoClassifier(L.LightningModule):
             A network of this class or one that derives from it, in training mode as every new one.
 
         Raises:
-            UserError: If the file is no such checkpoint, or is of a class that is neither this one nor below it.
+            UserError: If the file is no such checkpoint, or is of a class that is neither this one nor below it, or
+                leaves open which of several, or names code that was not imported yet.
 
         Example:
             >>> network = SingleFrame.load_from_checkpoint("runs/NAME/checkpoints/best.ckpt")
         """
         path = str(checkpoint_path)
         checkpoint = read_checkpoint(path, "checkpoint_path")
-        name = (stored_shape(checkpoint) or {}).get("class")
-        known = {each.__name__: each for each in classes_below(cls)}
-        if name not in known:
-            meant = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {}).get("_class_path", name)
+        shape, held = stored_shape(checkpoint) or {}, stored_options(checkpoint)
+        found = stored_class(shape, held, known := [cls, *subclasses(cls)])
+        if found is None:
             raise UserError(
-                f"checkpoint_path {path} is of a network of the class {meant}, and {cls.__name__} reads "
-                f"{', '.join(sorted(known))}; import that class before, or load the file by it"
+                f"checkpoint_path {path} is of a network of the class {held.get('_class_path', shape.get('class'))}, "
+                f"and {cls.__name__} reads {', '.join(sorted({each.__name__ for each in known}))}; import it before"
             )
-        return known[str(name)]._stored(checkpoint, path, options).to(map_location)
+        return found._stored(checkpoint, path, options).to(map_location)
 
     @classmethod
     def _stored(cls, checkpoint: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Self:
         """The network of a checkpoint of this very class, with some options given."""
-        held = dict(checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY) or {})
+        held = stored_options(checkpoint)
         names = checkpoint.get("class_names")
         held |= {} if names is None else {"num_classes": len(names)}
         options = {**held, **{name: plain(value) for name, value in given.items()}}
@@ -317,10 +318,11 @@ class VideoClassifier(L.LightningModule):
         return {name: value for name, value in self.built_with.items() if name not in self.training_options}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note what the network was built with, and the names of the classes, beside the weights."""
+        """Note the network's class, what it was built with, and the names of its classes, beside the weights."""
         checkpoint["architecture"] = self.shape
         # Only plain values can be read back without running code of the file's.
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = {name: plain(value) for name, value in self.hparams.items()}
+        held = {"_class_path": f"{type(self).__module__}.{type(self).__qualname__}", **self.hparams}  # or Lightning's
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = {name: plain(value) for name, value in held.items()}
         if self.begins_with_published_weights and "provenance" in checkpoint:
             checkpoint["provenance"]["is_known"] = False
         data = getattr(self.trainer, "datamodule", None)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
+from benchmark.metrics.descriptors import lower_is_better
 from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.runs.ledger_rows import NO_NUMBERS, ledger_info
 from benchmark.runs.predictions import Batch, Row, of_all_processes, said_of_videos
@@ -25,17 +26,20 @@ class BestValidation(L.Callback):
 
     Args:
         folder: Of the run.
-        monitor: Logged value that `best.ckpt` maximises.
+        monitor: Logged value that `best.ckpt` is best by: a loss, or a score that is better the lower, is minimised.
     """
 
     def __init__(self, folder: Path, monitor: str) -> None:
         self.folder, self.monitor = folder, monitor
-        self.best = -math.inf
+        self.best: float | None = None
         self.rows: list[Row] = []
+        self._keeps = False
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the validation before."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
         self.rows = []
+        self._keeps = len(data.index.rows("validation")) * len(data.class_names) <= _MOST_SCORES
 
     def on_validation_batch_end(
         self,
@@ -47,13 +51,13 @@ class BestValidation(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Note the class probabilities of each video, outputs (B, K); an architecture of its own may give none."""
-        if isinstance(outputs, Tensor) and self._is_small(trainer):
+        if self._keeps and isinstance(outputs, Tensor):
             self.rows += said_of_videos(outputs, batch)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the file, if no validation before was better."""
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        if trainer.state.fn != "fit" or trainer.sanity_checking or not value > self.best:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not self._is_better(value):
             return
         self.best = value  # equal in every process, so that all of them come here
         rows = of_all_processes(self.rows, trainer.world_size)
@@ -64,17 +68,22 @@ class BestValidation(L.Callback):
             path.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far, for a fit that goes on."""
-        return {"best": self.best}
+        """The best value so far, for a fit that goes on in the same folder."""
+        return {"best": self.best, **self._place()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from it."""
-        self.best = float(state_dict["best"])
+        """Go on from it; one of another run, or by another value, says nothing of the file here, as of `best.ckpt`."""
+        place = self._place()
+        if {name: state_dict.get(name) for name in place} == place:
+            self.best = state_dict["best"]
 
-    @staticmethod
-    def _is_small(trainer: L.Trainer) -> bool:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        return len(data.index.rows("validation")) * len(data.class_names) <= _MOST_SCORES
+    def _place(self) -> dict[str, str]:
+        return {"folder": str(self.folder.resolve()), "monitor": self.monitor}
+
+    def _is_better(self, value: float) -> bool:
+        if math.isnan(value) or self.best is None:
+            return not math.isnan(value)
+        return value < self.best if lower_is_better(self.monitor) else value > self.best
 
 
 def _ledger(rows: list[Row], data: Any) -> Ledger:

@@ -84,7 +84,7 @@ class PredictedVideos(L.Callback):
 
 
 class PredictionTable(PredictedVideos):
-    """Writes each video's true classes and its top ones with probabilities, and a reason where it could not be read.
+    """Writes each video's true classes, if any are known, its top ones with probabilities, and why it was not read.
 
     Args:
         output: File to write; `.csv` or `.parquet`.
@@ -152,7 +152,7 @@ def prediction_table(
     class_names: tuple[str, ...],
     top: int,
 ) -> pa.Table:
-    """One row a video: `video`, `true`, `class_1`, `probability_1`, `class_2`, ..., `failed`.
+    """One row a video: `video`, `true` where anything is known of any, `class_1`, `probability_1`, ..., `failed`.
 
     Args:
         names: N names of videos.
@@ -162,7 +162,9 @@ def prediction_table(
         class_names: K names.
         top: Classes a video, at most K are given.
     """
-    columns: dict[str, list[object]] = {"video": list(names), "true": [", ".join(held) or None for held in truth]}
+    columns: dict[str, list[object]] = {"video": list(names)}
+    if any(truth):
+        columns["true"] = [", ".join(held) or None for held in truth]
     best = [None if score is None else np.argsort(-score, kind="stable") for score in scores]
     for place in range(min(top, len(class_names))):
         columns[f"class_{place + 1}"] = [None if order is None else class_names[order[place]] for order in best]

@@ -1,12 +1,13 @@
 """What a run shows on the screen: what is trained, a few lines an epoch, and where the result is."""
 
+import contextlib
 import logging
 import math
 import shlex
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,16 @@ from benchmark.metrics.descriptors import known_scores
 
 COLUMNS = 79
 """Characters of a line, so that it fits into a usual terminal."""
+
+_NOTICES = (
+    ".*LightningCLI's args parameter is intended to run from within Python.*",
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*The number of training batches .* is smaller than the logging interval.*",
+    ".*The dirpath has changed from.*",
+    ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
+    ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+)
 
 _COSTS = {
     "train/clips_per_second": "{:.0f} clips/s",
@@ -58,20 +69,21 @@ class RunProgressBar(RichProgressBar):
         return self._figures
 
 
-def quieten() -> None:
-    """Hide notices of libraries that a user can do nothing about, or that a line of ours says."""
-    for library in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    for text in (
-        ".*LightningCLI's args parameter is intended to run from within Python.*",
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*The number of training batches .* is smaller than the logging interval.*",
-        ".*The dirpath has changed from.*",
-        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
-        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
-    ):
-        warnings.filterwarnings("ignore", text)
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide notices of libraries that a user can do nothing about, or that a line of ours says, until it is left."""
+    loggers = [logging.getLogger(library) for library in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for text in _NOTICES:
+            warnings.filterwarnings("ignore", text)
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def is_terminal() -> bool:

@@ -103,6 +103,8 @@ class WandbRuns(L.Callback):
             run = self._begun(logger)
             _restore("WANDB_MODE", mode)  # which Lightning sets for all runs of the process, where one is offline
             if isinstance(run, wandb.Run):
+                # What the run is called where the logger's options or the environment say so.
+                self.chosen |= {name: getattr(run, name) or self.chosen[name] for name in ("id", "name", "group")}
                 _begun.append(run)
                 self._describe(run, trainer)
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.commands.reproduction import foreign_code, recorded_settings
+from benchmark.commands.reproduction import recorded_settings
 from benchmark.errors import UserError
+from benchmark.importing import foreign_code
 from tests.generators.ledgers import make_ledger, make_record
 
 OWN = {
@@ -38,7 +39,17 @@ def test_a_foreign_name_at_any_depth_is_refused_before_it_is_imported(
 ) -> None:
     (tmp_path / "strange_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    for inner in (strange, {"class_path": strange}, [{"init_args": {"on_end": [strange]}}], {strange: 1}):
+    for inner in (
+        strange,
+        {"class_path": strange},
+        [{"init_args": {"on_end": [strange]}}],
+        {strange: 1},
+        f"[{strange}]",  # texts that the parser reads as YAML
+        f"class_path: {strange}\ninit_args: {{}}",
+        "".join(['- !!str "', *(f"\\x{ord(sign):02x}" for sign in strange), '"']),
+        f"[&a [{strange}], *a, 2020-99-99]",
+        f"['[{strange}]']",
+    ):
         model = {"class_path": "benchmark.models.SingleFrame", "init_args": {"recipe": inner}}
         data = {"class_path": "benchmark.data.SyntheticActions", "init_args": {}}
         config = {"model": model, "data": data}

@@ -1,3 +1,5 @@
+import logging
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -6,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.runs.screen import COLUMNS, RunLines, ScoreLines
+from benchmark.runs.screen import COLUMNS, RunLines, ScoreLines, quiet
 
 
 def trainer(**values: float) -> Any:
@@ -65,3 +67,22 @@ def test_a_validation_of_its_own_and_a_test_are_shown_once(capsys: pytest.Captur
         ScoreLines().on_validation_end(metrics, cast(Any, None))
     ScoreLines().on_test_end(metrics, cast(Any, None))
     assert capsys.readouterr().out.splitlines() == ["validation:  clip@1 50.0%", "test:  clip@1 25.0%"]
+
+
+def test_notices_are_hidden_for_a_while_alone() -> None:
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels, filters = [logger.level for logger in loggers], list(warnings.filters)
+
+    def in_quiet(text: str) -> None:
+        with quiet():
+            assert {logger.level for logger in loggers} == {logging.WARNING}
+            warnings.warn(text, stacklevel=1)
+            raise KeyError
+
+    with warnings.catch_warnings(record=True) as shown:
+        for text in ("The 'x' loader does not have many workers which may be a bottleneck", "something else"):
+            with pytest.raises(KeyError):
+                in_quiet(text)
+    assert [str(each.message) for each in shown] == ["something else"]
+    assert [logger.level for logger in loggers] == levels
+    assert list(warnings.filters) == filters

@@ -142,8 +142,11 @@ def test_a_sweep_names_its_runs_itself(
     assert sweep["command"][:2] == ["${env}", "clipbench"]
     assert sweep["command"][-1] == "${args}"
     monkeypatch.setenv("WANDB_RUN_ID", "sweep123")
+    monkeypatch.setenv("WANDB_NAME", "fast-sweep-1")
     small = [*options(videos, alone / "run"), "--trainer.max_epochs", "1", "--report", "false", *words]
-    assert main(["fit", *small]) == 0
+    assert main(["fit", *small, "--trainer.logger.group", "sweeps"]) == 0
     (run,) = runs_in(alone / "run")
-    assert run.id == "sweep123"
+    assert (run.id, run.name, run.group) == ("sweep123", "fast-sweep-1", "sweeps")
+    held = torch.load(alone / "run/checkpoints/last.ckpt", weights_only=True)["wandb"]  # by which its test names it
+    assert held == {"id": run.id, "name": run.name, "group": run.group}
     assert sweep["metric"]["name"] in run.summary
