@@ -38,14 +38,14 @@ _ALIASES = {
 
 def usage(commands: Mapping[str, str]) -> str:
     """What the command line offers, one line a verb."""
-    own = "\n".join(f"  {name:12s}{summary}" for name, summary in commands.items())
+    own = "\n".join(f"  {name:16s}{summary}" for name, summary in commands.items())
     return f"""usage: clipbench VERB [options]
 
 Trains and tests video classifiers; `python -m benchmark` is the same as `clipbench`. The verb comes first:
-  fit         train a model: clipbench fit --config multires
-  validate    score the validation videos with a checkpoint
-  test        score the test videos: 20 clips a video, 4 views a clip
-  predict     write the top classes of any videos
+  fit             train a model: clipbench fit --config multires
+  validate        score the validation videos with a checkpoint
+  test            score the test videos: 20 clips a video, 4 views a clip
+  predict         write the top classes of any videos
 {own}
 
 `clipbench VERB --help` lists the options of a verb, `clipbench --version` says which version this is. Every verb also

@@ -101,7 +101,8 @@ def _place(error: yaml.YAMLError) -> str:
     lines = (mark.buffer or "").rstrip("\0").splitlines()
     text = lines[mark.line].strip() if mark.line < len(lines) else ""
     tab = "; indent by spaces" if "'\\t'" in str(error.problem) else ""
-    return f" in line {mark.line + 1}, column {mark.column + 1}, `{text[:60]}`: {error.problem}{tab}"
+    shown = f", `{text[:60]}`" if text else ""
+    return f" in line {mark.line + 1}, column {mark.column + 1}{shown}: {error.problem}{tab}"
 
 
 def with_files(words: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from tests.generators.small_test import CONF
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for folder in ("benchmark", "tests") for path in (ROOT / folder).rglob("*.py"))
-NOT_TEXT = {"av", "os", "tarfile", "lmdb", "Image"}  # modules whose `open` opens no text
+NOT_TEXT = {"av", "os", "tarfile", "lmdb", "Image", "webbrowser"}  # modules whose `open` opens no text
 
 
 def unspecified(source: str) -> Iterator[int]:
@@ -33,7 +33,7 @@ def unspecified(source: str) -> Iterator[int]:
         elif name in {"read_text", "write_text"}:
             is_text = len(node.args) <= (name == "write_text")
         else:
-            is_text = bool({"text", "universal_newlines"} & words.keys())
+            is_text = name in {"run", "Popen", "check_output"} and bool({"text", "universal_newlines"} & words.keys())
         if is_text and not {"encoding", None} & words.keys():
             yield node.lineno
 

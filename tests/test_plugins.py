@@ -170,7 +170,7 @@ def test_two_classes_of_one_name_are_refused_where_one_is_written_elsewhere(tmp_
     install(site, "first", "from written_elsewhere import AddedModel\n")
     (site / "written_elsewhere.py").write_text(MODEL.format(name="AddedModel"), "utf-8")
     install(site, "second", MODEL.format(name="AddedModel"))
-    code, _, err = forked(tmp_path, "protocol", path=site)
+    code, _, err = forked(tmp_path, "plugins", path=site)
     assert code == 2
     assert "two classes are called AddedModel: in" in err
     assert all(place in err for place in ("second of second 1.2", "written_elsewhere of first 1.2"))
@@ -198,7 +198,7 @@ def test_a_file_whose_class_has_a_built_in_name_is_refused(tmp_path: Path, site:
 def test_two_classes_of_one_name_are_refused(names: list[str], places: list[str], tmp_path: Path, site: Path) -> None:
     for package, name in zip(["first", "second"], names, strict=False):
         install(site, package, MODEL.format(name=name))
-    code, _, err = forked(tmp_path, "protocol", path=site)
+    code, _, err = forked(tmp_path, "plugins", path=site)
     assert code == 2
     assert f"two classes are called {names[0]}: in" in err
     assert all(place in err for place in places)
@@ -207,7 +207,7 @@ def test_two_classes_of_one_name_are_refused(names: list[str], places: list[str]
 
 def test_a_callback_named_like_one_of_lightning_is_refused(tmp_path: Path, site: Path) -> None:
     install(site, "first", "import lightning\nclass EarlyStopping(lightning.Callback):\n    pass\n")
-    code, _, err = forked(tmp_path, "protocol", path=site)
+    code, _, err = forked(tmp_path, "plugins", path=site)
     assert code == 2
     assert "two classes are called EarlyStopping: in lightning and in first of first 1.2" in err
 

@@ -44,7 +44,7 @@ def test_what_is_nested_without_end_is_refused(text: str) -> None:
     ("text", "message"),
     [
         ("model: SingleFrame\nmodel: SlowFusion\n", " has the key model twice in one place, in lines 1 and 2"),
-        ("model: [\n", " is not YAML: "),
+        ("model: [\n", " is not YAML in line 2, column 1: expected the node content"),
         ("model: !!python/object/apply:os.system [echo]\n", "could not determine a constructor for the tag"),
         ("when: 2026-13-45\n", " is not YAML: month must be in 1..12"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.command_line import PlainParser, WholeNames, require_forwarded
+from benchmark.commands.recorded_data import data_of
 from benchmark.commands.text import aligned, json_instead
 from benchmark.commands.transfer import LEADERBOARDS
 from benchmark.data.datamodule import VideoDataModule
@@ -144,7 +145,12 @@ def _folds(given: str | None, data: Any) -> tuple[int | None, ...]:
         if given is not None:
             raise UserError(f"--folds is {given}, but {data.class_path.rpartition('.')[2]} has no folds; leave it out")
         return (None,)
-    return tuple(_numbers(given or "1,2,3", "--folds", "1,2,3"))
+    folds = tuple(_numbers(given or "1,2,3", "--folds", "1,2,3"))
+    for fold in folds:  # before the first is trained
+        config = data.clone()
+        config.init_args.fold = fold
+        _ = data_of({"data": config.as_dict()}).index
+    return folds
 
 
 def _seeds(given: str) -> tuple[int, ...]:

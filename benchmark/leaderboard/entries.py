@@ -76,8 +76,11 @@ class Entry:
     @property
     def confirmed_by(self) -> str | None:
         """Who vouches for its tier, or says so without a signature; None where nobody does."""
-        signed = [self.audit_signed, self.signed] if self.is_audited else [self.signed, self.audit_signed]
-        return next((str(each) for each in signed if each is not None), None)
+        if self.is_audited:
+            return str(self.audit_signed)
+        if self.signed is not None:
+            return str(self.signed)
+        return None if self.audit_signed is None else f"{self.audit_signed}, by an audit"
 
     def stated(self) -> list[tuple[Statement | None, Signed | None, bool]]:
         """What is said of it, who vouches for that, and whether it counts."""

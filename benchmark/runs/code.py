@@ -18,7 +18,11 @@ def code_facts() -> Code:
     try:
         _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # else it is installed inside another repository
         commit = _git(folder, "rev-parse", "HEAD")
-        modified = bool(_git(folder, "status", "--porcelain"))
+        # Entries that a run before has left in the leaderboards are no code, nor is any file that is none.
+        changed = _git(
+            folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)leaderboards"
+        )
+        modified = bool(changed or _git(folder, "ls-files", "--others", "--exclude-standard", "--", ":(top)*.py"))
     except (OSError, subprocess.SubprocessError):
         commit, modified = None, None
     return Code(version=benchmark.__version__, commit=commit, modified=modified)

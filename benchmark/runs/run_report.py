@@ -101,10 +101,9 @@ class _Parts:
         found = []
         if (self.folder / RECORD_NAME).exists() and (self.folder / LEDGER_NAME).exists():
             found.append(self._test())
-        is_fit = any(self.folder.glob("csv/version_*/metrics.csv")) or (self.folder / "checkpoints").is_dir()
-        if is_fit:
-            found += [self._training(), self._validation()]
-        return [*found, self._filters()] if is_fit else found
+        if (self.folder / "checkpoints").is_dir():  # of a fit
+            found += [self._training(), self._validation(), self._filters()]
+        return found
 
     def _test(self) -> Section:
         record, ledger = Record.read(self.folder), Ledger.read(self.folder)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import shlex
+import shutil
 import sys
 import time
 import warnings
@@ -28,6 +29,7 @@ _NOTICES = (
     ".*The dirpath has changed from.*",
     ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+    ".*You are using a custom batch sampler.*",
 )
 
 _COSTS = {
@@ -135,8 +137,16 @@ class RunLines(L.Callback):
             _show(
                 [f"best {self.best.monitor} {float(self.best.best_model_score):.3f} in epoch {epoch + 1}:", str(path)]
             )
-        words = ["clipbench", "test", "--config", str(self.config), "--ckpt_path", str(path)]
+        words = [*program(), "test", "--config", str(self.config), "--ckpt_path", str(path)]
         print(f"test it: {shlex.join(words)}", flush=True)
+
+
+def program() -> list[str]:
+    """Words by which this program is run here, also where its environment is not activated."""
+    if shutil.which("clipbench"):
+        return ["clipbench"]
+    here = Path(sys.executable)
+    return [str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here), "-m", "benchmark"]
 
 
 class ScoreLines(L.Callback):

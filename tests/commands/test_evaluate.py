@@ -102,6 +102,14 @@ def test_a_claim_that_is_killed_goes_on_to_the_same_numbers(small_set: Path, tmp
     assert killed.scores == pytest.approx(whole.scores, abs=1e-6, nan_ok=True)
 
 
+def test_a_fold_that_there_is_not_is_refused_before_anything_is_trained(
+    small_set: Path, tmp_path: Path, verbs: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(call(small_set, tmp_path, "--folds", "1,9")) == 2
+    assert "data.fold is 9; SyntheticActions has the folds 1, 2 and 3" in capsys.readouterr().err
+    assert verbs.ran == []
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

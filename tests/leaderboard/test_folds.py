@@ -180,8 +180,9 @@ def test_means_come_first_and_what_is_claimed_of_the_same_beside_them() -> None:
         for name in ("Made, mean of 3 folds", "Other")
     )
     boards = boards_of(of_three_folds("net", 0.6), [other, same])
-    assert [board.title for board in boards] == [
-        "Made, mean of 3 folds", "Made, mean of 3 folds", "Made fold 1", "Made fold 2", "Made fold 3", "Other",
+    assert boards[0].title == f"Made, mean of 3 folds, protocol {str(boards[0].protocol_hash)[:8]}"
+    assert [board.title for board in boards[1:]] == [
+        "Made, mean of 3 folds, as claimed", "Made fold 1", "Made fold 2", "Made fold 3", "Other",
     ]  # fmt: skip
     assert [board.rows[0].tier for board in boards[:2]] == ["recomputed", "claimed"]
     assert boards[0].folds == (1, 2, 3)

@@ -96,7 +96,9 @@ def test_it_has_seen_what_any_member_has(
     assert main(["test", *words(small_set, tmp_path / "run", AVERAGE, *given)]) == 2
     assert "the checkpoint was trained or validated on" in capsys.readouterr().err
     parts = [torch.load(path, weights_only=True)["provenance"] for path in (checkpoint, second)]
-    union = torch.load(tmp_path / "run" / FILE_NAME, weights_only=True)["provenance"]
+    (tmp_path / "union").mkdir()
+    write_average({"checkpoints": [checkpoint, str(second)]}, tmp_path / "union")
+    union = torch.load(tmp_path / "union" / FILE_NAME, weights_only=True)["provenance"]
     assert set(union["seen"].tolist()) == {*parts[0]["seen"].tolist(), *parts[1]["seen"].tolist()}
     assert union["is_known"] is True
     held = torch.load(second, weights_only=True)

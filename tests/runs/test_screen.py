@@ -1,4 +1,6 @@
 import logging
+import shutil
+import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.runs.screen import COLUMNS, RunLines, ScoreLines, quiet
+from benchmark.runs.screen import COLUMNS, RunLines, ScoreLines, program, quiet
 
 
 def trainer(**values: float) -> Any:
@@ -47,6 +49,7 @@ def test_a_run_says_what_it_trains_and_in_the_end_what_to_do(
     network = cast(Any, nn.Linear(10, 100))
     network.bias.requires_grad, network.device = False, "cpu"
     torch.save({"epoch": 3}, tmp_path / "best one.ckpt")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     shown = lines(tmp_path, best_model_score=torch.tensor(0.75), best_model_path=str(tmp_path / "best one.ckpt"))
     shown.on_train_start(trainer(), network)
     shown.on_fit_end(trainer(), network)
@@ -58,6 +61,15 @@ def test_a_run_says_what_it_trains_and_in_the_end_what_to_do(
     ]
     lines(tmp_path).on_fit_end(trainer(), network)
     assert capsys.readouterr().out == ""
+
+
+def test_what_to_do_works_without_an_activated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    assert program() == [str(Path(".venv/bin/python")), "-m", "benchmark"]
+    monkeypatch.setattr(sys, "executable", "/elsewhere/python")
+    assert program() == ["/elsewhere/python", "-m", "benchmark"]
 
 
 def test_a_validation_of_its_own_and_a_test_are_shown_once(capsys: pytest.CaptureFixture[str]) -> None:

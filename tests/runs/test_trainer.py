@@ -4,10 +4,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-import wandb
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import nn
 
@@ -115,19 +113,6 @@ def test_the_trainer_writes_whole_checkpoints_in_any_precision(precision: Any) -
         pass
 
     assert type(Trainer(accelerator="cpu", logger=False, plugins=[Own()]).strategy.checkpoint_io) is Own
-
-
-def test_wandb_is_not_passed_an_option_of_which_it_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    passed: list[dict[str, Any]] = []
-    monkeypatch.setattr(wandb, "init", lambda **options: passed.append(options))
-    monkeypatch.setattr(wandb, "run", None)
-    logger = WandbLogger(save_dir=tmp_path, name="made", offline=True)
-    trainer = Trainer(accelerator="cpu", logger=logger, enable_checkpointing=False)
-    assert trainer.loggers == [logger]
-    _ = logger.experiment
-    assert len(passed) == 1
-    assert passed[0]["name"] == "made"
-    assert "anonymous" not in passed[0]
 
 
 def test_what_lightning_does_not_know_is_named() -> None:

@@ -12,8 +12,10 @@ import yaml
 pytest.importorskip("wandb", reason="needs the extra wandb")
 
 import wandb
+from lightning.pytorch.loggers import WandbLogger
 
 from benchmark.cli import main
+from benchmark.runs.wandb_runs import _choose
 from tests.generators.wandb_log import Run, read_run
 from tests.generators.wandb_stub import no_login
 from tests.test_cli import options, videos  # noqa: F401  (videos is a fixture)
@@ -150,3 +152,10 @@ def test_a_sweep_names_its_runs_itself(
     held = torch.load(alone / "run/checkpoints/last.ckpt", weights_only=True)["wandb"]  # by which its test names it
     assert held == {"id": run.id, "name": run.name, "group": run.group}
     assert sweep["metric"]["name"] in run.summary
+
+
+def test_wandb_is_not_passed_an_option_of_which_it_warns(alone: Path) -> None:
+    logger = WandbLogger(name="made", offline=True)
+    assert "anonymous" in logger._wandb_init
+    _choose(logger, {})
+    assert "anonymous" not in logger._wandb_init
