@@ -268,7 +268,7 @@ def audit(
     by: str | None = None,
     key: Path | None = None,
 ) -> int:
-    """Run an entry's network without a network, on videos that it cannot know by name, and on changed copies of them.
+    """Run an entry's model with no internet access, on videos that it cannot know by name, and on changed copies.
 
     Args:
         record: The entry's record, or its folder.

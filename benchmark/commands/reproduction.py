@@ -149,7 +149,7 @@ def recorded_settings(record: Record, data_root: Path | None, lists: Path | None
         settings["model"]["init_args"]["store"] = None  # a folder of that machine, cut down to its last name
     options = settings["data"]["init_args"]
     if data_root is None and options.get("root") is not None:
-        raise UserError(f"the record's videos lay in a folder {options['root']} elsewhere; pass yours as --data_root")
+        raise UserError(f"the record's videos were in a folder {options['root']} elsewhere; pass yours as --data_root")
     for name, value in (("root", data_root), ("lists", lists)):
         if name in options or value is not None:
             options[name] = None if value is None else str(value)

@@ -70,7 +70,7 @@ def shapes(subject: Subject) -> list[Finding]:
 
 
 def no_clips(subject: Subject) -> list[Finding]:
-    """A batch whose videos could all not be read has no clips; it gives (0, K) and a gradient of zero."""
+    """A batch in which no video could be read has no clips; it gives (0, K) and a gradient of zero."""
     found = []
     network = subject.build()
     for training in (False, True):

@@ -49,6 +49,14 @@ def test_a_row_is_one_line_whichever_columns_there_are(visit: Open, is_timed: bo
     assert ("clips/s" in page.locator("#table thead").inner_text()) == is_timed
 
 
+def test_numbers_are_rounded_as_in_the_tables_beside_the_page(visit: Open) -> None:
+    page = visit(sample_boards())
+    values = [31.25, 31.75, 31.35, 31.85, 0.125, 12.5, 0.0625, 100 / 3, 87.5, 0.5, -31.25]
+    for digits in (0, 1, 2, 3):
+        shown = page.evaluate(f"values => values.map(value => fixed(value, {digits}))", values)
+        assert shown == [f"{value:.{digits}f}".replace("-", "\u2212") for value in values]
+
+
 def test_the_table_says_what_the_boards_say(visit: Open) -> None:
     boards = sample_boards()
     page, rows = visit(boards), all_rows(boards)

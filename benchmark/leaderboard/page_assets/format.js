@@ -17,8 +17,14 @@ function byId(id) {
   return document.getElementById(id);
 }
 
+/** Exact ties go to the even digit, as in the tables beside the page. */
 function fixed(value, digits) {
-  return value === null ? MISSING : value.toFixed(digits).replace("-", "−");
+  if (value === null) return MISSING;
+  const scaled = Math.abs(value) * 10 ** digits;
+  const down = Math.floor(scaled);
+  const isTie = Number.isInteger(value * 2 ** (digits + 1)) && scaled - down === 0.5;
+  const even = (Math.sign(value) * down) / 10 ** digits;
+  return (isTie && down % 2 === 0 ? even : value).toFixed(digits).replace("-", "−");
 }
 
 /** 0.609 to "60.9". */
