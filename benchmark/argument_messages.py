@@ -1,12 +1,11 @@
 """What a parser has against a command line, in one message: the value, what is allowed, and what was probably meant."""
 
-import difflib
 import re
 import sys
 from collections.abc import Collection
 from typing import Any
 
-from benchmark.class_options import nearest, options_of, settings_of, subclasses
+from benchmark.class_options import listed, nearest, options_of, settings_of, subclasses
 
 # How jsonargparse wraps what is wrong with one option of a class.
 _NESTED = re.compile(
@@ -34,8 +33,6 @@ _TYPES = {
     "dict": "options with values, as {name: value}",
     "Sequence": "a list, as [first, second]",
 }
-_MOST_NAMES = 16
-_FEW_NAMES = 6
 
 # What people call options elsewhere.
 _ALIASES = {
@@ -212,14 +209,6 @@ def _unknown_class(text: str, named: str) -> str:
     kind = " or ".join(dict.fromkeys(base.__name__ for base in bases)) or "class"
     asked = f"did you mean {meant}? There" if meant else "there"
     return (
-        f"{option} is {named}, which is no {kind}; {asked} are {_listed(named, known)}. A class of your own file "
+        f"{option} is {named}, which is no {kind}; {asked} are {listed(named, known)}. A class of your own file "
         "is named with the file: my_file.MyClass"
     )
-
-
-def _listed(named: str, known: list[str]) -> str:
-    """Names, of many the nearest ones."""
-    if len(known) <= _MOST_NAMES:
-        return ", ".join(known) or "none"
-    near = difflib.get_close_matches(named, known, _FEW_NAMES, 0.3) or known[:_FEW_NAMES]
-    return f"{', '.join(near)} and {len(known) - len(near)} others"

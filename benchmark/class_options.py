@@ -62,6 +62,17 @@ def subclasses(base: type[Base]) -> list[type[Base]]:
     return list(found)
 
 
+_MOST_NAMES, _FEW_NAMES = 16, 6
+
+
+def listed(name: str, known: list[str]) -> str:
+    """Known names in one line; of many, those most alike to the one that was given."""
+    if len(known) <= _MOST_NAMES:
+        return ", ".join(known) or "none"
+    near = difflib.get_close_matches(name, known, _FEW_NAMES, 0.3) or known[:_FEW_NAMES]
+    return f"{', '.join(near)} and {len(known) - len(near)} others"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant: one that it begins, or the most alike, also of their beginnings."""
     names = list(known)
