@@ -17,7 +17,7 @@ def test_predictions_in_python_are_those_of_the_verb(
     seconds: float | None, small_set: Path, checkpoint: str, tmp_path: Path
 ) -> None:
     files = sorted(small_set.rglob("*.mp4"))
-    chosen = [*files[:3], *small_set.rglob(f"{BROKEN}.*")]
+    chosen = [*files[:3], min(small_set.rglob(f"{BROKEN}.*"))]  # other tests generate another set beside this one
     table = tmp_path / "top.csv"
     named = "[" + ",".join(map(str, chosen)) + "]"
     words = ["--ckpt_path", checkpoint, "--predict.videos", named, "--predict.output", str(table), "--predict.top", "3"]
@@ -28,7 +28,7 @@ def test_predictions_in_python_are_those_of_the_verb(
     found = model.predict(chosen, clip_seconds=seconds, **given).to_pylist()
     assert (found == model.predict(chosen, **given).to_pylist()) is (seconds is None)
     said = list(csv.DictReader(table.open(encoding="utf-8")))
-    assert len(found) == len(said) == len(chosen)
+    assert len(found) == len(said) == 4
     for mine, theirs in zip(found, said, strict=True):
         assert mine["video"] == theirs["video"]
         assert (mine["failed"] or "") == theirs["failed"]
@@ -38,7 +38,7 @@ def test_predictions_in_python_are_those_of_the_verb(
                 assert mine[f"probability_{place}"] is None
             else:
                 assert mine[f"probability_{place}"] == float(theirs[f"probability_{place}"])
-    assert {bool(row["failed"]) for row in said} == {True, False}
+    assert sum(bool(row["failed"]) for row in said) == 1
 
 
 @pytest.mark.filterwarnings("ignore")
