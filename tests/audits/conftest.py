@@ -44,7 +44,7 @@ def tinted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def without_pins() -> Any:
     """The pinned videos are another test's, and take a second."""
     with pytest.MonkeyPatch.context() as patch:
