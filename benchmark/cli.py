@@ -17,13 +17,13 @@ from types import ModuleType
 import benchmark
 from benchmark.added_scores import take_scores, take_scores_of_packages
 from benchmark.class_options import nearest
-from benchmark.commands import COMMANDS, READING_RESULTS, command
+from benchmark.commands import command
 from benchmark.encoding import use_utf8
 from benchmark.errors import UserError, printable
 from benchmark.importing import declared_plugins
 from benchmark.messages import for_the_user
 from benchmark.process import end_with_starter, tune_process
-from benchmark.usual_options import TRAINER_VERBS
+from benchmark.verbs import COMMANDS, READING_RESULTS, TRAINER_VERBS
 
 _ALIASES = {
     "train": "fit",
@@ -38,15 +38,11 @@ _ALIASES = {
 
 def usage(commands: Mapping[str, str]) -> str:
     """What the command line offers, one line a verb."""
-    own = "\n".join(f"  {name:16s}{summary}" for name, summary in commands.items())
+    lines = "\n".join(f"  {name:16s}{summary}" for name, summary in {**TRAINER_VERBS, **commands}.items())
     return f"""usage: clipbench VERB [options]
 
 Trains and tests video classifiers; `python -m benchmark` is the same as `clipbench`. The verb comes first:
-  fit             train a model: clipbench fit --config multires
-  validate        score the validation videos with a checkpoint
-  test            score the test videos: 20 clips a video, 4 views a clip
-  predict         write the top classes of any videos
-{own}
+{lines}
 
 `clipbench VERB --help` lists the options of a verb, `clipbench --version` says which version this is. Every verb also
 takes --scores my_file.MY_SCORE, which adds a score of your own to all that it shows."""

@@ -10,6 +10,7 @@ import jsonargparse
 from benchmark.argument_messages import of_arguments, of_plain_arguments
 from benchmark.class_options import nearest
 from benchmark.errors import UserError
+from benchmark.shipped import is_file
 
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.DOTALL)
 _UNKNOWN_KEY = re.compile(r"(?:Subcommand '\w+'|Parser) does not accept option '(?P<key>[^']+)'")
@@ -25,6 +26,44 @@ class WholeNames(jsonargparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
+    def format_help(self, *arguments: Any, **options: Any) -> str:
+        """The help, in which types have their names alone."""
+        self.prog = program(self)
+        return re.sub(r"<class\s+'([\w.]+)'>", r"\1", super().format_help(*arguments, **options))
+
+    def parse_args(  # type: ignore[override]  # the overloads of argparse's
+        self, args: Sequence[str] | None = None, *rest: Any, **options: Any
+    ) -> Any:
+        """Parse words, of which a file of data takes the place of whatever data there were before it."""
+        return super().parse_args(None if args is None else _without_data_before(args), *rest, **options)
+
+
+def _without_data_before(words: Sequence[str]) -> list[str]:
+    """A command line in which nothing is left of the data of a configuration before a file that describes others.
+
+    jsonargparse keeps the options that both classes have. A file says only what differs from the defaults of its class.
+
+    Raises:
+        UserError: If an option of the data comes before the file, which would replace it.
+    """
+    found: list[str] = []
+    given = option = ""
+    for word in words:
+        name, sign, value = word.partition("=")
+        file = word if option == "--data" else value if sign and name == "--data" else ""
+        if file and is_file(file):
+            if given:
+                raise UserError(
+                    f"{given} comes before --data {file}, which would replace it; write --data first: "
+                    f"--data {file} {given} ..."
+                )
+            found[len(found) - (file == word) :] = ["--data=null", f"--data={file}"]
+        else:
+            found.append(word)
+        given = given or (name if name.startswith("--data.") else "")
+        option = word
+    return found
+
 
 class Parser(WholeNames):
     """The parser of a verb, which ends with one message."""
@@ -37,24 +76,39 @@ class Parser(WholeNames):
         """
         raise UserError(in_one_line(message, getattr(ex, "subcommand_parser", None) or self)) from ex
 
+    def parse_own(self, words: Sequence[str], forwarded: tuple[str, ...]) -> tuple[Any, list[str]]:
+        """Parse the options of a verb that starts fits, and leave those that every fit is given.
 
-class PlainParser(argparse.ArgumentParser):
-    """argparse's parser with the same manners, for verbs that hand on words that they do not know.
+        Args:
+            words: Of the command line.
+            forwarded: Options of a fit that can be given, each with all that belong to it: `--model` with
+                `--model.width`.
 
-    Args:
-        options: What `argparse.ArgumentParser` takes.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **options})
-
-    def error(self, message: str) -> NoReturn:
-        """Say it in one message.
+        Returns:
+            Values of the verb's own options, and the words for the fits.
 
         Raises:
-            UserError: Always.
+            UserError: If an option is neither.
         """
-        raise UserError(in_one_line(message, self))
+        own: list[str] = []
+        others: list[str] = []
+        to = own
+        for word in words:
+            option, equals, _ = word.partition("=")
+            if option.startswith("--"):
+                is_own = option in self._option_string_actions
+                if not is_own and not any(option == each or option.startswith(f"{each}.") for each in forwarded):
+                    raise UserError(self._neither(word, option, forwarded))
+                to = own if is_own else others
+            to.append(word)
+            to = own if equals else to
+        return self.parse_args(own), others
+
+    def _neither(self, word: str, option: str, forwarded: Sequence[str]) -> str:
+        meant = nearest(option, [each for each in self._option_string_actions if each.startswith("--")])
+        asked = f"did you mean {meant}? Of" if meant else "of"
+        verb = program(self).removeprefix("clipbench ")
+        return f"{word} is no option of {verb}; {asked} fit's, {', '.join(forwarded)} can be given"
 
 
 def in_one_line(message: str, parser: argparse.ArgumentParser) -> str:
@@ -65,7 +119,7 @@ def in_one_line(message: str, parser: argparse.ArgumentParser) -> str:
         parser: The parser.
     """
     options = {option for each in (parser, *_within(parser)) for a in each._actions for option in a.option_strings}
-    known = unknown_option(message, parser) or of_plain_arguments(message, _program(parser), options)
+    known = unknown_option(message, parser) or of_plain_arguments(message, program(parser), options)
     if known is not None:
         return known
     said = of_arguments(message)
@@ -74,33 +128,13 @@ def in_one_line(message: str, parser: argparse.ArgumentParser) -> str:
     name = said.partition(" is ")[0]
     last = f"--{name.rpartition('.')[2]}"
     said = f"{last}{said.removeprefix(name)}" if last in options else said
-    return f"{said}; `{_program(parser)} --help` says more"
+    return f"{said}; `{program(parser)} --help` says more"
 
 
 def _within(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """Parsers of the verbs within a verb."""
     actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return [each for action in actions for each in action._name_parser_map.values()]
-
-
-def require_forwarded(words: Sequence[str], parser: argparse.ArgumentParser, forwarded: tuple[str, ...]) -> None:
-    """Refuse options that neither a verb has nor the fits that it starts are given.
-
-    Args:
-        words: Of the command line that the verb's own parser has left.
-        parser: The verb's.
-        forwarded: How the options begin that go to every fit.
-
-    Raises:
-        UserError: With the first.
-    """
-    strange = next((word for word in words if word[:1] == "-" and not word.startswith(forwarded)), None)
-    if strange is not None:
-        own = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
-        meant = nearest(strange.partition("=")[0], [option for option in own if option != "--help"])
-        asked = f"did you mean {meant}? Of" if meant else "of"
-        verb = _program(parser).removeprefix("clipbench ")
-        raise UserError(f"{strange} is no option of {verb}; {asked} fit's, {', '.join(forwarded)} can be given")
 
 
 def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
@@ -133,7 +167,8 @@ def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
     meant = usual if is_usual else _meant(name.replace("-", "_"), known)
     is_option = word.startswith("-") or key is not None or "=" in word
     hint = f"; did you mean {known.get(meant, f'--{meant}' if words else meant)}?" if meant and is_option else "."
-    return f"{what}{hint} `{_program(parser)} --help` lists what there is"
+    asked = "--help_all" if "help_all" in known else "--help"
+    return f"{what}{hint} `{program(parser)} {asked}` lists what there is"
 
 
 # What people write for an option of a fit, whose name says where it belongs.
@@ -154,7 +189,8 @@ _USUAL = {
 }
 
 
-def _program(parser: argparse.ArgumentParser) -> str:
+def program(parser: argparse.ArgumentParser) -> str:
+    """What to write for the verb of a parser, as `clipbench leaderboard add`."""
     return str(parser.prog).replace(" [options]", "")
 
 

@@ -42,7 +42,7 @@ from benchmark.runs.resolved_config import ResolvedConfig, shareable
 from benchmark.runs.result_writer import ResultWriter
 from benchmark.runs.run_report import RunReport
 from benchmark.runs.screen import RunLines, ScoreLines, quiet
-from benchmark.runs.throughput import Throughput
+from benchmark.runs.throughput import ThroughputMeter
 from benchmark.runs.trainer import Trainer
 from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
@@ -55,15 +55,15 @@ from benchmark.verb_checks import (
     require_work,
 )
 from benchmark.verb_options import (
-    DESCRIPTIONS,
-    USAGE,
     TrainerParser,
     add_options,
+    parser_settings,
     require_own_options,
     unlabelled_videos,
     usual_entry_name,
     with_literal_paths,
 )
+from benchmark.verbs import TRAINER_VERBS
 
 
 class BenchmarkCLI(LightningCLI):
@@ -190,7 +190,7 @@ class BenchmarkCLI(LightningCLI):
             self.together,
             FirstBatch(lambda _: keep(self.run_dir), *begins),
             *wandb_runs,
-            Throughput(),
+            ThroughputMeter(),
             FailedVideos(),
             FiniteLoss(),
             CompiledNetwork(),
@@ -334,14 +334,6 @@ def _run(verb: str, words: Sequence[str]) -> None:
         parser_kwargs={
             "prog": "clipbench",
             "exit_on_error": False,
-            **{
-                name: {
-                    "description": text,
-                    "prog": f"clipbench {name}",
-                    "usage": USAGE.format(name),
-                    "exit_on_error": False,
-                }
-                for name, text in DESCRIPTIONS.items()
-            },
+            **{name: parser_settings(name, description) for name, description in TRAINER_VERBS.items()},
         },
     )

@@ -13,7 +13,7 @@ from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.class_options import options_of
-from benchmark.command_line import WholeNames
+from benchmark.command_line import WholeNames, program
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.results.average_record import joined_names
@@ -21,7 +21,7 @@ from benchmark.runs.averages import average_facts
 from benchmark.runs.facts import network_title
 from benchmark.transfer.carrying import Transfer, transfer_facts
 from benchmark.transfer.regimes import REGIMES
-from benchmark.usual_options import TRAINER_VERBS, usual_options
+from benchmark.verbs import TRAINER_VERBS
 
 # Options that not every verb has, by the first part of their names.
 _VERBS: dict[str, tuple[str, ...]] = {
@@ -40,24 +40,89 @@ _VERBS: dict[str, tuple[str, ...]] = {
 }
 
 
-USAGE = "clipbench {} --config NAME [--data NAME] [--OPTION VALUE ...]"
-DESCRIPTIONS = {
-    "fit": "Train a model.",
-    "validate": "Score the validation videos with a checkpoint.",
-    "test": "Score the test videos: 20 clips a video, 4 views a clip.",
-    "predict": "Write the top classes of any videos.",
-}
+USUAL_VERBS = (*TRAINER_VERBS, "speed")
+"""Verbs with so many options that their help shows the usual ones alone."""
+
+
+def parser_settings(verb: str, description: str) -> dict[str, Any]:
+    """What the parser of one of them is made with.
+
+    Args:
+        verb: The verb.
+        description: What it does, as the list of verbs says it.
+    """
+    said = description.partition(": clipbench")[0]
+    return {
+        "prog": f"clipbench {verb}",
+        "usage": f"clipbench {verb} --config NAME [--data NAME] [--OPTION VALUE ...]",
+        "description": f"{said[0].upper()}{said[1:]}.",
+        "exit_on_error": False,
+    }
+
+
+_USUAL: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("--config NAME", "an experiment: a name that `clipbench configs` lists, or a file", USUAL_VERBS),
+    ("--ckpt_path CKPT", "the checkpoint: a file, `last` or `best`", ("validate", "test", "predict")),
+    ("--ckpt_path last", "go on with the newest run of this configuration, or with that in --run_dir", ("fit",)),
+    (
+        "--data NAME --data.root DIR",
+        "other videos: ucf101, sports1m, folder, synthetic; the folder they are in",
+        USUAL_VERBS,
+    ),
+    ("--data.fold 2", "an official fold; --data.help UCF101 lists the options of a dataset", USUAL_VERBS),
+    ("--data.batch_size 32", "clips a batch", USUAL_VERBS),
+    ("--data.num_workers 2", "loader processes", USUAL_VERBS),
+    (
+        "--model NAME --model.width 0.5",
+        "another network, and options of it; `clipbench models` lists them,",
+        USUAL_VERBS,
+    ),
+    ("--model.help SingleFrame", "and this the options of one", USUAL_VERBS),
+    ("--model.recipe.learning_rate 0.01", "how it is trained", ("fit", "speed")),
+    (
+        "--optimizer AdamW --optimizer.lr 0.001",
+        "another than the recipe's; --lr_scheduler likewise",
+        ("fit",),
+    ),
+    ("--trainer.max_epochs 24", "how long", ("fit",)),
+    ("--trainer.accelerator gpu", "on what; --trainer.devices 2 on how many", USUAL_VERBS),
+    ("--trainer.logger false", "no logs, as those for W&B", ("fit",)),
+    ("--seed_everything 1 --data.seed 1", "another seed", ("fit",)),
+    ("--predict.videos '[videos/]'", "files and folders to predict", ("predict",)),
+    ("--predict.output top.csv", "the table, .csv or .parquet", ("predict",)),
+    ("--sample.videos 100", "a quick look: so many random test videos", ("test",)),
+    ("--speed.compare all", "beside other libraries that read the same videos", ("speed",)),
+    ("--run_dir DIR", "where it is left; a new folder below runs/ by default", USUAL_VERBS),
+    ("--print_config", "show what all options come to, and do nothing", USUAL_VERBS),
+)
+
+
+HELP_ALL = "--help_all"
+
+
+class _HelpAll(argparse._HelpAction):
+    """Shows every option."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *of_the_call: Any) -> None:
+        if isinstance(parser, TrainerParser):
+            parser.shows_all = True
+        super().__call__(parser, *of_the_call)
 
 
 class TrainerParser(WholeNames, LightningArgumentParser):
-    """Lightning's parser, which takes options by their whole names, and whose help begins with those most used."""
+    """Lightning's parser, which takes options by their whole names, and whose help shows those that people use."""
+
+    shows_all = False
 
     def format_help(self, *arguments: Any, **options: Any) -> str:
-        """The usual options, then all."""
-        text: str = super().format_help(*arguments, **options)
-        head, description, rest = text.partition(f"\n{self.description}\n") if self.description else (text, "", "")
-        verb = str(self.prog).rpartition(" ")[2]
-        return f"{head}{description}\n{usual_options(verb)}\n{rest}" if verb in TRAINER_VERBS else text
+        """The usual options of a verb, and how to see all."""
+        verb = self.prog.rpartition(" ")[2]
+        if verb not in USUAL_VERBS or self.shows_all:
+            return super().format_help(*arguments, **options)
+        lines = [f"  {option}\n      {what}" if len(option) > 24 else f"  {option:26s}{what}"
+                 for option, what, verbs in _USUAL if verb in verbs]  # fmt: skip
+        every = f"`{program(self)} {HELP_ALL}` shows every option with its type and default."
+        return "\n".join([f"usage: {self.usage}", "", str(self.description), "", "options:", *lines, "", every, ""])
 
 
 # Into the run folder, and for W&B offline. Options such as --trainer.logger.offline false reach the last one.
@@ -72,6 +137,7 @@ _LOGGERS = [
 
 def add_options(parser: LightningArgumentParser, verb: str) -> None:
     """Add the options of all verbs, and hide those of others from the help."""
+    parser.add_argument(HELP_ALL, action=_HelpAll, help="Show every option and exit.")
     parser.add_argument(
         "--run_dir", type=Path | None, default=None, help="Folder of this run; a new one under runs/ by default."
     )

@@ -15,7 +15,6 @@ import yaml
 import benchmark.data
 import benchmark.models
 from benchmark.cli import main
-from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.preprocess import Augmentation
 from benchmark.models import Recipe
 from benchmark.models.frame_average import ImageArchitecture
@@ -159,24 +158,90 @@ def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
     assert path.stem in {options.get("architecture"), options.get("cell"), "stabilised_fusion"}
 
 
-@pytest.mark.parametrize("path", DATASETS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_dataset_replaces_every_option_of_the_one_before(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = resolved(capsys, "fit", "--config", str(ROOT / "conf/slow_fusion.yaml"), "--data", str(path))
-    written = yaml.safe_load(path.read_text("utf-8"))
-    assert str(config["data"]["class_path"]).endswith(written["class_path"])
-    given, options = written["init_args"], config["data"]["init_args"]
-    dataset = getattr(benchmark.data, written["class_path"])
-    signatures = [inspect.signature(kind) for kind in (dataset, VideoDataModule)]
-    assert set(given) == {name for signature in signatures for name in signature.parameters} - {"shared"}
-    assert {name: options[name] for name in given} == given
+SHARED = {
+    **{"batch_size": 32, "num_workers": 2, "multiprocessing_context": None, "seed": 0, "sampler_seed": 2014},
+    **{"clip_seconds": None, "decoder": "pyav", "cache": "off", "cache_gb": 8.0, "cache_dir": None},
+    "test_views": ["upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped"],
+}
+PAPERS = {"smallest_region": None, "aspect_ratio": 1.0, "colour": 0.0, "grey": 0.0}
+VARIED = {"smallest_region": 0.5, "aspect_ratio": 1.3, "colour": 0.4, "grey": 0.2}
+UCF101 = {
+    **{"class_path": "UCF101", "root": "data/ucf101", "lists": None, "fold": 1, "classes": None, "split_seed": 0},
+    **{"validation_share": 0.0625, "clips": (50, 5)},
+}
+SPORTS1M = {
+    **{"class_path": "Sports1M", "root": "data/sports1m", "lists": None, "split_seed": 0, "validation_share": 0.125},
+    "clips": (100, 2),
+}
+RESOLVED: dict[str, dict[str, Any]] = {
+    "folder": {
+        **{"class_path": "VideoFolder", "root": "data/videos", "annotations": None, "name": None, "split_seed": 0},
+        **{"source_group": None, "clips": (50, 5), "augmentation": VARIED},
+    },
+    "sports1m": {**SPORTS1M, "augmentation": VARIED},
+    "synthetic": {
+        **{"class_path": "SyntheticActions", "root": None, "fold": 1, "classes": None, "source_groups": 18},
+        **{"generation_seed": 0, "clips": (50, 2), "augmentation": PAPERS},
+    },
+    "ucf101": {**UCF101, "augmentation": VARIED},
+    "paper/sports1m": {**SPORTS1M, "augmentation": PAPERS},
+    "paper/ucf101": {**UCF101, "augmentation": PAPERS},
+}
 
 
-def test_no_option_of_the_dataset_before_survives_a_switch(capsys: pytest.CaptureFixture[str]) -> None:
-    before = ["--data.cache", "memory", "--data.cache_gb", "1", "--data.cache_dir", "x"]
-    words = ["--config", str(ROOT / "conf/multires.yaml"), *before, "--data", str(ROOT / "conf/data/ucf101.yaml")]
-    config = resolved(capsys, "fit", *words)
-    options = config["data"]["init_args"]
-    assert (options["cache"], options["cache_gb"], options["cache_dir"]) == ("off", 8.0, None)
+def test_a_file_of_data_says_what_differs_from_its_class() -> None:
+    assert {path.relative_to(ROOT / "conf/data").with_suffix("").as_posix() for path in DATASETS} == set(RESOLVED)
+    for path in DATASETS:
+        assert len(path.read_text("utf-8").splitlines()) <= 8
+        written = yaml.safe_load(path.read_text("utf-8"))
+        defaults = inspect.signature(getattr(benchmark.data, written["class_path"])).parameters
+        same = {name for name, value in written.get("init_args", {}).items() if defaults.get(name, inspect) == value}
+        assert not same
+
+
+# The second and the third say something of the data themselves, the third of the same class as a file.
+@pytest.mark.parametrize("experiment", ["slow_fusion", "multires_half_second", "paper/slow_fusion"])
+@pytest.mark.parametrize("name", RESOLVED)
+def test_a_dataset_replaces_every_option_of_the_one_before(
+    name: str, experiment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = dict(RESOLVED[name])
+    train, train_epoch = expected.pop("clips")
+    clips = {"train": train, "train_epoch": train_epoch, "validation": 4, "test": 20}
+    class_path = f"benchmark.data.{expected.pop('class_path')}"
+    for given in (["--data", name], [f"--data={ROOT / 'conf/data' / name}.yaml"]):
+        config = resolved(capsys, "fit", "--config", experiment, *given)
+        options = config["data"]["init_args"]
+        assert config["data"] == {"class_path": class_path, "init_args": options}
+        assert options == {**SHARED, **expected, "clips_per_video": clips}
+
+
+@pytest.mark.parametrize("verb", ["fit", "speed", "audit"])
+def test_a_file_of_data_is_completed_with_defaults_and_not_with_what_was_before(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {"root": "a", "cache": "memory", "clip_seconds": 0.5, "clips_per_video": {"train": 7, "test": 3}}
+    experiment = {"data": {"class_path": "UCF101", "init_args": before}}
+    if verb != "audit":
+        experiment["model"] = {"class_path": "SingleFrame"}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(experiment), "utf-8")
+    data = {"class_path": "UCF101", "init_args": {"root": "b", "clips_per_video": {"test": 4}}}
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(data), "utf-8")
+    words = ["--config", str(tmp_path / "own.yaml"), "--data", str(tmp_path / "data.yaml"), "--data.fold", "2"]
+    options = resolved(capsys, verb, *words)["data"]["init_args"]
+    assert options["clips_per_video"] == {"train": 50, "train_epoch": 2, "validation": 4, "test": 4}
+    found = {name: options[name] for name in ("root", "cache", "clip_seconds", "fold")}
+    assert found == {"root": "b", "cache": "off", "clip_seconds": None, "fold": 2}
+
+
+@pytest.mark.parametrize("given", [["--data", "ucf101"], ["--data=conf/data/ucf101.yaml"]])
+@pytest.mark.parametrize("verb", ["fit", "speed", "audit"])
+def test_an_option_before_the_data_that_would_replace_it_is_refused(
+    verb: str, given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--config", "multires", "--data.cache", "memory", *given]) == 2
+    said = capsys.readouterr().err
+    assert re.match(r"clipbench: --data.cache comes before --data \S+ucf101.yaml, which would replace it; ", said)
 
 
 @pytest.mark.parametrize("command", documented_commands())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.commands import READING_RESULTS
+from benchmark.verbs import READING_RESULTS
 from tests.generators.forked import install
 
 PACKAGE = Path(__file__).resolve().parents[1] / "benchmark"

@@ -49,22 +49,28 @@ def test_an_option_of_another_verb_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_help_shows_a_verbs_own_options_first_what_people_write(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_what_people_write_and_how_to_see_all_of_a_verbs_own(capsys: pytest.CaptureFixture[str]) -> None:
     shown = {}
-    for verb in ("fit", "test", "predict"):
-        with pytest.raises(SystemExit):
-            main([verb, "--help"])
-        shown[verb] = capsys.readouterr().out
-        assert shown[verb].startswith(f"usage: clipbench {verb} --config NAME [--data NAME]")
-        usual, _, every = shown[verb].partition("all options:")
-        assert len(usual.splitlines()) < 40
+    for verb in ("fit", "test", "predict", "speed"):
+        help_of = []
+        for asked in ("--help", "--help_all"):
+            with pytest.raises(SystemExit) as stopped:
+                main([verb, asked])
+            assert stopped.value.code == 0
+            help_of.append(capsys.readouterr().out)
+            assert help_of[-1].startswith(f"usage: clipbench {verb} --config NAME [--data NAME]")
+        usual, every = help_of
+        shown[verb] = every
+        assert len(usual.splitlines()) < 36
+        assert usual.endswith(f"\n`clipbench {verb} --help_all` shows every option with its type and default.\n")
         assert "--model.help SingleFrame" in usual
+        assert "--trainer.accumulate_grad_batches " in every
         # Whatever is named there is an option of the verb, or of a class.
-        for option in set(re.findall(r"--[a-z_]+(?:\.[a-z_]+)*", usual)) - {"--model", "--data"}:
+        for option in set(re.findall(r"--[a-z_]+(?:\.[a-z_]+)*", usual)) - {"--model", "--data", "--help_all"}:
             assert option.startswith(("--model.", "--data.", "--optimizer.")) or option in every, option
-    own = {"fit": "--transfer.regime", "test": "--sample.videos", "predict": "--predict.top"}
-    for verb, option in own.items():
-        assert [other for other, text in shown.items() if f"{option} " in text] == [verb]
+    own = {"--transfer.regime": ["fit"], "--sample.videos": ["test"], "--predict.top": ["predict"]}
+    for option, verbs in own.items():
+        assert [other for other, text in shown.items() if f"{option} " in text] == verbs, option
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -6,21 +6,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
-from lightning.pytorch.cli import LightningArgumentParser
 
+from benchmark.command_line import Parser
+from benchmark.commands.chosen_data import add_data, words_of_data
 from benchmark.commands.text import aligned
 from benchmark.content import POSITIONS, Pairs, shared
 from benchmark.data.content_store import RECORD, contents_of
-from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import VideoIndex
 from benchmark.data.spread_frames import spread_frames
-from benchmark.errors import UserError, printable
-from benchmark.plugins import require_named_classes
+from benchmark.errors import printable
 from benchmark.results.csv_cells import plain_cell
 from benchmark.runs.folder import require_writable
-from benchmark.shipped import with_files
-from benchmark.verb_options import with_literal_paths
 
 COLUMNS = ("first", "second", "kind", "difference", "first_split", "second_split", "first_labels", "second_labels",
            "same_source_group")  # fmt: skip
@@ -31,20 +27,12 @@ _SIDE = 160  # pixels of a frame in a picture
 
 def main(argv: Sequence[str]) -> int:
     """Run `audit --data NAME [options]` and return the exit code: 0 also where pairs were found."""
-    words = with_data_alone(with_literal_paths(with_files(argv)))
-    require_named_classes(words)
-    parser = LightningArgumentParser(
-        prog="clipbench audit",
-        description="List the videos of a dataset that show the same.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument("-c", "--config", action="config", help="Configuration, of which the data is read.")
-    parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
+    parser = Parser(prog="clipbench audit", description="List the videos of a dataset that show the same.")
+    add_data(parser)
     parser.add_argument("--output", type=Path, default=Path("audit.csv"), help="Table to write.")
     parser.add_argument("--pictures", type=Path | None, default=None, help="Folder for a picture of each pair.")
     parser.add_argument("--most_pictures", type=int, default=200, help="Most pictures to write, the most alike first.")
-    options = parser.parse_args(words)
+    options = parser.parse_args(words_of_data(argv)[0])
     for folder, option in ((options.output.parent, "--output"), (options.pictures, "--pictures")):
         if folder is not None:
             require_writable(folder, option)
@@ -68,30 +56,6 @@ def main(argv: Sequence[str]) -> int:
             _write_picture(options.pictures / f"{number:04d}.jpg", index, rows, pairs, place)
         print(f"wrote {len(order):,} pictures to {options.pictures}")
     return 0
-
-
-def with_data_alone(words: Sequence[str]) -> list[str]:
-    """The words, with configuration files reduced to what they say of the data."""
-    found: list[str] = []
-    takes_file = False
-    for word in words:
-        option, equals, value = word.partition("=")
-        if takes_file or (option in {"--config", "-c"} and equals):
-            found += ["--config", _data_block(Path(word if takes_file else value))]
-            takes_file = False
-        elif word in {"--config", "-c"}:
-            takes_file = True
-        else:
-            found.append(word)
-    return found
-
-
-def _data_block(file: Path) -> str:
-    try:
-        held = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"--config {file} cannot be read: {error}; give a configuration file") from error
-    return yaml.safe_dump({"data": held["data"]} if isinstance(held, dict) and "data" in held else {})
 
 
 def _lines(index: VideoIndex, rows: np.ndarray, pairs: Pairs) -> Iterator[tuple[str, ...]]:

@@ -1,13 +1,12 @@
 """Checks that an architecture does what the suite relies on, and says what it costs."""
 
-import argparse
 import inspect
 from collections.abc import Sequence
 
 import torch
 from jsonargparse.typing import PositiveInt
 
-from benchmark.command_line import PlainParser
+from benchmark.command_line import Parser
 from benchmark.conformance import CHECKS, Finding, Subject, run_check
 from benchmark.conformance.optional import compilation, export
 from benchmark.cost import clips_per_second, gflop_per_clip, parameter_count
@@ -72,22 +71,16 @@ def _cost(network: VideoClassifier) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Run `check CLASS_PATH [--model.option value ...]` and return the exit code."""
-    parser = PlainParser(
+    parser = Parser(
         prog="clipbench check",
         description="Run an architecture through every check it must pass.",
         epilog="Any other option goes to the architecture, as in fit: --model.OPTION VALUE.",
     )
     parser.add_argument("class_path", help="my_file.MyModel of the current folder, or a short name.")
     parser.add_argument("--steps", type=PositiveInt, default=30, help="Steps in which the loss on 8 clips must fall.")
-    parser.add_argument("--compile", type=_boolean, default=False, help="Try torch.compile and torch.export too.")
-    chosen, words = parser.parse_known_args(list(argv))
+    parser.add_argument("--compile", type=bool, default=False, help="Try torch.compile and torch.export too.")
+    chosen, words = parser.parse_own(argv, ("--model",))
     require_named_classes(["--model", chosen.class_path])
     load_class(chosen.class_path, VideoClassifier)
     subject = Subject.parse(["--model", chosen.class_path, *words], steps=chosen.steps)
     return check(subject, compiled=chosen.compile)
-
-
-def _boolean(word: str) -> bool:
-    if word not in {"true", "false"}:
-        raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
-    return word == "true"

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 
 from benchmark.command_line import Parser
-from benchmark.commands import COMMANDS, command
+from benchmark.commands import command
 from benchmark.extras import require_extra
 from benchmark.plugins import load_plugins, offered
 from benchmark.shipped import configurations
 from benchmark.training_cli import train
-from benchmark.usual_options import TRAINER_VERBS
+from benchmark.verb_options import USUAL_VERBS
+from benchmark.verbs import COMMANDS, TRAINER_VERBS
 
 _OPTION = re.compile(r"^ {2}(?:-\w[^\n-]*, )?(?P<name>--[\w.-]+)(?P<value> \{[^}\n]*\}| [A-Z_]+|)", re.MULTILINE)
 _VERBS_WITHIN = re.compile(r"^usage: clipbench \w+(?: \[[^\]]*\])* \{(?P<names>[\w,]+)\}", re.MULTILINE)
@@ -26,7 +27,7 @@ def completions() -> argparse.ArgumentParser:
     names = _names()
     for verb in (*TRAINER_VERBS, *COMMANDS):
         text = _help(verb)
-        own = verbs.add_parser(verb, help=COMMANDS.get(verb, f"{verb} a model").replace("%", "%%"))
+        own = verbs.add_parser(verb, help={**TRAINER_VERBS, **COMMANDS}[verb].replace("%", "%%"))
         if within := _VERBS_WITHIN.search(text):
             own.add_argument("verb", nargs="?", choices=within["names"].split(","))
         for found in {each["name"]: each for each in _OPTION.finditer(text)}.values():
@@ -62,9 +63,10 @@ def _names() -> dict[str, list[str]]:
 
 
 def _help(verb: str) -> str:
-    """What `--help` prints."""
+    """What the help with every option prints."""
+    asked = ["--help_all" if verb in USUAL_VERBS else "--help"]
     shown: Callable[[], object] = (
-        (lambda: train(verb, ["--help"])) if verb in TRAINER_VERBS else (lambda: command(verb).main(["--help"]))
+        (lambda: train(verb, asked)) if verb in TRAINER_VERBS else (lambda: command(verb).main(asked))
     )
     with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
         shown()

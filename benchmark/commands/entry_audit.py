@@ -24,7 +24,7 @@ from benchmark.commands.audit_findings import (
 from benchmark.commands.audit_training import training_findings
 from benchmark.commands.blinding import Blinding, Showing, Shown, clip_starts
 from benchmark.commands.board_speed import require_idle
-from benchmark.commands.recorded_data import recorded_data
+from benchmark.commands.chosen_data import recorded_data
 from benchmark.commands.reproduction import (
     SEEN_TOO,
     other_model,

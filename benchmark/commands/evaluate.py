@@ -1,17 +1,15 @@
 """One command for a claim: fits and tests a configuration on every fold and seed, and adds each to the leaderboards."""
 
-import argparse
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.command_line import PlainParser, WholeNames, require_forwarded
-from benchmark.commands.recorded_data import data_of
+from benchmark.command_line import Parser
+from benchmark.commands.chosen_data import data_of, settings_of_data
 from benchmark.commands.text import aligned, json_instead
 from benchmark.commands.transfer import LEADERBOARDS
-from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.grid.claim import grouped
 from benchmark.grid.evaluation import Evaluation, EvaluationCell
@@ -43,9 +41,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    parser = _parser()
-    chosen, words = parser.parse_known_args(list(argv))
-    require_forwarded(words, parser, _FORWARDED)
+    chosen, words = _parser().parse_own(argv, _FORWARDED)
     config = Path(configuration_file(chosen.config))
     held: Any = read_yaml(config.read_text("utf-8"), f"--config {config}")
     words = with_files([*(["--data", chosen.data] if chosen.data else []), *words])
@@ -133,10 +129,8 @@ def _data(config: Any, words: Sequence[str]) -> Any:
     """The data of every fit, parsed as by `fit`."""
     given = [word for option, held in grouped(words) if option.split(".")[0] == "--data" for word in held]
     block = config.get("data") if isinstance(config, dict) else None
-    parser = WholeNames(exit_on_error=False)
-    parser.add_subclass_arguments(VideoDataModule, "data", required=True)
     named = [] if block is None else ["--data", block if isinstance(block, str) else json.dumps(block, default=str)]
-    return parser.parse_args([*named, *given]).data
+    return settings_of_data([*named, *given])
 
 
 def _folds(given: str | None, data: Any) -> tuple[int | None, ...]:
@@ -171,22 +165,25 @@ def _numbers(given: str, option: str, example: str) -> list[int]:
     return found
 
 
-def _parser() -> PlainParser:
-    parser = PlainParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="clipbench evaluate",
         description="Fit and test a configuration on every fold and seed, add each test to the leaderboards, and print "
         "the row with its spread.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--config", required=True, help="The experiment: a file, or a name that `clipbench configs` lists.")
-    add("--data", help="Other videos: a file, a name such as ucf101, or a class; the configuration's by default.")
-    add("--folds", help="Official folds, as 1,2,3, which is the default where the data has folds.")
-    add("--seeds", default="1", help="How many seeds, from 0 on, or a list of them, as 0,7; 1 by default.")
-    add("--run_dir", type=Path, help="Folder of the cells; runs/evaluate-CONFIG-DATA by default.")
-    add("--leaderboards", type=Path, default=LEADERBOARDS, help="Folder that entries are added to; leaderboards.")
-    add("--cell", type=int, help="Run this cell alone, counted from 1.")
+    add("--config", type=str, required=True, help="The experiment: a file, or a name that `clipbench configs` lists.")
+    add(
+        "--data",
+        type=str | None,
+        help="Other videos: a file, a name such as ucf101, or a class.",
+    )
+    add("--folds", type=str | None, help="Official folds, as 1,2,3, which is the default where the data has folds.")
+    add("--seeds", type=str, default="1", help="How many seeds, from 0 on, or a list of them, as 0,7.")
+    add("--run_dir", type=Path | None, help="Folder of the cells; runs/evaluate-CONFIG-DATA by default.")
+    add("--leaderboards", type=Path, default=LEADERBOARDS, help="Folder that entries are added to.")
+    add("--cell", type=int | None, help="Run this cell alone, counted from 1.")
     add("--list", action="store_true", help="List the cells and their states; run nothing.")
     add("--json", action="store_true", help="Print the row as JSON, and nothing else.")
     return parser

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.command_line import Parser
-from benchmark.commands.recorded_data import recorded_data
+from benchmark.commands.chosen_data import recorded_data
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.files import file_hash

@@ -1,17 +1,15 @@
 """The histogram baseline beside `fit` and `test`: its features, the search for its options, what each is worth."""
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import strip_meta
 
-from benchmark.class_options import nearest
 from benchmark.command_line import Parser
-from benchmark.commands.audit import with_data_alone
+from benchmark.commands.chosen_data import add_data, data_of, words_of_data
 from benchmark.commands.text import aligned
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import Split
@@ -19,44 +17,40 @@ from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.files import write_whole
 from benchmark.histograms.features import DIMENSIONS, FEATURES, NAMES
-from benchmark.plugins import require_named_classes
+from benchmark.models.options import plain
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import Value
 from benchmark.results.summary import summarise
 from benchmark.runs.folder import require_writable
 from benchmark.runs.screen import quiet
-from benchmark.shipped import configuration_file, with_files
-from benchmark.verb_options import with_literal_paths
+from benchmark.shipped import configuration
 
 if TYPE_CHECKING:
     from benchmark.histograms.search import Laboratory
 
 _VERBS = {
-    "features": "the features, and the share that each has of the numbers that describe a video",
-    "extract": "measure the features of all videos beforehand; goes on where it was stopped",
-    "tune": "choose the network's options on validation videos; writes the configuration for `fit`",
-    "ablate": "accuracy of each feature alone and of all but each, with a configuration's options",
+    "features": "The features, and the share that each has of the numbers that describe a video.",
+    "extract": "Measure the features of all videos beforehand; goes on where it was stopped.",
+    "tune": "Choose the network's options on validation videos; writes the configuration for `fit`.",
+    "ablate": "Accuracy of each feature alone and of all but each, with a configuration's options.",
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `histograms features|extract|tune|ablate [options]` and return the exit code."""
-    verb, words = (argv[0], list(argv[1:])) if argv else ("", [])
-    if verb in {"-h", "--help"}:
-        lines = "\n".join(f"  {name:10s}{text}" for name, text in _VERBS.items())
-        print(f"usage: clipbench histograms VERB [options]\n\n{lines}")
-        return 0
-    if verb not in _VERBS:
-        meant = nearest(verb, _VERBS)
-        asked = f"{verb!r} is no verb of histograms" + (f"; did you mean {meant}? There" if meant else "; there")
-        raise UserError(f"{asked if verb else 'histograms needs a verb; there'} are {', '.join(_VERBS)}")
+    parser = Parser(prog="clipbench histograms", description="Prepare and study the feature-histogram baseline.")
+    verbs = parser.add_subcommands(dest="verb")
+    for name, summary in _VERBS.items():
+        verbs.add_subcommand(name, _options(name, summary), help=summary)
+    words, files = words_of_data(argv)
+    chosen = parser.parse_args(words)
+    verb = str(chosen.verb)
     if verb == "features":
-        Parser(prog="clipbench histograms features", description=_VERBS[verb]).parse_args(words)
         print(feature_table())
         return 0
     for library in ("skimage", "sklearn"):
         require_extra(library, f"histograms {verb}")
-    given = _given(verb, words)
+    given = _given(chosen[verb], files[-1] if files else configuration("histograms"))
     with quiet():  # about each of many small trainings
         return {"extract": _extract, "tune": _tune, "ablate": _ablate}[verb](given)
 
@@ -76,7 +70,7 @@ class _Given:
     """What a verb was given.
 
     Args:
-        options: Its own options.
+        options: All that it was given.
         experiment: The configuration, with the network's and data's options that were given in it.
         data: The data module.
     """
@@ -92,17 +86,11 @@ class _Given:
         return held
 
 
-def _given(verb: str, words: list[str]) -> _Given:
-    parser = LightningArgumentParser(
-        prog=f"clipbench histograms {verb}", description=_VERBS[verb], exit_on_error=False, allow_abbrev=False
-    )
-    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    own.add_argument("-c", "--config", default="histograms")
-    config = configuration_file(own.parse_known_args(words)[0].config)
-    words = with_data_alone(with_literal_paths(with_files(words)))
-    require_named_classes(words)
-    parser.add_argument("-c", "--config", action="config", help="Configuration: its network, its epochs and its data.")
-    parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=True)
+def _options(verb: str, summary: str) -> Parser:
+    parser = Parser(description=summary)
+    if verb == "features":
+        return parser
+    add_data(parser, "network, epochs and data")
     parser.add_argument("--stride", type=int | None, default=None, help="Frames from one looked at to the next.")
     parser.add_argument("--store", type=Path | None, default=None, help="Folder of what is measured; the cache's.")
     if verb != "extract":
@@ -111,8 +99,11 @@ def _given(verb: str, words: list[str]) -> _Given:
         parser.add_argument("--seed", type=int, default=0, help="Seed of the search and of the weights.")
     if verb == "tune":
         parser.add_argument("--trials", type=int, default=24, help="Networks to train.")
-    options = parser.parse_args(words)
-    experiment = yaml.safe_load(Path(config).read_text("utf-8"))
+    return parser
+
+
+def _given(options: Any, config: Path) -> _Given:
+    experiment = yaml.safe_load(config.read_text("utf-8"))
     model = experiment.get("model") if isinstance(experiment, dict) else None
     if "HistogramNetwork" not in str(model):
         raise UserError(f"--config {config} has no model of class HistogramNetwork; take `--config histograms`")
@@ -120,8 +111,8 @@ def _given(verb: str, words: list[str]) -> _Given:
     args |= {name: options[name] for name in ("stride", "store") if options[name] is not None}
     args = {name: str(value) if isinstance(value, Path) else value for name, value in args.items()}
     experiment["model"] = {"class_path": "benchmark.histograms.HistogramNetwork", "init_args": args}
-    experiment["data"] = yaml.safe_load(parser.dump(options, skip_none=False))["data"]
-    return _Given(options, experiment, parser.instantiate(options).data)
+    experiment["data"] = plain(strip_meta(options.data))
+    return _Given(options, experiment, data_of(experiment))
 
 
 def _extract(given: _Given) -> int:

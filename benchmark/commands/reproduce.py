@@ -1,17 +1,16 @@
 """The whole paper: trains and tests what is missing, and leaves one report of every table and figure beside ours."""
 
-import argparse
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmark.command_line import PlainParser, WholeNames, require_forwarded
-from benchmark.commands.recorded_data import recorded_data
+from benchmark.command_line import Parser
+from benchmark.commands.chosen_data import recorded_data, settings_of_data
 from benchmark.commands.text import aligned
 from benchmark.commands.transfer import LEADERBOARDS, require_fitting
-from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.grid.cells import Cell
@@ -44,12 +43,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    chosen, words = _parser().parse_known_args(list(argv))
-    require_extra("matplotlib", "reproduce")
-    for option, value in option_values(words):
+    for option, value in option_values(argv):
         if option in _OF_THE_CELL:
             raise UserError(f"{option} {value} is the cells' own; give {_OF_THE_CELL[option]} instead")
-    require_forwarded(words, _parser(), _FORWARDED)
+    chosen, words = _parser().parse_own(argv, _FORWARDED)
+    require_extra("matplotlib", "reproduce")
     plan = _plan(chosen, words)
     cells = plan.cells()
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
@@ -115,18 +113,21 @@ def _frames(plan: Plan, record: Record) -> Callable[[str], np.ndarray | None]:
         return lambda video: None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = PlainParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="clipbench reproduce",
         description="Train and test the paper's systems, and put every table and figure beside the paper's.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", help="Data of Table 1: a file, a name such as data/ucf101, or a class; the embedded data.")
-    add("--out", type=Path, default=Path("runs/paper"), help="Folder of cells, pictures and report; runs/paper.")
-    add("--width", type=float, help="Width of the paper's networks; default: each configuration's.")
-    add("--epochs", type=int, help="Epochs of every fit; default: each configuration's.")
+    add(
+        "--data",
+        type=str | None,
+        help="Data of Table 1: a file, a name such as ucf101, or a class; else embedded.",
+    )
+    add("--out", type=Path, default=Path("runs/paper"), help="Folder of cells, pictures and report.")
+    add("--width", type=float | None, help="Width of the paper's networks; each configuration's.")
+    add("--epochs", type=int | None, help="Epochs of every fit; each configuration's.")
     add(
         "--recipe",
         choices=("shipped", "paper"),
@@ -134,18 +135,19 @@ def _parser() -> argparse.ArgumentParser:
         help="Training recipe: the shipped one, or the paper's (conf/paper).",
     )
     parts = [*(row.key for row in ROWS), _TRANSFER]
-    add("--only", nargs="+", choices=parts, help="Systems to run now; `transfer` is Tables 3 and 4.")
+    systems = f"Systems to run now: {', '.join(parts)} (Tables 3 and 4)."
+    add("--only", nargs="+", choices=parts, metavar="SYSTEM", help=systems)
     add("--folds", type=int, nargs="+", help="Official folds; all three where the data has folds.")
     add("--seeds", type=int, nargs="+", default=[0], help="Seeds of training.")
-    add("--pretrained", type=Path, help="Weights of slow fusion for Tables 3 and 4, trained on other videos.")
-    add("--ucf101", type=Path, help="Folder of UCF-101 for Tables 3 and 4, where --data is something else.")
-    add("--cell", type=int, help="Run this cell alone, counted from 1.")
+    add("--pretrained", type=Path | None, help="Weights of slow fusion for Tables 3 and 4, trained on other videos.")
+    add("--ucf101", type=Path | None, help="Folder of UCF-101 for Tables 3 and 4, where --data is something else.")
+    add("--cell", type=int | None, help="Run this cell alone, counted from 1.")
     add("--list", action="store_true", help="List the cells and their states; run nothing.")
     add("--report", action="store_true", help="Make the report from what is finished; run nothing.")
     return parser
 
 
-def _plan(chosen: argparse.Namespace, words: list[str]) -> Plan:
+def _plan(chosen: Any, words: list[str]) -> Plan:
     if chosen.width is not None and not 0 < chosen.width <= 4:
         raise UserError(f"--width is {chosen.width:g}; it must be above 0 and at most 4")
     if chosen.epochs is not None and chosen.epochs < 1:
@@ -153,9 +155,7 @@ def _plan(chosen: argparse.Namespace, words: list[str]) -> Plan:
     words = with_files(["--data", chosen.data or "SyntheticActions", *words])
     data_words = [word for option, held in grouped(words) if option.split(".")[0] == "--data" for word in held]
     require_named_classes(data_words)
-    parser = WholeNames(exit_on_error=False)
-    parser.add_subclass_arguments(VideoDataModule, "data", required=True)
-    data = parser.parse_args(data_words).data
+    data = settings_of_data(data_words)
     folds: tuple[int | None, ...] = (None,)
     if "fold" in data.init_args:
         folds = tuple(chosen.folds or (1, 2, 3))

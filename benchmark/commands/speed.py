@@ -11,13 +11,15 @@ def main(argv: Sequence[str]) -> int:
     """Run `speed [options of fit] [--speed.option value ...]` and return the exit code."""
     # The command line of a fit knows this verb, so it is looked up late.
     from benchmark.commands.speed_tables import speed_tables
+    from benchmark.runs.screen import quiet
     from benchmark.speed.measure import measure
     from benchmark.speed.options import SpeedCLI
 
     words = with_files(argv)
     require_named_classes(words)
-    cli = SpeedCLI(words)
-    report = measure(cli)
+    with quiet():
+        cli = SpeedCLI(words)
+        report = measure(cli)
     print(f"\n{speed_tables(report)}")
     report.write(cli.run_dir / "speed.json")
     written = [cli.run_dir / "speed.json"]

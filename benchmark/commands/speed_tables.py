@@ -8,7 +8,7 @@ from benchmark.commands.text import aligned
 from benchmark.errors import printable
 from benchmark.speed.multires import PAPER_CLIPS_PER_SECOND
 from benchmark.speed.peers import OURS
-from benchmark.speed.report import Comparison, Gain, Loading, Machine, Scoring, SpeedReport, Stage, Training
+from benchmark.speed.report import Gain, Loading, Machine, PeerComparison, Scoring, SpeedReport, Stage, Training
 
 _HEADER = ["ms a clip", "clips/s", "range over rounds"]
 
@@ -129,7 +129,7 @@ def _gains(gains: Sequence[Gain]) -> str:
     return aligned(header, rows)
 
 
-def comparison_tables(comparison: Comparison) -> str:
+def comparison_tables(comparison: PeerComparison) -> str:
     """Our reader beside others, for training clips and for the clips of tests."""
     parts = [
         _race("training clip, 10 frames", comparison.training),

@@ -1,15 +1,14 @@
 """Transfer learning in four regimes over folds and seeds, with Tables 3 and 4 from whatever cells are finished."""
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.command_line import PlainParser, WholeNames, require_forwarded
+from benchmark.command_line import Parser
+from benchmark.commands.chosen_data import settings_of_data
 from benchmark.commands.text import aligned
 from benchmark.conformance import Subject
 from benchmark.conformance.subject import first_optimizer
-from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.grid.processes import going_on_later
@@ -40,23 +39,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    parser = PlainParser(
+    parser = Parser(
         prog="clipbench transfer",
         description="Train in each regime, fold and seed, test each, and print the paper's Tables 3 and 4.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", required=True, help="The grid: a file, or a name such as transfer/embedded.")
-    parser.add_argument("--pretrained", type=Path, help="Checkpoint of the same architecture, trained on any classes.")
-    parser.add_argument("--run_dir", type=Path, help="Folder of the grid; runs/transfer-NAME of the file by default.")
-    parser.add_argument("--cell", type=int, help="Run this cell alone, counted from 1.")
-    parser.add_argument("--list", action="store_true", help="List the cells and their states; run nothing.")
-    parser.add_argument("--tables", action="store_true", help="Make the tables from what is finished; run nothing.")
-    parser.add_argument(
-        "--leaderboards", type=Path, help="Add the finished cells to the leaderboards in this folder, once each."
-    )
-    chosen, words = parser.parse_known_args(list(argv))
-    require_forwarded(words, parser, _FORWARDED)
+    add = parser.add_argument
+    add("--config", type=str, required=True, help="The grid: a file, or a name such as transfer/embedded.")
+    add("--pretrained", type=Path | None, help="Checkpoint of the same architecture, trained on any classes.")
+    add("--run_dir", type=Path | None, help="Folder of the grid; runs/transfer-NAME of the file by default.")
+    add("--cell", type=int | None, help="Run this cell alone, counted from 1.")
+    add("--list", action="store_true", help="List the cells and their states; run nothing.")
+    add("--tables", action="store_true", help="Make the tables from what is finished; run nothing.")
+    add("--leaderboards", type=Path | None, help="Folder of leaderboards to add the finished cells to.")
+    chosen, words = parser.parse_own(argv, _FORWARDED)
     config = Path(configuration_file(chosen.config))
     folder = chosen.run_dir or Path("runs") / f"transfer-{config.stem}"
     experiment = Experiment(config, folder, chosen.pretrained, words)
@@ -92,9 +88,7 @@ def require_fitting(experiment: Experiment) -> None:
     experiment.require_weights()
     for part in ("data", "model"):
         require_named_classes([f"--{part}", experiment.fit[part]["class_path"], *experiment.part_words(part)[2:]])
-    parser = WholeNames(exit_on_error=False)
-    parser.add_subclass_arguments(VideoDataModule, "data", required=True)
-    data = parser.parse_args(experiment.part_words("data")).data
+    data = settings_of_data(experiment.part_words("data"))
     if "fold" not in data.init_args:
         raise UserError(
             f"data {data.class_path.rpartition('.')[2]} has no folds, over which a grid runs; take UCF101 or "

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from benchmark.commands.recorded_data import data_of
+from benchmark.commands.chosen_data import data_of
 from benchmark.commands.reproduction import run_test
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError, printable

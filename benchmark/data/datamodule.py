@@ -21,15 +21,15 @@ from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.content_store import contents_of
-from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
+from benchmark.data.dataset import find_broken
 from benchmark.data.decode import DecoderName, require_decoder
-from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
-from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
-from benchmark.data.needs import ClipNeeds, Loaders, ModelNeeds, Process, WholeVideoLoaders, clip_frames, require_needs
+from benchmark.data.loader import EpochBatches, VideoBatches
+from benchmark.data.loaders import ClipLoaders, Loaders
+from benchmark.data.needs import ClipNeeds, ModelNeeds, Process, clip_frames, require_needs
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
-from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
+from benchmark.data.workers import require_start_method
 from benchmark.errors import UserError, printable
 from benchmark.protocol import TEST_VIEWS, VERSION, Protocol, View
 
@@ -110,10 +110,8 @@ class VideoDataModule(L.LightningDataModule):
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
         # Rows of videos that a test which goes on has scored before.
         self.scored_rows: frozenset[int] = frozenset()
-        # Where set, a fit trains and validates on these.
-        self.fit_loaders: Loaders | None = None
-        # Where set, videos are read whole, by these.
-        self.whole_videos: WholeVideoLoaders | None = None
+        # Who makes the loaders; another may take the place.
+        self.loaders: Loaders = ClipLoaders(self)
         # What loaders outside a Trainer give.
         self._served: ModelNeeds = ClipNeeds()
         # Whether `setup` says what it found.
@@ -219,32 +217,9 @@ class VideoDataModule(L.LightningDataModule):
         names = "".join(f"\n  broken: {printable(f'{video} ({reason})')}" for video, reason in list(broken.items())[:5])
         return f"{self.index.summary()}; {len(broken)} broken{names}"
 
-    def train_dataloader(self) -> DataLoader[ClipBatch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Random clips, augmented, in an order of each epoch's own."""
-        if self.fit_loaders is not None:
-            return self.fit_loaders.train_dataloader()
-        if self.whole_videos is not None:
-            return self.whole_videos.training(self.training_batches())
-        needs = self._needs()
-        return ResumableLoader(
-            TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
-            batch_sampler=self.training_batches(),
-            collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
-            **self._workers(self.batch_size, needs.input_side),
-        )
-
-    def drawn_clips(self, keys: np.ndarray) -> DataLoader[ClipBatch]:
-        """Training clips in chosen draws of their augmentation; each batch is one of `chunks(keys)`."""
-        needs = self._needs()
-        return DataLoader(
-            DrawnClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
-            batch_sampler=[[chunk] for chunk in chunks(keys, self.batch_size)],
-            collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
-            **self._workers(self.batch_size, needs.input_side),
-        )
-
-    def _reader(self) -> ClipReader:
-        return ClipReader(self.test_protocol, self._needs().frame_offsets, self.decoder, self.frame_cache)
+        return self.loaders.training(self.training_batches(self.loaders.draws))
 
     def training_batches(self, draws: int | None = None) -> EpochBatches:
         """Which clips an epoch visits, in which order, in which of `draws` augmentations."""
@@ -252,8 +227,8 @@ class VideoDataModule(L.LightningDataModule):
         batches = EpochBatches(
             self.index.rows("train"),
             self.batch_size,
-            clips_per_video=1 if self.whole_videos else self.clips_per_video.train,
-            clips_per_epoch=1 if self.whole_videos else self.clips_per_video.train_epoch,
+            clips_per_video=1 if self.reads_whole_videos else self.clips_per_video.train,
+            clips_per_epoch=1 if self.reads_whole_videos else self.clips_per_video.train_epoch,
             seed=self.seed,
             rank=process.rank,
             processes=process.count,
@@ -268,19 +243,17 @@ class VideoDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """All validation clips of each validation video; empty where nothing is held out."""
-        if self.fit_loaders is not None:
-            return self.fit_loaders.val_dataloader()
-        return self._video_loader("validation", self.validation_protocol, self.frame_cache)
+        return self._video_loader("validation")
 
-    def test_dataloader(self) -> DataLoader[ClipBatch]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """All clips of each test video, each in all views."""
-        return self._video_loader("test", self.test_protocol)
+        return self._video_loader("test")
 
-    def predict_dataloader(self) -> DataLoader[ClipBatch]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         """All clips of each video to predict, or of the test videos where there are none, each in all views."""
-        return self._video_loader("predict" if len(self.index.rows("predict")) else "test", self.test_protocol)
+        return self._video_loader("predict" if len(self.index.rows("predict")) else "test")
 
-    def _video_loader(self, split: Split, protocol: Protocol, cache: FrameCache | None = None) -> DataLoader[ClipBatch]:
+    def _video_loader(self, split: Split) -> DataLoader[Any]:
         process, rows = Process.of(self.trainer), self.index.rows(split)
         if self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
@@ -288,17 +261,9 @@ class VideoDataModule(L.LightningDataModule):
             raise UserError(
                 f"{len(rows)} {split} videos cannot be shared by {process.count} processes; lower trainer.devices"
             )
-        videos = self.batch_size if self.whole_videos else protocol.videos_per_batch(self.batch_size)
-        batches = VideoBatches(rows, videos, rank=process.rank, processes=process.count)
-        if self.whole_videos is not None:
-            return self.whole_videos.evaluation(batches)
-        offsets = self._needs().frame_offsets
-        return DataLoader(
-            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
-            batch_sampler=batches,
-            collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
-            **self._workers(max(self.batch_size, protocol.clips_per_video), protocol.frame_side),
-        )
+        protocol = self.validation_protocol if split == "validation" else self.test_protocol
+        videos = self.batch_size if self.reads_whole_videos else protocol.videos_per_batch(self.batch_size)
+        return self.loaders.evaluation(split, VideoBatches(rows, videos, rank=process.rank, processes=process.count))
 
     @functools.cached_property
     def frame_cache(self) -> FrameCache | None:
@@ -335,15 +300,20 @@ class VideoDataModule(L.LightningDataModule):
             return batch.sent(device)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def _workers(self, clips: int, side: int) -> dict[str, Any]:
-        """Of a loader whose batches hold up to so many clips of this side in pixels."""
-        require_shared_memory(clips * len(self._needs().frame_offsets) * side**2 * 3, self.num_workers)
-        # A GPU that does not train does not count.
-        device = "cpu" if self.trainer is None else self.trainer.strategy.root_device.type
-        return worker_options(self.num_workers, self.multiprocessing_context, device)
+    @property
+    def device(self) -> str:
+        """Kind of device that batches go to; a GPU that does not train does not count."""
+        return "cpu" if self.trainer is None else str(self.trainer.strategy.root_device.type)
 
-    def _needs(self) -> ModelNeeds:
+    @property
+    def needs(self) -> ModelNeeds:
+        """What the network that is fed reads of a clip."""
         return require_needs(self._model(), self.test_protocol.frame_side)
+
+    @property
+    def reads_whole_videos(self) -> bool:
+        """Whether the network that is fed takes videos and no clips."""
+        return bool(getattr(self._model(), "reads_whole_videos", False))
 
     def _model(self) -> object:
         """What is fed."""

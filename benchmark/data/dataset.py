@@ -15,8 +15,7 @@ from torch.utils.data import Dataset
 
 from benchmark.clip import ClipBatch, Failure
 from benchmark.data.cache import FrameCache, video_key
-from benchmark.data.decode import DecodeError, DecoderName, open_video
-from benchmark.data.decode import Video as OpenVideo
+from benchmark.data.decode import DecodeError, DecoderName, OpenVideo, open_video
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.laps import lap
 from benchmark.data.preprocess import Augmentation, augment, square_rgb

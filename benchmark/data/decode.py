@@ -20,7 +20,7 @@ from benchmark.data.torchcodec_video import TorchcodecVideo, require_torchcodec
 DecoderName = Literal["pyav", "torchcodec"]
 
 
-class Video(Protocol):
+class OpenVideo(Protocol):
     """An open video: its number of frames and the frames themselves."""
 
     frames: int
@@ -48,7 +48,7 @@ class Video(Protocol):
 
 
 @contextlib.contextmanager
-def open_video(path: Path, decoder: DecoderName = "pyav") -> Iterator[Video]:
+def open_video(path: Path, decoder: DecoderName = "pyav") -> Iterator[OpenVideo]:
     """An open video for reading frames by number.
 
     Args:

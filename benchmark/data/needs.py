@@ -1,12 +1,10 @@
 """What a data module needs to know of others: the network that is fed, and where it runs."""
 
 import dataclasses
-from typing import Any, Protocol, Self, cast
+from typing import Protocol, Self, cast
 
 import lightning as L
-from torch.utils.data import DataLoader
 
-from benchmark.data.loader import EpochBatches, VideoBatches
 from benchmark.errors import UserError
 
 
@@ -94,23 +92,3 @@ class Process:
     def of(cls, trainer: L.Trainer | None) -> Self:
         """A Trainer's process; without one this process is alone."""
         return cls() if trainer is None else cls(trainer.global_rank, trainer.world_size)
-
-
-class Loaders(Protocol):
-    """What takes the place of a data module's loaders of frames in a fit."""
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Training batches."""
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Validation batches."""
-
-
-class WholeVideoLoaders(Protocol):
-    """What takes the place of all loaders of clips for a network that reads whole videos."""
-
-    def training(self, batches: EpochBatches) -> DataLoader[Any]:
-        """Training videos."""
-
-    def evaluation(self, batches: VideoBatches) -> DataLoader[Any]:
-        """Videos to score."""

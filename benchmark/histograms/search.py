@@ -129,7 +129,7 @@ class Laboratory:
             max_epochs=self.epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False, callbacks=[best],
         )  # fmt: skip
-        trainer.fit(network, loaders.training(batches), loaders.evaluation(self._batches("validation")))
+        trainer.fit(network, loaders.training(batches), loaders.evaluation("validation", self._batches("validation")))
         if best.state is None:
             raise UserError(f"nothing was validated in training with {init_args}; raise the number of epochs")
         network.load_state_dict(best.state)
@@ -140,7 +140,7 @@ class Laboratory:
         """What a network says of the test videos."""
         index, rows = self.data.index, list[tuple[int, dict[str, Any]]]()
         network.eval()
-        for batch in HistogramLoaders(network, self.data).evaluation(self._batches("test")):
+        for batch in HistogramLoaders(network, self.data).evaluation("test", self._batches("test")):
             rows += _ledger_rows(batch, network)
         table = index.table.select(["video_id", "labels", "source_group"]).take(pa.array([row for row, _ in rows]))
         merged = [named | own for named, (_, own) in zip(table.to_pylist(), rows, strict=True)]

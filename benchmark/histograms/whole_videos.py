@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmark.clip import Failure, VideoBatch
 from benchmark.data.container import DecodeError
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.index import VideoIndex
+from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.workers import worker_options
 from benchmark.histograms.features import DIMENSIONS
@@ -51,7 +51,7 @@ class WholeVideos(L.Callback):
         """Take the place of the data module's loaders of clips; loaders given by hand stay."""
         data: VideoDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
         if data is not None:
-            data.whole_videos = HistogramLoaders(cast(CountsWords, pl_module), data)
+            data.loaders = HistogramLoaders(cast(CountsWords, pl_module), data)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Learn the words of the training videos; those of a fit that goes on are in place."""
@@ -95,6 +95,9 @@ class HistogramLoaders:
         data: Has the videos.
     """
 
+    gives_frames = False
+    draws: int | None = None
+
     def __init__(self, network: CountsWords, data: VideoDataModule) -> None:
         self.network, self.data = network, data
 
@@ -102,7 +105,7 @@ class HistogramLoaders:
         """Training videos, each once an epoch."""
         return ResumableLoader(self._videos(), batch_sampler=batches, collate_fn=self._collate(), **self._workers())  # type: ignore[arg-type]  # collated
 
-    def evaluation(self, batches: VideoBatches) -> DataLoader[VideoBatch]:
+    def evaluation(self, split: Split, batches: VideoBatches) -> DataLoader[VideoBatch]:
         """Each video once; those of which nothing is known yet are looked at first."""
         videos = [self.data.index.video(int(row)) for row in batches.rows]
         describe_all(descriptions_of(self.network, self.data), videos, self.data.num_workers)
@@ -116,9 +119,7 @@ class HistogramLoaders:
         return _Collate(self.data.index, self.data.num_classes)
 
     def _workers(self) -> dict[str, Any]:
-        trainer = self.data.trainer
-        device = "cpu" if trainer is None else trainer.strategy.root_device.type
-        return worker_options(self.data.num_workers, self.data.multiprocessing_context, device)
+        return worker_options(self.data.num_workers, self.data.multiprocessing_context, self.data.device)
 
 
 @dataclasses.dataclass(frozen=True)

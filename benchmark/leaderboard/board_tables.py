@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from benchmark.leaderboard.board import Board, Row
-from benchmark.metrics.descriptors import score_of
+from benchmark.metrics.descriptors import OF_EVERY_RECORD, score_of
 from benchmark.pages.tables import UNKNOWN, TextTable
 from benchmark.results.record import Value
 
 _GROUP_PREFIX = "map/"
-
+_FIRST = "video_hit1"
+_BESIDE_THE_FIRST = sorted({*OF_EVERY_RECORD} - {_FIRST}, key=lambda name: (not name.startswith("video"), name))
 
 RANKS = (
     "Rank 1: no entry of the board is told apart as better; any other rank is 1 more than the last rank among the "
@@ -61,14 +62,14 @@ def board_table(board: Board) -> TextTable:
         "entry": [row.name for row in board.rows],
         "rank": [rank_text(row) for row in board.rows],
         "tier": [tier_text(row) for row in board.rows],
-        "video Hit@1 in % (95% interval)": [_interval(row.metrics.get("video_hit1")) for row in board.rows],
+        "video Hit@1 in % (95% interval)": [_interval(row.metrics.get(_FIRST)) for row in board.rows],
         "SD over folds in points": [spread_text(row) for row in board.rows],
-        "decoded videos alone in %": [_interval((row.decoded_only or {}).get("video_hit1")) for row in board.rows],
+        "decoded videos alone in %": [_interval((row.decoded_only or {}).get(_FIRST)) for row in board.rows],
         **{
             f"{score_of(name).title}{' in %' if score_of(name).unit == 'percent' else ''}": [
                 _shown(name, row.metrics.get(name)) for row in board.rows
             ]
-            for name in ("video_hit5", "clip_hit1", "clip_hit5", "map", *added_names([board]))
+            for name in (*_BESIDE_THE_FIRST, *added_names([board]))
         },
         "clips/s": [_number(row.clips_per_second, ",.0f") for row in board.rows],
         "GFLOP a clip": [_number(row.gflop_per_clip, ",.2f") for row in board.rows],
@@ -113,9 +114,6 @@ def spread_text(row: Row) -> str:
     return f"{between} ({split}), {seeds} a fold"
 
 
-_ALWAYS = ("clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map")
-
-
 def added_names(boards: Sequence[Board]) -> list[str]:
     """Names of scores, other than those that every record has, of which a row has a value."""
     held = {
@@ -125,12 +123,13 @@ def added_names(boards: Sequence[Board]) -> list[str]:
         for name, value in row.metrics.items()
         if value.value is not None and not name.startswith(_GROUP_PREFIX)
     }
-    return sorted(held - {*_ALWAYS})
+    return sorted(held - {*OF_EVERY_RECORD})
 
 
 def known_names(boards: Sequence[Board]) -> list[str]:
     """Names of all scores of the rows: those that every record has, then others, then average precision by group."""
-    return [*_ALWAYS, *added_names(boards), *sorted({_GROUP_PREFIX + n for board in boards for n in groups(board)})]
+    of_groups = {_GROUP_PREFIX + name for board in boards for name in groups(board)}
+    return [*OF_EVERY_RECORD, *added_names(boards), *sorted(of_groups)]
 
 
 def groups(board: Board) -> list[str]:
@@ -161,9 +160,8 @@ def claims(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for row in rows:
         held = {key: value for key, value in row.metrics.items() if value.value is not None}
-        numbers = [
-            f"{score_of(name).title} {score_of(name).text(held[name].value or 0.0)}" for name in _ALWAYS if name in held
-        ]
+        scores = [score_of(name) for name in OF_EVERY_RECORD if name in held]
+        numbers = [f"{score.title} {score.text(held[score.name].value or 0.0)}" for score in scores]
         if row.tier == "claimed":
             sentences.append(f"{row.name} ({row.source}): {', '.join(numbers) or 'no numbers'}")
     return sentences

@@ -162,16 +162,11 @@ CALIBRATION_ERROR = Score(
 
 _UNKNOWN = "unknown"
 
-_KNOWN: dict[str, Score] = {
-    score.name: score
-    for score in (
-        *(hit(level, k) for level in ("clip", "video") for k in HIT_KS),
-        MAP,
-        BALANCED_ACCURACY,
-        CALIBRATION_ERROR,
-    )
-}
+_PAPERS = (*(hit(level, k) for level in ("clip", "video") for k in HIT_KS), MAP)
+_KNOWN: dict[str, Score] = {score.name: score for score in (*_PAPERS, BALANCED_ACCURACY, CALIBRATION_ERROR)}
 BUILT_IN = frozenset(_KNOWN)
+OF_EVERY_RECORD = tuple(score.name for score in _PAPERS)
+"""Names of the paper's scores, which every record has; those that came later, or that a user adds, some have."""
 
 
 def known_scores() -> tuple[Score, ...]:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.metrics.descriptors import OF_EVERY_RECORD
 from benchmark.results.clip_scores import ClipScores, denials
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import METHOD, Record, Value, check_against
 
 # Sums in another order, as another release of NumPy may take them, differ by less.
 _TOLERANCE = 1e-6
-# Scores of every record; those that came later, or that a user adds, are compared where a record holds them.
-_USUAL = {"clip_hit1", "clip_hit5", "video_hit1", "video_hit5", "map"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +50,7 @@ def confirm(
     confirmed, unchecked = 0, []
     parts = (("", record.metrics, metrics), (" without failed videos", record.decoded_only or {}, decoded or {}))
     for suffix, said, found in parts:
-        usual = [name for name in found if name.partition("/")[0] in _USUAL]
+        usual = [name for name in found if name.partition("/")[0] in OF_EVERY_RECORD]
         denied += [f"it lacks {name}{suffix}, which the ledger gives" for name in usual if name not in said]
         for name, value in said.items():
             if name not in found:

@@ -25,7 +25,7 @@ class CompiledNetwork(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Of a fit count the batches of all epochs; not earlier, as to ask for them makes the loaders."""
-        if cast(Any, trainer).datamodule.fit_loaders is None:  # features pass through the last layers alone
+        if cast(Any, trainer).datamodule.loaders.gives_frames:  # features pass through the last layers alone
             self._compile(trainer, pl_module, _planned_batches(trainer))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -17,7 +17,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-class Throughput(L.Callback):
+class ThroughputMeter(L.Callback):
     """Logs clips a second end to end and for compute alone, the share of waiting, and peak memory, every epoch.
 
     Args:

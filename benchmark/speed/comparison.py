@@ -21,7 +21,7 @@ from benchmark.speed.peers import (
     library_of,
     race,
 )
-from benchmark.speed.report import Comparison
+from benchmark.speed.report import PeerComparison
 
 TEST_CLIPS = 20
 _LOOKED_AT = 8  # clips whose frames are compared with ours
@@ -80,7 +80,7 @@ class _Videos:
 
 def compare(
     data: VideoDataModule, names: list[str], missing: dict[str, str], *, clips: int, rounds: int, seed: int
-) -> Comparison:
+) -> PeerComparison:
     """Race for training clips and for the clips of tests; other clips in each round.
 
     Args:
@@ -120,7 +120,7 @@ def compare(
     missing = dict(missing)
     raced = race({name: TRAINING_PEERS[name] for name in names}, training, failed=missing)
     ways = {name: way for name, way in TEST_PEERS.items() if library_of(name) in names}
-    return Comparison(
+    return PeerComparison(
         training=tuple(raced.values()),
         testing=tuple(race(ways, testing, clips=TEST_CLIPS, failed=missing).values()),
         grey_levels=grey_levels,

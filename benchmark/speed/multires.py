@@ -34,7 +34,7 @@ from benchmark.cost import operation_counter, parameter_count, wait_for
 from benchmark.errors import UserError
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.runs.trainer import Trainer
-from benchmark.speed.report import Gain, Machine, Resolution, Stage
+from benchmark.speed.report import Gain, Machine, NetworkSpeed, Stage
 from benchmark.speed.training import WARMUP_STEPS, random_batch
 
 Work = Literal["testing", "training"]
@@ -172,7 +172,7 @@ def measure_gains(
                 has_momentum = model.recipe.momentum > 0
                 moved = parameters * bytes_per_parameter(work, precision, has_momentum=has_momentum)
                 seconds = roofline_seconds(gflop[name] * batch_size, moved, peak, bandwidth)
-                found[name] = Resolution(name, parameters, gflop[name], seconds, measured[name])
+                found[name] = NetworkSpeed(name, parameters, gflop[name], seconds, measured[name])
             gains.append(Gain(work, found["full"], found["multires"]))
     return tuple(gains)
 

@@ -14,6 +14,8 @@ from benchmark.runs.resolved_config import shareable
 from benchmark.runs.trainer import Trainer
 from benchmark.speed.training import WARMUP_STEPS, StepClock
 from benchmark.training_cli import BenchmarkCLI
+from benchmark.verb_options import parser_settings
+from benchmark.verbs import COMMANDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +68,7 @@ class SpeedCLI(BenchmarkCLI):
             args,
             run=False,
             save_config_callback=None,
-            parser_kwargs={
-                "exit_on_error": False,
-                "prog": "clipbench speed",
-                "description": "Measure where the time of training goes.",
-            },
+            parser_kwargs=parser_settings("speed", COMMANDS["speed"]),
         )
         self.trainer.strategy.connect(self.model)
         self.datamodule.trainer = self.trainer

@@ -197,7 +197,7 @@ def _total(name: str, *stages: Stage) -> Stage:
 
 
 @dataclasses.dataclass(frozen=True)
-class Resolution:
+class NetworkSpeed:
     """What one network does for a clip.
 
     Args:
@@ -226,8 +226,8 @@ class Gain:
     """
 
     work: str
-    full: Resolution
-    multires: Resolution
+    full: NetworkSpeed
+    multires: NetworkSpeed
 
     @property
     def by_arithmetic(self) -> float:
@@ -247,7 +247,7 @@ class Gain:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class PeerComparison:
     """Our reader beside other libraries on the same clips.
 
     Args:
@@ -283,7 +283,7 @@ class SpeedReport:
     loading: Loading
     training: Training | None
     gains: tuple[Gain, ...]
-    comparison: Comparison | None
+    comparison: PeerComparison | None
     config: dict[str, Any]
     scoring: Scoring | None = None
 

@@ -51,6 +51,7 @@ class FeatureStore(L.Callback):
         self.folder = transfer.cache or run_dir / "features"
         self.place: Path | None = None  # of this fit's own features, in that folder
         self.seconds = 0.0
+        self.ends = contextlib.ExitStack()  # what is undone after a fit
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Compute or find the features; the weights, also those of a resumed fit, are in place."""
@@ -81,16 +82,10 @@ class FeatureStore(L.Callback):
             raise RuntimeError(f"{self.place} was just written")
         values, held_keys, failures, validation = found
         labels = {int(row): data.index.video(int(row)).labels for row in np.unique(held_keys[:, 0])}
-        stored = StoredFeatures(
-            keys=held_keys,
-            values=values,
-            draws=self.transfer.feature_draws,
-            first_layer=first_layer,
-            labels=labels,
-            failures=failures,
-            validation=validation,
-        )
-        data.fit_loaders = FeatureLoaders(stored, data)
+        draws = self.transfer.feature_draws
+        stored = StoredFeatures(held_keys, values, draws, first_layer, labels, failures, validation)
+        self.ends.callback(setattr, data, "loaders", data.loaders)
+        data.loaders = FeatureLoaders(stored, data)
         self.seconds = time.perf_counter() - begun
         size = _bytes(values) + sum(_bytes(batch.features) for batch in validation)
         print(
@@ -101,7 +96,8 @@ class FeatureStore(L.Callback):
         )
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remove features that no other fit was promised."""
+        """Give the data its own loaders back, and remove features that no other fit was promised."""
+        self.ends.close()
         if self.place is not None and (self.transfer.cache is None or _is_unfinished(self.place)):
             shutil.rmtree(self.place, ignore_errors=True)
         if self.place is not None and self.transfer.cache is None:
@@ -110,6 +106,7 @@ class FeatureStore(L.Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leave nothing that a fit which goes on would not find."""
+        self.ends.close()
         if self.place is not None and _is_unfinished(self.place):
             shutil.rmtree(self.place, ignore_errors=True)
 
@@ -119,7 +116,7 @@ class FeatureStore(L.Callback):
             return "transfer.feature_draws is 0"
         if all(parameter.requires_grad for parameter in network.parameters()):
             return "no layer is frozen"
-        if not hasattr(getattr(trainer, "datamodule", None), "drawn_clips"):
+        if not hasattr(getattr(getattr(trainer, "datamodule", None), "loaders", None), "drawn"):
             return "the data cannot give chosen draws of its clips"
         if head is None:
             return f"{type(network).__name__} does not split into forward_features and head_layers"
@@ -200,7 +197,7 @@ class FeatureStore(L.Callback):
         """Run the frozen layers over everything and leave it in a folder; returns whether every video was read."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         validation = [self._scored(network, batch.to(network.device), first_layer) for batch in data.val_dataloader()]
-        loader = data.drawn_clips(keys)
+        loader = data.loaders.drawn(keys)
         values, first, kept = torch.empty(0), 0, []
         failures: dict[int, Failure] = {}
         for chunk, batch in zip(loader.batch_sampler, loader, strict=True):

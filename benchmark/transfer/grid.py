@@ -32,6 +32,9 @@ _OF_THE_CELL = {
 }
 """Options of `fit` that differ from cell to cell, and where the grid says them."""
 
+_LOGGER = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": ".", "name": "csv"}}
+"""Into the cell's folder; a grid has too many fits for runs of W&B."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -232,6 +235,7 @@ class Experiment:
         """The configuration of one fit of a cell, less what `fit_words` says."""
         config: dict[str, Any] = json.loads(json.dumps(self.fit, default=str))  # a deep copy
         config["seed_everything"] = cell.seed
+        config["trainer"] = {"logger": [_LOGGER], **(config.get("trainer") or {})}
         config["transfer"] = {
             "regime": cell.regime,
             "pretrained": None if cell.regime == "scratch" else str(self.pretrained),

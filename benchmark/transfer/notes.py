@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.results.record import Record
+from benchmark.runs.facts import network_title
 
-_PAPER = "SlowFusion, resolution full, width 1.0"
+_PAPER = "SlowFusion, full, width 1.0"
 _PAPER_TRAINING_CLIPS, _PAPER_TEST_CLIPS = 50, (20, 4)
-_SHAPING = ("architecture", "cell", "sampling", "resolution", "width")
 
 
 def notes(records: Sequence[Record], cells: int, *, has_claims: bool) -> list[str]:
@@ -71,13 +71,8 @@ def differences(records: Sequence[Record]) -> list[str]:
 
 
 def _networks(records: Sequence[Record]) -> list[str]:
-    """Each network among the records, with the options that shape it."""
-    found = []
-    for record in records:
-        options = {name: record.model.options[name] for name in _SHAPING if name in record.model.options}
-        shape = [f"{name} {value}" for name, value in options.items()]
-        found.append(", ".join([record.model.class_path.rpartition(".")[2], *shape]))
-    return sorted(set(found))
+    """Each network among the records."""
+    return sorted({network_title(record.model.class_path, record.model.options) for record in records})
 
 
 def _pretrained(records: Sequence[Record]) -> list[str]:

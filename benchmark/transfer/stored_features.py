@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmark.clip import Failure, FeatureBatch
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.loader import EpochBatches, ResumableLoader
+from benchmark.data.index import Split
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 
 
 @dataclasses.dataclass
@@ -102,20 +103,22 @@ class FeatureLoader(ResumableLoader):
 
 
 class FeatureLoaders:
-    """Loaders of stored features, in the place of a data module's own of frames.
+    """Loaders of stored features, in the place of a data module's own of frames during a fit.
 
     Args:
         stored: The features.
-        data: Says which clips an epoch visits.
+        data: Whose clips they are of.
     """
 
+    gives_frames = False
+
     def __init__(self, stored: StoredFeatures, data: VideoDataModule) -> None:
-        self.stored, self.data = stored, data
+        self.stored, self.draws, self.num_classes = stored, stored.draws, data.num_classes
 
-    def train_dataloader(self) -> FeatureLoader:
+    def training(self, batches: EpochBatches) -> FeatureLoader:
         """The clips that training on frames would visit, in the same order."""
-        return FeatureLoader(self.stored, self.data.training_batches(self.stored.draws), self.data.num_classes)
+        return FeatureLoader(self.stored, batches, self.num_classes)
 
-    def val_dataloader(self) -> DataLoader[FeatureBatch]:
+    def evaluation(self, split: Split, batches: VideoBatches) -> DataLoader[FeatureBatch]:
         """All validation clips of each validation video."""
         return DataLoader(self.stored.validation, batch_size=None)  # type: ignore[arg-type]

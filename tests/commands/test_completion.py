@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.cli import main
-from benchmark.commands import COMMANDS
 from benchmark.commands.completion import completions
-from benchmark.usual_options import TRAINER_VERBS
+from benchmark.verbs import COMMANDS, TRAINER_VERBS
 
 LINES = {
     "clipbench fi": {"fit", "figures"},

@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("wandb_workspaces", reason="needs the extra wandb")
 
 
-from benchmark.commands import COMMANDS
 from benchmark.commands.report import main
 from benchmark.errors import UserError
 from benchmark.leaderboard.entries import add_entry
+from benchmark.verbs import COMMANDS
 from tests.generators.ledgers import make_ledger, write_run
 from tests.generators.wandb_stub import (  # noqa: F401  (forget_login is a fixture)
     WandbStub,

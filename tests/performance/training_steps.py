@@ -30,7 +30,7 @@ from benchmark.process import tune_process
 from benchmark.runs.trainer import fastest_precision
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
 from benchmark.speed.multires import Work, bytes_per_parameter, roofline_seconds
-from benchmark.speed.report import Gain, Resolution, Stage
+from benchmark.speed.report import Gain, NetworkSpeed, Stage
 from tests.models.plain import SIDE, PlainNetwork, random_clips
 
 CLASSES, BATCH, WARMUP = 487, 32, 4
@@ -183,14 +183,14 @@ def gains(raced: dict[str, tuple[Rates, Rates]], peak: float, bandwidth: float) 
     }
 
 
-def _resolution(both: tuple[Rates, Rates], work: Work, peak: float, bandwidth: float) -> Resolution:
+def _resolution(both: tuple[Rates, Rates], work: Work, peak: float, bandwidth: float) -> NetworkSpeed:
     """Ours as measured; operations are counted in the plain network, which has nothing but its own layers."""
     plain, ours = both
     rates = ours.training if work == "training" else ours.testing
     moved = plain.parameters * bytes_per_parameter(work, fastest_precision())
     seconds = roofline_seconds(plain.gflop(work) * BATCH, moved, peak, bandwidth)
     stage = Stage(work, (BATCH,) * len(rates), tuple(BATCH / rate for rate in rates))
-    return Resolution(work, plain.parameters, plain.gflop(work), seconds, stage)
+    return NetworkSpeed(work, plain.parameters, plain.gflop(work), seconds, stage)
 
 
 def share_of_predicted(gain: Gain) -> float:

@@ -30,7 +30,7 @@ def compiled_sizes(choice: str, device: str, batches: int, hook: str = "on_train
     network = SimpleNamespace(device=torch.device(device), compile_for=asked.append)
     data = SimpleNamespace(
         batch_size=30,
-        fit_loaders=None,
+        loaders=SimpleNamespace(gives_frames=True),
         validation_protocol=Protocol(clips_per_video=4),
         test_protocol=Protocol(clips_per_video=20),
     )
@@ -100,7 +100,8 @@ def test_a_pytorch_that_cannot_compile_here_ends_no_run_that_did_not_ask(monkeyp
         raise RuntimeError("torch.compile is not supported on Python 3.14+")
 
     network = SimpleNamespace(device=torch.device("cuda"), compile_for=refuse)
-    data = SimpleNamespace(batch_size=8, fit_loaders=None, validation_protocol=Protocol(), test_protocol=Protocol())
+    loaders = SimpleNamespace(gives_frames=True)
+    data = SimpleNamespace(batch_size=8, loaders=loaders, validation_protocol=Protocol(), test_protocol=Protocol())
     length = dict(num_training_batches=10**6, max_epochs=1, max_steps=-1, accumulate_grad_batches=1)
     for choice in ("auto", "always"):
         trainer = cast(Any, SimpleNamespace(compile_choice=choice, datamodule=data, is_global_zero=True, **length))

@@ -4,7 +4,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from benchmark.runs.throughput import Throughput
+from benchmark.runs.throughput import ThroughputMeter
 
 
 class Queue:
@@ -31,7 +31,7 @@ class Queue:
 
 
 def test_a_gpu_is_timed_by_marks_in_its_queue_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, throughput = Queue(), Throughput(warmup_steps=1)
+    queue, throughput = Queue(), ThroughputMeter(warmup_steps=1)
     monkeypatch.setattr(torch.cuda, "Event", queue.event)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: pytest.fail("the GPU was waited for"))
     module, none = cast(Any, SimpleNamespace(device=torch.device("cuda:1"))), cast(Any, None)
@@ -49,7 +49,7 @@ def test_a_gpu_is_timed_by_marks_in_its_queue_and_not_waited_for(monkeypatch: py
 
 def test_marks_are_settled_in_a_long_epoch() -> None:
     seconds = iter(range(10**6))
-    throughput = Throughput(warmup_steps=0)
+    throughput = ThroughputMeter(warmup_steps=0)
     monitored = throughput.stopwatch
     monitored._clock = lambda: float(next(seconds))
     monitored.start()
@@ -62,7 +62,7 @@ def test_marks_are_settled_in_a_long_epoch() -> None:
 
 def test_a_validation_in_mid_epoch_is_no_waiting() -> None:
     clock = iter([0.0, 1.0, 3.0, 100.0, 101.0, 104.0])
-    throughput, none = Throughput(warmup_steps=0), cast(Any, None)
+    throughput, none = ThroughputMeter(warmup_steps=0), cast(Any, None)
     throughput.stopwatch._clock = lambda: next(clock)
     module = cast(Any, SimpleNamespace(device=torch.device("cpu")))
     trainer = cast(Any, SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=False))

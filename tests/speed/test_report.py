@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.speed.chart import write_chart
-from benchmark.speed.report import Gain, Loading, Machine, Resolution, SpeedReport, Stage, Training
+from benchmark.speed.report import Gain, Loading, Machine, NetworkSpeed, SpeedReport, Stage, Training
 
 MACHINE = Machine("a processor", 2, 2, "cpu", "2", {}, {"float32": 100.0, "bfloat16": 400.0}, 1e10)
 
@@ -36,8 +36,8 @@ def report() -> SpeedReport:
         inference_gflop_per_clip=1.0,
         training_gflop_per_clip=3.0,
     )
-    full = Resolution("full", 10, 6.0, 4.0, stage("full, testing", 4.0, 9.0))
-    multires = Resolution("multires", 8, 3.0, 1.0, stage("multires, testing", 2.0, 3.0))
+    full = NetworkSpeed("full", 10, 6.0, 4.0, stage("full, testing", 4.0, 9.0))
+    multires = NetworkSpeed("multires", 8, 3.0, 1.0, stage("multires, testing", 2.0, 3.0))
     return SpeedReport("small", MACHINE, loading, training, (Gain("testing", full, multires),), None, {"a": math.nan})
 
 

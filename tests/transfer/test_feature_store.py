@@ -64,7 +64,7 @@ def test_training_on_features_is_training_on_frames(
     with torch.no_grad():
         for place in range(0, len(features), 5):
             row, clip, draw = parts["keys"][place].tolist()
-            sample = data.drawn_clips(np.array([[row, clip, draw]])).dataset[np.array([[row, clip, draw]])]
+            sample = data.loaders.drawn(np.array([[row, clip, draw]])).dataset[np.array([[row, clip, draw]])]
             again = lower_part(network, torch.from_numpy(sample.frames), parts["first_layer"])
             torch.testing.assert_close(again[0], features[place])
     draws = {tuple(key) for key in parts["keys"].tolist()}

@@ -143,7 +143,7 @@ def test_even_the_papers_own_network_and_data_are_not_the_papers_run() -> None:
     record = record.model_copy(update={"model": model, "config": config})
     assert differences([record]) == ["maybe the data pretrained on, which no record names", "the recipe of training"]
     notes = TransferResults([CellResult("top", 1, 0, "finished", record, ledger, 0.5)], CLAIMS).notes()
-    assert "SlowFusion, resolution full, width 1.0; from pretrained weights aaaaaaaaaaaa (SHA-256)." in notes
+    assert "SlowFusion, full, width 1.0; from pretrained weights aaaaaaaaaaaa (SHA-256)." in notes
 
 
 @pytest.mark.extra("matplotlib")
