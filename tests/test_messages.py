@@ -59,7 +59,7 @@ class Deep(VideoClassifier):
         ('--data.clips_per_video {"trian":3}', "clips_per_video has no option trian; did you mean train?"),
         ("--model.recipe.warmup 1", "recipe has no option warmup; did you mean warmup_steps? It has "),
         ("--data.augmentation.flp 0.1", "augmentation has no option flp; it has aspect_ratio, colour, grey"),
-        ("--run_di x", "--run_di is no option; did you mean --run_dir? `clipbench fit --help` lists"),
+        ("--run_di x", "--run_di is no option; did you mean --run_dir? `clipbench fit --help_all` lists"),
         ("--trainer.max_epoch 3", "--trainer.max_epoch is no option; did you mean --trainer.max_epochs?"),
         ("--modl.width 1", "--modl.width is no option; did you mean --model.width?"),
         ("run_dir=x", "run_dir=x is one word too many; did you mean --run_dir?"),
@@ -125,7 +125,7 @@ def test_a_slip_in_a_configuration_names_the_option(tmp_path: Path, capsys: pyte
     for text, message in (
         ("trianer:\n  max_epochs: 1\n", "has trianer.max_epochs, which is no option; did you mean trainer.max_epochs?"),
         ("trainer:\n  max_epoch: 1\n", "has trainer.max_epoch, which is no option; did you mean trainer.max_epochs?"),
-        ("b: 1\n", "has b, which is no option. `clipbench fit --help` lists"),
+        ("b: 1\n", "has b, which is no option. `clipbench fit --help_all` lists"),
     ):
         config = tmp_path / "own.yaml"
         config.write_text(f"model: SingleFrame\ndata: SyntheticActions\n{text}", "utf-8")

@@ -122,6 +122,7 @@ def test_a_grid_killed_with_its_processes_goes_on(small_set: Path, tmp_path: Pat
         (["--optimizer", "SGD"], "--optimizer is no option of reproduce"),
         (["--width", "0"], "--width is 0; it must be above 0"),
         (["--epochs", "0"], "--epochs is 0; it must be 1 or more"),
+        (["--folds", "x"], "--folds is x; it must be a whole number"),
         (["--folds", "4"], "--folds has 4; allowed are 1, 2 and 3"),
         (["--data", "Sports1M", "--data.root", "x", "--folds", "1"], "Sports1M has no folds"),
         (["--cell", "99"], "--cell is 99; there are the cells 1 to 14"),
