@@ -14,7 +14,8 @@ _NESTED = re.compile(
     re.DOTALL,
 )
 _PLAIN = re.compile(
-    r"Parser key \"(?P<part>)(?P<option>[^\"]+)\"(?: element \d+)?:\s+(?P<expected>Expected [^\n]+?)\. Got value: (?P<value>[^\n]*)"
+    r"Parser key \"(?P<part>)(?P<option>[^\"]+)\"(?: element \d+)?:\s+"
+    r"(?P<expected>Expected [^\n]+?)\. Got value: (?P<value>[^\n]*)"
 )
 # An option that a class, or a group of settings within it, does not have.
 _REFUSED = re.compile(
