@@ -15,7 +15,7 @@ from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.grid.cells import Cell
 from benchmark.grid.claim import grouped, option_values
-from benchmark.grid.processes import going_on_later
+from benchmark.grid.processes import going_on_later, reporting
 from benchmark.leaderboard.claims import read_claims
 from benchmark.paper.plan import Plan, Table1Cell
 from benchmark.paper.rows import ROWS
@@ -66,7 +66,8 @@ def _run(argv: Sequence[str]) -> int:
         wanted = [cell for cell in cells if chosen.cell in {None, cell.number} and _is_of(cell, chosen.only)]
         for cell in wanted:
             plan.run(cell, len(cells))
-    _write_report(plan, _command(argv))
+    with reporting(plan.folder):
+        _write_report(plan, _command(argv))
     return 0 if all(cell.is_finished for cell in cells) else 1
 
 

@@ -1,6 +1,5 @@
 """Transfer learning in four regimes over folds and seeds, with Tables 3 and 4 from whatever cells are finished."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from benchmark.conformance import Subject
 from benchmark.conformance.subject import first_optimizer
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
-from benchmark.grid.processes import going_on_later
+from benchmark.files import write_whole
+from benchmark.grid.processes import going_on_later, reporting
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
 from benchmark.models import VideoClassifier
@@ -73,9 +73,10 @@ def _run(argv: Sequence[str]) -> int:
         finished = [run_cell(experiment, cell, len(cells)) for cell in wanted]
     else:
         finished = [cell.is_finished for cell in wanted]
-    show(experiment)
-    if chosen.leaderboards is not None:
-        publish(experiment, chosen.leaderboards)
+    with reporting(experiment.folder):
+        show(experiment)
+        if chosen.leaderboards is not None:
+            publish(experiment, chosen.leaderboards)
     return 0 if all(finished) else 1
 
 
@@ -137,21 +138,16 @@ def show(experiment: Experiment) -> None:
     for cell in experiment.cells:
         if cell.state() == "failed":
             print(f"\nfailed: cell {cell.number}, {cell.name}: {cell.failure()}")
-    folder = experiment.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    # Cells of a cluster may come here at the same time, so each writes its own and moves it into place.
-    building = folder / f"tables-{os.uname().nodename if hasattr(os, 'uname') else ''}-{os.getpid()}"
-    building.mkdir(exist_ok=True)
-    (building / "transfer.md").write_text(results.markdown(), "utf-8")
-    (building / "transfer.csv").write_text(results.comma_separated(), "utf-8")
+    written = [experiment.folder / f"transfer.{kind}" for kind in ("md", "csv", "svg")]
+    write_whole(written[0], results.markdown())
+    write_whole(written[1], results.comma_separated())
     if reason := why_missing("matplotlib"):
         print(f"\nno picture: matplotlib {reason}")
+        written.pop()
     else:
         from benchmark.transfer.plot import write_plot
 
-        write_plot(results, building / "transfer.svg")
-    written = [path.replace(folder / path.name) for path in sorted(building.iterdir())]
-    building.rmdir()
+        write_plot(results, written[2])
     print(f"\nwrote {', '.join(map(str, written))}")
 
 

@@ -1,5 +1,6 @@
 """Folders that a user shares with nobody, in places where other users of the machine may write as well."""
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -14,7 +15,8 @@ def private_folder(folder: Path) -> Path:
         UserError: If it cannot be made, is a link, belongs to someone else, or others may enter it.
     """
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # also of a file or a link, which the next line tells apart
+            folder.mkdir(mode=0o700)
         held = folder.lstat()
     except OSError as error:
         said = f"the folder {folder} cannot be made: {error.strerror}; change data.cache_dir, or use data.cache=off"

@@ -12,6 +12,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from benchmark.errors import UserError
 from benchmark.process import UNTIL_EOF
 
 try:
@@ -23,6 +24,9 @@ LOG_NAME = "log.txt"
 
 _WAIT_SECONDS = 20.0
 """For processes of a killed grid to end."""
+
+_REPORT_SECONDS = 600.0
+"""For others to write their report, of which the longest takes a minute."""
 
 
 def going_on_later(run: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
@@ -89,21 +93,39 @@ def _signal_name(number: int) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[int | None]:
+def reporting(folder: Path) -> Iterator[None]:
+    """Write the report of a grid alone: cells of a cluster end at the same time, and the last must see them all.
+
+    Raises:
+        UserError: If another process does not finish its own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "report.lock", _REPORT_SECONDS) as lock:
+        if lock is None:
+            raise UserError(
+                f"another process has been writing the report in {folder} for {_REPORT_SECONDS / 60:g} minutes; "
+                "end it, and give the command again: what is finished stays"
+            )
+        yield
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait_seconds: float | None = None) -> Iterator[int | None]:
     """Hold a cell; yields a descriptor that child processes inherit, and the lock with it, or None if it is taken.
 
     Where the system has no locks that are inherited, this process alone holds it and -1 is yielded; where the file
     system has no locks, nothing is locked, and -1 is yielded too.
     """
+    seconds = _WAIT_SECONDS if wait_seconds is None else wait_seconds
     if fcntl is None:
         try:
-            with FileLock(path, timeout=_WAIT_SECONDS):
+            with FileLock(path, timeout=seconds):
                 yield -1
         except Timeout:
             yield None
         return
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-    deadline, held = time.monotonic() + _WAIT_SECONDS, None
+    deadline, held = time.monotonic() + seconds, None
     try:
         while held is None:
             try:

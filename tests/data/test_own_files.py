@@ -66,7 +66,10 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "target").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    for name in ("open", "link"):
+    (tmp_path / "file").touch()
+    (tmp_path / "link to a file").symlink_to(tmp_path / "file")
+    (tmp_path / "link to nothing").symlink_to(tmp_path / "nothing")
+    for name in ("open", "link", "file", "link to a file", "link to nothing"):
         with pytest.raises(UserError, match="not a folder that you alone may enter"):
             private_folder(tmp_path / name)
 
