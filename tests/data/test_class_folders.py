@@ -82,9 +82,9 @@ def test_one_file_under_several_names_is_counted_and_named(
     assert len(held(tmp_path)) == 7
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "1 files are held in several splits by links; keep one name of each: test/clap/again.mp4 = train/clap/a.mp4",
-        "1 files are held under several labels by links; keep one name of each: train/clap/also.mp4 = train/jump/b.mp4",
-        "1 files are held twice by links; keep one name of each: test/clap/c.mp4 = test/clap/twice.mp4",
+        "1 file is held in several splits by links; keep one name of each: test/clap/again.mp4 = train/clap/a.mp4",
+        "1 file is held under several labels by links; keep one name of each: train/clap/also.mp4 = train/jump/b.mp4",
+        "1 file is held twice by links; keep one name of each: test/clap/c.mp4 = test/clap/twice.mp4",
     ]
 
 
