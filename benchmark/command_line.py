@@ -127,7 +127,7 @@ def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
         what = f"the configuration has {word}, which is no option"
     else:
         return None
-    usual = _USUAL.get(name.replace("-", "_"))
+    usual = NAMES_ELSEWHERE.get(name.replace("-", "_"))
     parts = {option.partition(".")[0] for option in known}
     is_usual = usual is not None and usual.partition(".")[0] in parts
     meant = usual if is_usual else _meant(name.replace("-", "_"), known)
@@ -136,8 +136,7 @@ def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
     return f"{what}{hint} `{_program(parser)} --help` lists what there is"
 
 
-# What people write for an option of a fit, whose name says where it belongs.
-_USUAL = {
+NAMES_ELSEWHERE = {
     **{name: "model.recipe.learning_rate" for name in ("lr", "learning_rate")},
     **{name: "trainer.max_epochs" for name in ("epochs", "num_epochs", "max_epochs", "n_epochs")},
     **{name: "trainer.devices" for name in ("gpus", "devices", "num_gpus")},
@@ -152,6 +151,7 @@ _USUAL = {
     **{name: f"predict.{name}" for name in ("videos", "output", "top")},
     "precision": "trainer.precision",
 }
+"""What people write for an option of a fit, whose name says where it belongs."""
 
 
 def _program(parser: argparse.ArgumentParser) -> str:

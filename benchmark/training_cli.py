@@ -48,7 +48,6 @@ from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
 from benchmark.verb_checks import (
-    require_config_first,
     require_from_fit,
     require_more_to_train,
     require_values,
@@ -59,7 +58,6 @@ from benchmark.verb_options import (
     USAGE,
     TrainerParser,
     add_options,
-    require_own_options,
     unlabelled_videos,
     usual_entry_name,
     with_literal_paths,
@@ -310,9 +308,7 @@ def train(verb: str, words: Sequence[str]) -> None:
         verb: `fit`, `validate`, `test` or `predict`.
         words: Its options.
     """
-    require_config_first(words)
     words = with_literal_paths(with_files(words))
-    require_own_options(verb, words)
     require_named_classes(words)
     is_done = False
     try:

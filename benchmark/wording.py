@@ -17,7 +17,7 @@ def counted(count: int, one: str, several: str | None = None) -> str:
 
 
 def _several(one: str) -> str:
-    if one.endswith(("s", "x", "ch", "sh")):
+    if one.endswith(("s", "x", "tch", "sh")):
         return f"{one}es"
     return f"{one[:-1]}ies" if one.endswith("y") and one[-2] not in "aeiou" else f"{one}s"
 

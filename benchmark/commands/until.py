@@ -65,7 +65,7 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
         scored = int(sizes[order[:look]].sum())
         share = 1 - scored / sizes.sum()
         print(
-            f"{look:,} of {counted(len(sources), 'source')}, {counted(scored, 'video')}: difference "
+            f"{look:,} of {len(sources):,} sources, {counted(scored, 'video')}: difference "
             f"{100 * found.sum() * sizes.mean() / scored:+.1f} points of video Hit@1",
             flush=True,
         )
@@ -74,12 +74,12 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
         ended = stop(found, bound, population, points / 100, np.array([size for size in looks if size <= look]))
         if ended is not None:
             verdict = f"the same within {points:g} points" if ended.verdict == "the same" else ended.verdict
-            where = f"on the {counted(len(sources), 'source')}" if of_list else "on sources like these"
+            where = f"on these {len(sources):,} sources" if of_list else "on sources like these"
             saved = f"{share:.0%} of the clips were not needed"
             print(f"{verdict} {where} (error rate {LEVEL:.0%} over all looks); {saved}")
             return 0
     print(
-        f"all of {counted(len(sources), 'source')} scored: neither told apart nor shown to be the same within {points:g} "
+        f"all {len(sources):,} sources were scored: neither told apart nor shown to be the same within {points:g} "
         "points, which does not mean equal; it takes more sources, or a larger margin"
     )
     return 0

@@ -58,11 +58,9 @@ def shapes(subject: Subject) -> list[Finding]:
     for classes in (CLASSES, 2):
         network = subject.build(num_classes=classes)
         for count in (1, 3):
-            for training in (False, True):
-                network.train(training)
-                where = (
-                    f"{counted(count, 'clip')} {'in training' if training else 'in evaluation'} with {classes} classes"
-                )
+            for mode in ("evaluation", "training"):
+                network.train(mode == "training")
+                where = f"{counted(count, 'clip')} in {mode} with {classes} classes"
                 try:
                     logits = network(subject.clips(count))
                 except Exception as error:
