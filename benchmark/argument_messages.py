@@ -43,6 +43,7 @@ _ALIASES = {
     "workers": "num_workers",
     "epochs": "max_epochs",
     "num_epochs": "max_epochs",
+    **{name: "test" for name in ("clips", "num_clips", "test_clips")},  # of each test video
 }
 
 # A union of types that a value is none of, and what it was.
@@ -169,6 +170,9 @@ def _unknown_option(class_path: str, option: str) -> str:
     cls, name = _class(class_path), class_path.rpartition(".")[2]
     *inside, last = option.split(".")
     for part in inside:
+        if cls is not None and part not in options_of(cls):
+            last = part
+            break
         cls, name = None if cls is None else settings_of(cls, part), f"{name}.{part}"
     known = sorted(set(options_of(cls)) - _NOT_GIVEN) if cls is not None else []
     within = {} if cls is None else {each: group for group in known for each in _options_within(cls, group)}

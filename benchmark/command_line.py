@@ -129,6 +129,8 @@ def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
         return None
     usual = NAMES_ELSEWHERE.get(name.replace("-", "_"))
     parts = {option.partition(".")[0] for option in known}
+    group = GROUPS.get(name.partition(".")[0])
+    usual = f"{group}.{name}" if group and "." in name else usual
     is_usual = usual is not None and usual.partition(".")[0] in parts
     meant = usual if is_usual else _meant(name.replace("-", "_"), known)
     is_option = word.startswith("-") or key is not None or "=" in word
@@ -149,9 +151,13 @@ NAMES_ELSEWHERE = {
     **{name: "ckpt_path" for name in ("ckpt", "checkpoint", "checkpoint_path", "resume", "weights")},
     **{name: "run_dir" for name in ("output_dir", "out_dir", "save_dir", "log_dir", "default_root_dir")},
     **{name: f"predict.{name}" for name in ("videos", "output", "top")},
+    **{name: "data.clips_per_video.test" for name in ("clips_per_video", "clips", "num_clips", "test_clips")},
     "precision": "trainer.precision",
 }
 """What people write for an option of a fit, whose name says where it belongs."""
+
+GROUPS = {"recipe": "model", "clips_per_video": "data", "augmentation": "data"}
+"""Settings whose options people write without the part that they belong to, as in `--recipe.momentum`."""
 
 
 def _program(parser: argparse.ArgumentParser) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from benchmark.class_options import nearest
-from benchmark.command_line import NAMES_ELSEWHERE
+from benchmark.command_line import GROUPS, NAMES_ELSEWHERE
 from benchmark.errors import UserError
 from benchmark.shipped import configuration_file, shipped_folder, with_files
 from benchmark.usual_options import TRAINER_VERBS
@@ -142,6 +142,8 @@ def _require_known_options(verb: str, words: Sequence[str]) -> None:
         head, dot, rest = name.partition(".")
         meant = nearest(head, sorted(parts if dot else parts | {*elsewhere}))
         option = f"{meant}.{rest}" if dot else elsewhere.get(meant or "", meant)
+        if dot and GROUPS.get(head) in parts:
+            meant, option = head, f"{GROUPS[head]}.{name}"
         hint = f"; did you mean --{option}?" if meant else "."
         raise UserError(f"{word} is no option{hint} `clipbench {verb} --help` lists what there is")
 

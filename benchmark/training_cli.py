@@ -151,7 +151,7 @@ class BenchmarkCLI(LightningCLI):
             self.save_config_callback = None
         # Absolute, since a W&B service that is running already may have been started in another folder.
         config.trainer.default_root_dir = str(self.run_dir.absolute())
-        left_out = leave_out_wandb(config.trainer)
+        left_out = leave_out_wandb(config.trainer, config.checkpoint)
         move_logs(config.trainer, ".", config.trainer.default_root_dir)
         if leaves_folder and int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)

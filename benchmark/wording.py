@@ -1,6 +1,7 @@
 """Words of what is shown: things that are counted, and text in lines as wide as the terminal."""
 
 import shutil
+import sys
 import textwrap
 from typing import TextIO
 
@@ -37,3 +38,8 @@ def wrapped(text: str, stream: TextIO) -> str:
         for line in text.splitlines()
     ]
     return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    """Print text at once, in lines as wide as the terminal."""
+    print(wrapped(text, sys.stdout), flush=True)

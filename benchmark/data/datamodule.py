@@ -33,7 +33,7 @@ from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
 from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, VERSION, Protocol, View
-from benchmark.wording import counted
+from benchmark.wording import counted, say
 
 _SHOWN_SIDE = 112  # pixels of a frame in a picture
 
@@ -202,7 +202,7 @@ class VideoDataModule(L.LightningDataModule):
         splits, process = wanted.get(stage, ["predict", "test"]), Process.of(self.trainer)
         require_same_index(lambda: self._index_with(splits), process.count)
         if process.rank == 0 and self.says_what_it_found:
-            print(self.summary(), flush=True)
+            say(self.summary())
 
     def _index_with(self, splits: list[Split]) -> VideoIndex:
         """The index, if it has a video of these splits."""

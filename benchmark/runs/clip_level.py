@@ -58,7 +58,8 @@ def validation_outputs(trainer: L.Trainer, network: Any) -> Iterator[tuple[Tenso
             )
         return
     if trainer.is_global_zero:
-        print(f"scoring {len(left):,} validation videos in one view too, for whatever is chosen on them", flush=True)
+        videos = counted(len(left), "validation video")
+        print(f"scoring {videos} in one view too, for whatever is chosen on them", flush=True)
     for number, batch in enumerate(data.val_dataloader()):
         there = data.transfer_batch_to_device(batch, network.device, 0)
         with trainer.precision_plugin.forward_context():

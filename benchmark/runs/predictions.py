@@ -17,7 +17,7 @@ from benchmark.extras import require_extra
 from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
 from benchmark.results.csv_cells import plain_cell
-from benchmark.wording import counted
+from benchmark.wording import counted, say
 
 Batch = ClipBatch | FeatureBatch | VideoBatch
 
@@ -128,7 +128,7 @@ class PredictionTable(PredictedVideos):
             return
         self._write(self.table)
         said = f"; {len(unread)} could not be read: {listed(unread)}" if unread else ""
-        print(f"wrote {self.output}: {counted(len(self.table), 'video')}{said}", flush=True)
+        say(f"wrote {self.output}: {counted(len(self.table), 'video')}{said}")
         if self.figure is not None:
             from benchmark.runs.pictures import draw_predictions  # imports matplotlib, which not everybody has
 

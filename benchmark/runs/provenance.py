@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.results.record import ContentCheck, Provenance
 from benchmark.runs.seen_content import Overlap, Parts, joined, overlap, own_content, packed, unpacked
 from benchmark.runs.weights_origin import find_origins, is_loaded, leave_origin, marks_of
-from benchmark.wording import counted
+from benchmark.wording import counted, say
 
 _KEY = "provenance"
 _NAMED = 5
@@ -226,14 +226,14 @@ class ContaminationGuard(L.Callback):
             if not self.allowed:
                 raise UserError(f"{message}, or {_OVERRIDE}; in a grid of `transfer`, leave the fold out of grid.folds")
             if trainer.is_global_zero:
-                print(f"warning: {message}; the record will say contaminated", flush=True)
+                say(f"warning: {message}; the record will say contaminated")
             self.provenance = "contaminated"
             return
         if trainer.is_global_zero and stage == "test":
-            print("leak check by name: the weights saw no test video, and no other video of its source", flush=True)
-            print(f"leak check by content: {same.checked}", flush=True)
+            say("leak check by name: the weights saw no test video, and no other video of its source")
+            say(f"leak check by content: {same.checked}")
             if same.found:
-                print(f"  the same content was seen: {same}; {same.why_allowed}", flush=True)
+                say(f"  the same content was seen: {same}; {same.why_allowed}")
         self.provenance = own_provenance(self.checkpoint)
 
 
@@ -271,15 +271,13 @@ class OwnSplits(L.Callback):
         if not trainer.is_global_zero:
             return
         if tested.found:
-            print(f"warning: test videos show what training or validation videos show: {tested}", flush=True)
+            say(f"warning: test videos show what training or validation videos show: {tested}")
         if not len(data.index.rows("validation")):
-            print(
-                "no validation split: nothing is validated, and no best.ckpt is chosen; last.ckpt is kept", flush=True
-            )
+            say("no validation split: nothing is validated, and no best.ckpt is chosen; last.ckpt is kept")
             return
         validated = overlap(own, data, "validation", only_trained=True)
         if validated.found:
-            print(f"warning: validation flatters, as it shows what training videos show: {validated}", flush=True)
+            say(f"warning: validation flatters, as it shows what training videos show: {validated}")
 
 
 class ValidationNotice(L.Callback):
@@ -305,4 +303,4 @@ class ValidationNotice(L.Callback):
             what = (
                 f"{len(videos)} of {counted(same.videos, 'video')}, or their sources: {', '.join(named[:_NAMED])}, ..."
             )
-        print(f"notice: the checkpoint was trained on what it is validated on here: {what}", flush=True)
+        say(f"notice: the checkpoint was trained on what it is validated on here: {what}")
