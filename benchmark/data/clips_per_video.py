@@ -32,6 +32,6 @@ class ClipsPerVideo:
                 raise UserError(f"data.clips_per_video.{field.name} is {value}; it must be 1 or more")
         if self.train_epoch > self.train:
             raise UserError(
-                f"data.clips_per_video.train_epoch is {self.train_epoch}, more than the {counted(self.train, 'clip')} that "
-                "a video offers; lower it, or raise data.clips_per_video.train"
+                f"data.clips_per_video.train_epoch is {self.train_epoch}, more than the "
+                f"{counted(self.train, 'clip')} that a video offers; lower it, or raise data.clips_per_video.train"
             )

@@ -214,10 +214,8 @@ class ResultWriter(L.Callback):
         interval = f" (95% interval {_percent(hit.low)} to {_percent(hit.high)})" if known else ""
         failed = len(record.failed_videos)
         wrong = f", {failed} of which could not be read and {'counts' if failed == 1 else 'count'} as wrong"
-        say(
-            f"video Hit@1 {_percent(hit.value)}{interval} on {counted(record.videos, 'video')}{wrong if failed else ''}; "
-            f"weights are {record.checkpoint.provenance}"
-        )
+        videos = f"{counted(record.videos, 'video')}{wrong if failed else ''}"
+        say(f"video Hit@1 {_percent(hit.value)}{interval} on {videos}; weights are {record.checkpoint.provenance}")
         clips = f", and what was said of each clip as {CLIPS_NAME}" if record.clips is not None else ""
         say(f"wrote {self.folder / LEDGER_NAME} and {self.folder / RECORD_NAME}{clips}")
         if said := doubts(self.ledger):
