@@ -25,6 +25,10 @@ class WholeNames(jsonargparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
+    def format_help(self, *arguments: Any, **options: Any) -> str:
+        """The help, with classes called by their names."""
+        return re.sub(r"<class\s+'(?:\w+\.)*(\w+)'>", r"\1", super().format_help(*arguments, **options))
+
 
 class Parser(WholeNames):
     """The parser of a verb, which ends with one message."""

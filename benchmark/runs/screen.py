@@ -49,6 +49,10 @@ class RunProgressBar(RichProgressBar):
 
     _looked_at, _figures = -math.inf, dict[str, Any]()
 
+    def end(self) -> None:
+        """Be done, so that what is printed then is not broken into lines, as a command to copy."""
+        self._stop_progress()
+
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1}"
 
@@ -139,6 +143,8 @@ class RunLines(L.Callback):
             _show(
                 [f"best {self.best.monitor} {float(self.best.best_model_score):.3f} in epoch {epoch + 1}:", str(path)]
             )
+        if isinstance(trainer.progress_bar_callback, RunProgressBar):
+            trainer.progress_bar_callback.end()
         words = [*program(), "test", "--config", str(self.config), "--ckpt_path", str(path)]
         print(f"test it: {shlex.join(words)}", flush=True)
 
