@@ -52,6 +52,12 @@ _UNION = re.compile(
     r"Subtypes: \[(?P<types>[^\n]*)\]\n(?:(?!Parser key).)*?Given value: (?P<value>[^\n]*)",
     re.DOTALL,
 )
+# Options that are where only the class and `init_args` may be.
+_MISPLACED = re.compile(
+    r"Parser key \"(?P<option>[^\"]+)\":\s+Does not validate against any of the Union subtypes.*Not a valid subclass.*"
+    r"Given value: (?P<value>\{'class_path': '(?P<class>[^']+)'[^\n]*)",
+    re.DOTALL,
+)
 _NOT_A_GROUP = re.compile(r"Parser key \"(?P<option>[^\"]+)\":\s+Unable to load config '(?P<value>[^']*)'")
 _CLASS = re.compile(r"Problem with given class_path '(?P<class>[^']+)'")
 _REQUIRED = re.compile(r"the following arguments are required: (?P<names>[^\n]+)")
@@ -82,6 +88,12 @@ def of_arguments(text: str) -> str:
         return (
             f"a value is needed for {options}; an experiment says them all: --config multires, or another that "
             "`clipbench configs` lists"
+        )
+    if misplaced := _MISPLACED.search(text):
+        name, kind = misplaced["option"], misplaced["class"].rpartition(".")[2]
+        return (
+            f"{name} holds options beside class_path ({misplaced['value']}); those of {kind} belong under "
+            "init_args, one level further in"
         )
     if found := _NESTED.search(text) or _PLAIN.fullmatch(text.strip()):
         name = ".".join(part for part in (found["part"], found["option"]) if part)

@@ -166,8 +166,8 @@ def _require_files(verb: str, words: Sequence[str]) -> None:
 
 def _needs_checkpoint(words: Sequence[str], given: dict[str, str]) -> bool:
     """Whether the networks are shipped configurations' alone, of which the average needs none."""
-    if "--model" in given or not _CONFIG & {*given}:
-        return False
+    if "--model" in given or not _CONFIG & {*given} or any("." in option for option in given):
+        return False  # of an option with parts the parser says first whether it is one
     files = [Path(configuration_file(value)) for option, value in _pairs(words) if option in _CONFIG]
     shipped = shipped_folder("conf").resolve()
     if not all(shipped in file.resolve().parents for file in files):

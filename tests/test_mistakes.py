@@ -15,6 +15,7 @@ FILES = {
     "empty.yaml": "",
     "slip.yaml": "model:\n  class_path: SingleFrame\n  init_args:\n    widht: 0.1\ndata: SyntheticActions\n",
     "wrong.yaml": "model: SlowFusoin\ndata: SyntheticActions\n",
+    "beside.yaml": "model: SingleFrame\ndata:\n  class_path: VideoFolder\n  init_args:\n  root: videos\n",
     "no_data.yaml": "model: SingleFrame\ndata: SynthticActions\n",
 }
 MISTAKES = {
@@ -79,6 +80,7 @@ MISTAKES = {
     "fit --config broken.yaml": "broken.yaml is not YAML in line 4, column 13, `init_args: {fold: 1}`: mapping values",
     "fit --config tabs.yaml": "tabs.yaml is not YAML in line 2, column 1, `class_path: SingleFrame`",
     "fit --config list.yaml": "list.yaml holds a list; it must hold options with values",
+    "fit --config beside.yaml": "those of VideoFolder belong under init_args",
     "fit --config empty.yaml": "empty.yaml holds nothing; it must hold options with values",
     # values
     "fit --config multires --trainer.max_epochs three": "trainer.max_epochs is three; it must be a whole number or null",
