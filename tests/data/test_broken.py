@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.broken import unlearnable_classes, what_was_found
-from benchmark.data.index import VideoIndex
+from benchmark.data.index import Split, VideoIndex
 from benchmark.identity import Identity
 from tests.generators.videos import write_video
 
 CLASSES = ("jump", "run", "swim")
 
 
-def index(root: Path, videos: Sequence[tuple[str, str, str]], missing: Sequence[str] = ()) -> VideoIndex:
+def index(root: Path, videos: Sequence[tuple[str, str, Split]], missing: Sequence[str] = ()) -> VideoIndex:
     """Videos by name, class and split."""
     return VideoIndex.from_columns(
         Identity("few"),
@@ -26,7 +26,7 @@ def index(root: Path, videos: Sequence[tuple[str, str, str]], missing: Sequence[
     )
 
 
-ALL = (
+ALL: tuple[tuple[str, str, Split], ...] = (
     *(("a.mp4", "jump", "train"), ("b.mp4", "run", "train"), ("c.mp4", "run", "train")),
     *(("d.mp4", "swim", "train"), ("e.mp4", "swim", "test")),
 )
