@@ -44,12 +44,19 @@ _ALIASES = {
     "workers": "num_workers",
     "epochs": "max_epochs",
     "num_epochs": "max_epochs",
+    **{name: "test" for name in ("clips", "num_clips", "test_clips")},  # of each test video
 }
 
 # A union of types that a value is none of, and what it was.
 _UNION = re.compile(
     r"Parser key \"(?P<option>[^\"]+)\":\s+Does not validate against any of the Union subtypes\s+"
     r"Subtypes: \[(?P<types>[^\n]*)\]\n(?:(?!Parser key).)*?Given value: (?P<value>[^\n]*)",
+    re.DOTALL,
+)
+# Options that are where only the class and `init_args` may be.
+_MISPLACED = re.compile(
+    r"Parser key \"(?P<option>[^\"]+)\":\s+Does not validate against any of the Union subtypes.*Not a valid subclass.*"
+    r"Given value: (?P<value>\{'class_path': '(?P<class>[^']+)'[^\n]*)",
     re.DOTALL,
 )
 _NOT_A_GROUP = re.compile(r"Parser key \"(?P<option>[^\"]+)\":\s+Unable to load config '(?P<value>[^']*)'")
@@ -82,6 +89,12 @@ def of_arguments(text: str) -> str:
         return (
             f"a value is needed for {options}; an experiment says them all: --config multires, or another that "
             "`clipbench configs` lists"
+        )
+    if misplaced := _MISPLACED.search(text):
+        name, kind = misplaced["option"], misplaced["class"].rpartition(".")[2]
+        return (
+            f"{name} holds options beside class_path ({misplaced['value']}); those of {kind} belong under "
+            "init_args, one level further in"
         )
     if found := _NESTED.search(text) or _PLAIN.fullmatch(text.strip()):
         name = ".".join(part for part in (found["part"], found["option"]) if part)
@@ -170,6 +183,9 @@ def _unknown_option(class_path: str, option: str) -> str:
     cls, name = _class(class_path), class_path.rpartition(".")[2]
     *inside, last = option.split(".")
     for part in inside:
+        if cls is not None and part not in options_of(cls):
+            last = part
+            break
         cls, name = None if cls is None else settings_of(cls, part), f"{name}.{part}"
     known = sorted(set(options_of(cls)) - _NOT_GIVEN) if cls is not None else []
     within = {} if cls is None else {each: group for group in known for each in _options_within(cls, group)}

@@ -8,6 +8,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from benchmark.wording import counted
+
 Base = TypeVar("Base")
 
 _FIXED = frozenset({"self", "args", "kwargs", "num_classes"})  # not a user's to give
@@ -70,7 +72,7 @@ def listed(name: str, known: list[str]) -> str:
     if len(known) <= _MOST_NAMES:
         return ", ".join(known) or "none"
     near = difflib.get_close_matches(name, known, _FEW_NAMES, 0.3) or known[:_FEW_NAMES]
-    return f"{', '.join(near)} and {len(known) - len(near)} others"
+    return f"{', '.join(near)} and {counted(len(known) - len(near), 'other')}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -18,12 +18,14 @@ import benchmark
 from benchmark.added_scores import take_scores, take_scores_of_packages
 from benchmark.class_options import nearest
 from benchmark.commands import command
+from benchmark.early_checks import refuse_early
 from benchmark.encoding import use_utf8
 from benchmark.errors import UserError, printable
 from benchmark.importing import declared_plugins
 from benchmark.messages import for_the_user
 from benchmark.process import end_with_starter, tune_process
 from benchmark.verbs import COMMANDS, READING_RESULTS, TRAINER_VERBS
+from benchmark.wording import wrapped
 
 _ALIASES = {
     "train": "fit",
@@ -58,6 +60,7 @@ def run(argv: Sequence[str]) -> int:
         take_scores_of_packages()
         code: int = command(verb).main(rest)
         return code
+    refuse_early(verb, rest)
     added = _verbs_of_plugins() if declared_plugins() else {}
     if not argv or verb in {"-h", "--help"}:
         print(usage({**COMMANDS, **{name: str(module.SUMMARY) for name, module in added.items()}}))
@@ -125,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         refused = True
         lines = "\n".join(map(printable, message.splitlines()))
-        print(f"clipbench: {lines}", file=sys.stderr)
+        print(wrapped(f"clipbench: {lines}", sys.stderr), file=sys.stderr)
         return 2
     finally:
         runs = sys.modules.get("benchmark.runs.folder")  # which imports torch, and without which no run was begun

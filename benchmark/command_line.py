@@ -27,9 +27,9 @@ class WholeNames(jsonargparse.ArgumentParser):
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def format_help(self, *arguments: Any, **options: Any) -> str:
-        """The help, in which types have their names alone."""
+        """The help, with classes called by their names."""
         self.prog = program(self)
-        return re.sub(r"<class\s+'([\w.]+)'>", r"\1", super().format_help(*arguments, **options))
+        return re.sub(r"<class\s+'(?:\w+\.)*(\w+)'>", r"\1", super().format_help(*arguments, **options))
 
     def parse_args(  # type: ignore[override]  # the overloads of argparse's
         self, args: Sequence[str] | None = None, *rest: Any, **options: Any
@@ -161,8 +161,10 @@ def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
         what = f"the configuration has {word}, which is no option"
     else:
         return None
-    usual = _USUAL.get(name.replace("-", "_"))
+    usual = NAMES_ELSEWHERE.get(name.replace("-", "_"))
     parts = {option.partition(".")[0] for option in known}
+    group = GROUPS.get(name.partition(".")[0])
+    usual = f"{group}.{name}" if group and "." in name else usual
     is_usual = usual is not None and usual.partition(".")[0] in parts
     meant = usual if is_usual else _meant(name.replace("-", "_"), known)
     is_option = word.startswith("-") or key is not None or "=" in word
@@ -171,8 +173,7 @@ def unknown_option(message: str, parser: argparse.ArgumentParser) -> str | None:
     return f"{what}{hint} `{program(parser)} {asked}` lists what there is"
 
 
-# What people write for an option of a fit, whose name says where it belongs.
-_USUAL = {
+NAMES_ELSEWHERE = {
     **{name: "model.recipe.learning_rate" for name in ("lr", "learning_rate")},
     **{name: "trainer.max_epochs" for name in ("epochs", "num_epochs", "max_epochs", "n_epochs")},
     **{name: "trainer.devices" for name in ("gpus", "devices", "num_gpus")},
@@ -185,8 +186,13 @@ _USUAL = {
     **{name: "ckpt_path" for name in ("ckpt", "checkpoint", "checkpoint_path", "resume", "weights")},
     **{name: "run_dir" for name in ("output_dir", "out_dir", "save_dir", "log_dir", "default_root_dir")},
     **{name: f"predict.{name}" for name in ("videos", "output", "top")},
+    **{name: "data.clips_per_video.test" for name in ("clips_per_video", "clips", "num_clips", "test_clips")},
     "precision": "trainer.precision",
 }
+"""What people write for an option of a fit, whose name says where it belongs."""
+
+GROUPS = {"recipe": "model", "clips_per_video": "data", "augmentation": "data"}
+"""Settings whose options people write without the part that they belong to, as in `--recipe.momentum`."""
 
 
 def program(parser: argparse.ArgumentParser) -> str:

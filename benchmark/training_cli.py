@@ -48,7 +48,6 @@ from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
 from benchmark.verb_checks import (
-    require_config_first,
     require_from_fit,
     require_more_to_train,
     require_values,
@@ -58,7 +57,6 @@ from benchmark.verb_options import (
     TrainerParser,
     add_options,
     parser_settings,
-    require_own_options,
     unlabelled_videos,
     usual_entry_name,
     with_literal_paths,
@@ -153,7 +151,7 @@ class BenchmarkCLI(LightningCLI):
             self.save_config_callback = None
         # Absolute, since a W&B service that is running already may have been started in another folder.
         config.trainer.default_root_dir = str(self.run_dir.absolute())
-        left_out = leave_out_wandb(config.trainer)
+        left_out = leave_out_wandb(config.trainer, config.checkpoint)
         move_logs(config.trainer, ".", config.trainer.default_root_dir)
         if leaves_folder and int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
@@ -310,9 +308,7 @@ def train(verb: str, words: Sequence[str]) -> None:
         verb: `fit`, `validate`, `test` or `predict`.
         words: Its options.
     """
-    require_config_first(words)
     words = with_literal_paths(with_files(words))
-    require_own_options(verb, words)
     require_named_classes(words)
     is_done = False
     try:

@@ -1,10 +1,7 @@
-"""What fit, validate, test and predict refuse before any work: words in an order that loses some, limits of nothing."""
+"""What fit, validate, test and predict refuse before any work: limits of nothing, checkpoints that do not suit."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-import yaml
 
 from benchmark.class_options import empty_options
 from benchmark.data.datamodule import VideoDataModule
@@ -12,57 +9,6 @@ from benchmark.errors import UserError
 from benchmark.models.options import plain
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_class
-from benchmark.shipped import configuration_file
-
-_CONFIG = frozenset({"--config", "-c"})
-
-
-def require_config_first(words: Sequence[str]) -> None:
-    """Refuse options before a --config that says the same and would replace them, and a --config that is a part alone.
-
-    Raises:
-        UserError: With the order to write.
-    """
-    given: list[str] = []
-    option = ""
-    for word in words:
-        head, sign, value = word.partition("=")
-        if option in _CONFIG or (sign and head in _CONFIG):
-            _require_not_replaced(given, word if option in _CONFIG else value)
-        elif head.startswith("--"):
-            given.append(head)
-        option = "" if sign else word
-
-
-def _require_not_replaced(given: Sequence[str], name: str) -> None:
-    try:
-        held = yaml.safe_load(Path(configuration_file(name)).read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return  # the parser says what is wrong with it
-    if not isinstance(held, dict):
-        return
-    if "class_path" in held:
-        raise UserError(
-            f"--config {name} holds a part of an experiment alone, {held['class_path']}; name an experiment, and the "
-            f"part after it: --config multires --data {name} (--model where it is a network)"
-        )
-    for option in given:
-        if _says(held, option.removeprefix("--").split(".")):
-            raise UserError(
-                f"{option} comes before --config {name}, which says the same and would replace it; write --config "
-                f"first: --config {name} {option} ..."
-            )
-
-
-def _says(held: object, path: Sequence[str]) -> bool:
-    """Whether a configuration says what an option does, or a class that the option belongs to."""
-    for part in path:
-        if not isinstance(held, dict) or "class_path" in held:
-            return True
-        if part not in held:
-            return False
-        held = held[part]
-    return True
 
 
 def require_values(config: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from benchmark.class_options import options_of
 from benchmark.command_line import WholeNames, program
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.early_checks import OPTIONS_OF_VERBS
 from benchmark.errors import UserError
 from benchmark.results.average_record import joined_names
 from benchmark.runs.averages import average_facts
@@ -22,23 +23,6 @@ from benchmark.runs.facts import network_title
 from benchmark.transfer.carrying import Transfer, transfer_facts
 from benchmark.transfer.regimes import REGIMES
 from benchmark.verbs import TRAINER_VERBS
-
-# Options that not every verb has, by the first part of their names.
-_VERBS: dict[str, tuple[str, ...]] = {
-    "checkpoint": ("fit",),
-    "transfer": ("fit",),
-    "optimizer": ("fit",),
-    "lr_scheduler": ("fit",),
-    "allow_contaminated": ("fit", "test"),
-    "report": ("fit", "test"),
-    "open": ("fit", "test"),
-    "entry_name": ("test",),
-    "sample": ("test",),
-    "keep_clips": ("test",),
-    "predict": ("predict",),
-    "figure": ("predict",),
-}
-
 
 USUAL_VERBS = (*TRAINER_VERBS, "speed")
 """Verbs with so many options that their help shows the usual ones alone."""
@@ -204,21 +188,8 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
     parser.add_lr_scheduler_args()
     parser.set_defaults({"trainer.logger": _LOGGERS, "trainer.log_every_n_steps": 10})
     for action in parser._actions:
-        if verb not in _VERBS.get(_first(action.dest), (verb,)):
+        if verb not in OPTIONS_OF_VERBS.get(action.dest.partition(".")[0], (verb,)):
             action.help = argparse.SUPPRESS
-
-
-def require_own_options(verb: str, words: Sequence[str]) -> None:
-    """Refuse options of other verbs, which would do nothing.
-
-    Raises:
-        UserError: With the verbs that have the option.
-    """
-    for word in words:
-        option = word.partition("=")[0]
-        verbs = _VERBS.get(_first(option.removeprefix("--"))) if option.startswith("--") else None
-        if verbs is not None and verb not in verbs:
-            raise UserError(f"{option} is an option of {' and '.join(verbs)}, and does nothing in {verb}; leave it out")
 
 
 def unlabelled_videos(config: Namespace, class_names: list[str] | None) -> Namespace:
@@ -292,7 +263,3 @@ def _as_path(value: str) -> str:
     is_plain = not value or value[0].isalnum() or value[0] in "./"
     is_name = value.startswith("#") or (value and Path(value).exists())
     return f"./{value}" if is_name and (not is_plain or value.casefold() == "null") else value
-
-
-def _first(name: str) -> str:
-    return name.partition(".")[0]

@@ -227,6 +227,27 @@ def test_predictions_of_the_test_videos_have_their_true_class(videos: Path, run_
     assert {row["true"] for row in rows} == {"dark", "light"}
 
 
+def test_predictions_of_nothing_are_refused(
+    videos: Path, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"no video")
+    output = tmp_path / "out.csv"
+    words = ["predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")]
+    bad, good = [tmp_path / "a.mp4", tmp_path / "b.mp4"], videos / "train/dark/dark0.mp4"
+    given = ["--predict.videos", f"[{','.join(map(str, bad))}]", "--predict.output", str(output)]
+    assert main([*words, *given]) == 2
+    said = capsys.readouterr().err
+    assert "2 videos were to be predicted, and none could be read: " in said
+    assert all(f"{name} (" in said for name in bad)
+    assert not output.exists()
+    given = ["--predict.videos", f"[{bad[0]},{good}]", "--predict.output", str(output)]
+    assert main([*words, *given]) == 0  # the table says which
+    assert f"wrote {output}: 2 videos; 1 could not be read: {bad[0]} (" in " ".join(capsys.readouterr().out.split())
+    rows = {row["video"]: row["failed"] for row in csv.DictReader(output.open(encoding="utf-8"))}
+    assert {name for name, why in rows.items() if why} == {str(bad[0])}
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out.{suffix}"

@@ -60,7 +60,7 @@ def test_an_honest_test_is_clean_and_says_what_was_compared(
         "videos": 2, "by_bytes": 2, "by_print": 2, "against": 8, "same_file": 0, "alike": 0,
     }  # fmt: skip
     said = capsys.readouterr().out
-    assert "content of 8 videos seen compared with that of 2 of 2 (bytes) and 2 (three frames)" in said
+    assert "2 of 2 test videos compared with the 8 seen by their bytes, 2 by three frames" in said
 
 
 @pytest.mark.parametrize("kind", ["the same file", "looks the same"])

@@ -15,6 +15,7 @@ FILES = {
     "empty.yaml": "",
     "slip.yaml": "model:\n  class_path: SingleFrame\n  init_args:\n    widht: 0.1\ndata: SyntheticActions\n",
     "wrong.yaml": "model: SlowFusoin\ndata: SyntheticActions\n",
+    "beside.yaml": "model: SingleFrame\ndata:\n  class_path: VideoFolder\n  init_args:\n  root: videos\n",
     "no_data.yaml": "model: SingleFrame\ndata: SynthticActions\n",
 }
 MISTAKES = {
@@ -79,6 +80,7 @@ MISTAKES = {
     "fit --config broken.yaml": "broken.yaml is not YAML in line 4, column 13, `init_args: {fold: 1}`: mapping values",
     "fit --config tabs.yaml": "tabs.yaml is not YAML in line 2, column 1, `class_path: SingleFrame`",
     "fit --config list.yaml": "list.yaml holds a list; it must hold options with values",
+    "fit --config beside.yaml": "those of VideoFolder belong under init_args",
     "fit --config empty.yaml": "empty.yaml holds nothing; it must hold options with values",
     # values
     "fit --config multires --trainer.max_epochs three": "trainer.max_epochs is three; it must be a whole number or null",
@@ -94,6 +96,12 @@ MISTAKES = {
     "fit --config multires --data.classes Dscs": "data.classes is Dscs; it must be a list",
     "fit --config multires --data.classes [Dscs]": "did you mean Discs?",
     "fit --config multires --data.clips_per_video 3": "it has train, train_epoch, validation, test",
+    "fit --config multires --data.clips_per_video.tst 3": "did you mean test? It has test, train, train_epoch",
+    "fit --config multires --data.clips_per_vid.test 3": "has no option clips_per_vid; did you mean clips_per_video?",
+    "fit --config multires --data.test_clips 3": "did you mean clips_per_video.test?",
+    "fit --config multires --clips_per_video.test 3": "did you mean --data.clips_per_video.test?",
+    "fit --config multires --test_clips 3": "did you mean --data.clips_per_video.test?",
+    "fit --config multires --recipe.momentum 1": "did you mean --model.recipe.momentum?",
     "fit --config multires --data.test_views [centr]": "data.test_views is centr; it must be one of upper_left",
     "fit --config multires --data.batch_size 0": "data.batch_size is 0",
     "fit --config multires --data UCF101": "UCF101 needs a value for root; give it by --data.root",

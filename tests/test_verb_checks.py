@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from benchmark.cli import main
+from benchmark.early_checks import require_config_first
 from benchmark.errors import UserError
-from benchmark.verb_checks import require_config_first, require_more_to_train
+from benchmark.verb_checks import require_more_to_train
 from tests.generators.small_test import options
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,6 +17,7 @@ from benchmark.data.spread_frames import spread_frames
 from benchmark.errors import printable
 from benchmark.results.csv_cells import plain_cell
 from benchmark.runs.folder import require_writable
+from benchmark.wording import counted
 
 COLUMNS = ("first", "second", "kind", "difference", "first_split", "second_split", "first_labels", "second_labels",
            "same_source_group")  # fmt: skip
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     pairs = shared(contents)
     print(index.summary())
     print(
-        f"compared {int((contents.digests != 0).sum()):,} of {len(rows):,} videos by their bytes and "
+        f"compared {int((contents.digests != 0).sum()):,} of {counted(len(rows), 'video')} by their bytes and "
         f"{int(contents.has_print.sum()):,} by three frames; {RECORD.itemsize} bytes a video are kept for later"
     )
     lines = list(_lines(index, rows, pairs))
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         order = np.argsort(pairs.difference, kind="stable")[: options.most_pictures]
         for number, place in enumerate(order.tolist(), start=1):
             _write_picture(options.pictures / f"{number:04d}.jpg", index, rows, pairs, place)
-        print(f"wrote {len(order):,} pictures to {options.pictures}")
+        print(f"wrote {counted(len(order), 'picture')} to {options.pictures}")
     return 0
 
 
@@ -78,7 +79,8 @@ def _show(lines: Sequence[tuple[str, ...]]) -> None:
     other_labels = sum(line[6] != line[7] for line in lines)
     same = sum(line[2] == "same file" for line in lines)
     print(
-        f"{len(lines):,} pairs show the same, {same:,} of them the same file; {len(across):,} are on two sides of the "
+        f"{counted(len(lines), 'pair shows', 'pairs show')} the same, {same:,} of "
+        f"them the same file; {len(across):,} are on two sides of the "
         f"split, {sum(line[8] == 'no' for line in lines):,} in two source groups, {other_labels:,} have other labels"
     )
     shown = sorted(lines, key=lambda line: (line[4] == line[5], line[8] != "no", float(line[3])))[:_SHOWN]

@@ -11,6 +11,7 @@ from benchmark.leaderboard.audits import MOST_LOST, loses_too_many
 from benchmark.metrics.arrays import ranks
 from benchmark.results.record import Record
 from benchmark.runs.operations import Work
+from benchmark.wording import counted
 
 Outcome = Literal["holds", "problem", "not judged"]
 
@@ -67,7 +68,8 @@ class Copies:
         """Whether the videos were recognised by what they show."""
         too_many = loses_too_many(self.right, self.lost, self.gained)
         said = (
-            f"of {self.copies} videos encoded again, cut and shifted, {self.right} are right in the ledger; as copies "
+            f"of {counted(self.copies, 'video')} encoded again, cut and shifted, "
+            f"{self.right} are right in the ledger; as copies "
             f"{self.lost} of these are wrong and {self.gained} others right"
         )
         if too_many:

@@ -13,6 +13,7 @@ from benchmark.models.stored import read_checkpoint
 from benchmark.results.record import Provenance, Record
 from benchmark.runs.provenance import declared_share, find_seen, find_seen_content, own_provenance
 from benchmark.runs.seen_content import Overlap, overlap, own_content, unpacked
+from benchmark.wording import counted
 
 _MOST_STRANGE = 0.02
 """Share of the contents in a checkpoint that the declared training videos may lack, as where one was encoded anew."""
@@ -58,6 +59,11 @@ def _declared(held: dict[str, Any], data: VideoDataModule) -> list[Finding]:
     said = f"the checkpoint names {share:.0%} of them; none shows what a test video shows"
     if share == 1 and strange > _MOST_STRANGE * total:
         return [
-            Finding(about, "problem", f"{strange} of {total} videos that it says it saw are none of those it names")
+            Finding(
+                about,
+                "problem",
+                f"of the {counted(total, 'video')} that it says it saw, {strange} "
+                f"{'is' if strange == 1 else 'are'} none of those it names",
+            )
         ]
     return [Finding(about, "holds", said)]

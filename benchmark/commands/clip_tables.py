@@ -13,6 +13,7 @@ from benchmark.results.clip_scores import ClipScores, clips_beside, first_clips
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME, Record
 from benchmark.results.summary import summarise
+from benchmark.wording import counted
 
 _COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
@@ -54,7 +55,10 @@ def curve(path: Path, ledger: Ledger, clips: ClipScores) -> tuple[str, list[dict
             }
         )
     header = ["clips a video", "video Hit@1", "95% interval", "mAP", "GFLOP a video", "s a video"]
-    return f"\n{aligned(header, rows)}\nfailed videos count as wrong; each clip is seen in {views} views", values
+    return (
+        f"\n{aligned(header, rows)}\nfailed videos count as wrong; each clip is seen in {counted(views, 'view')}",
+        values,
+    )
 
 
 def _cost(value: float | None) -> str:

@@ -11,13 +11,14 @@ from benchmark.commands.rescore import progress_bar
 from benchmark.commands.text import NO_INTERVALS, aligned, interval, json_instead, number, too_few
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
-from benchmark.metrics.descriptors import score_of
+from benchmark.metrics.descriptors import says_nothing, score_of
 from benchmark.results.comparison import Comparison, common_videos, decoded_by_both
 from benchmark.results.comparison import compare as compare_ledgers
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, differences
 from benchmark.results.statistics import LEAST_SOURCES, LEVEL, Paired
+from benchmark.wording import counted
 
 _SHOWN = 5
 
@@ -70,15 +71,15 @@ def compare(
         dropped = len(ledger) - len(one)
         left_out = f", {dropped:,} of which the other lacks: left out" if dropped else ""
         failed = f"; {len(ledger.failures()):,} failed" if ledger.failures() else ""
-        print(f"{place}: {_name(path)}, {len(ledger):,} videos{left_out}{failed}")
+        print(f"{place}: {_name(path)}, {counted(len(ledger), 'video')}{left_out}{failed}")
     found = compare_ledgers(one, other, map_intervals=map_intervals, progress=progress_bar)
     print(f"\non {found.videos:,} common videos with labels, failed ones counted as wrong:")
-    print(_metrics(found))
+    print(_metrics(found, len(one.info.class_names)))
     both = decoded_by_both(one, other)
     if len(both[0]) < len(one) and both[0].labels.any():
         part = compare_ledgers(*both, map_intervals=map_intervals, progress=progress_bar)
         print(f"\non the {part.videos:,} of them that both have decoded:")
-        print(_metrics(part))
+        print(_metrics(part, len(one.info.class_names)))
     if content is not None:
         content |= _content(found, one.info.class_names)
     print(_tests(found, equivalence))
@@ -174,7 +175,7 @@ def _name(path: Path) -> str:
     return f"{printable(record.name)} ({path}){provenance.get(record.checkpoint.provenance, '')}"
 
 
-def _metrics(found: Comparison) -> str:
+def _metrics(found: Comparison, classes: int) -> str:
     rows = [
         [
             score_of(name).title,
@@ -184,6 +185,7 @@ def _metrics(found: Comparison) -> str:
             interval(name, value.low, value.high, signed=True),
         ]
         for name, value in found.metrics.items()
+        if not says_nothing(name, classes)
     ]
     units = "videos, as no two are known to share a source" if found.clusters == found.videos else "source groups"
     lines = [aligned(["", "first", "second", "first - second", "95% interval"], rows)]
@@ -200,7 +202,7 @@ def _tests(found: Comparison, equivalence: float | None) -> str:
     hit = found.metrics["video_hit1"]
     verdict = "told apart at 5%" if found.clustered_p < LEVEL else "not told apart at 5%, which does not mean equal"
     lines = [
-        f"\nvideo Hit@1: only the first is right on {found.only_first:,} videos, "
+        f"\nvideo Hit@1: only the first is right on {counted(found.only_first, 'video')}, "
         f"only the second on {found.only_second:,}",
         f"test over source groups: p = {found.clustered_p:.3g} ({verdict})",
         f"McNemar's exact test: p = {found.mcnemar_p:.3g}; it is at video level and treats videos as independent, "

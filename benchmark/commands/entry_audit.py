@@ -46,6 +46,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.runs.operations import CountedOperations, read_work
+from benchmark.wording import counted
 
 _USUAL_BATCH = 32  # of a record that says none
 _REPEATS = 16
@@ -127,7 +128,9 @@ class EntryAudit:
         names = zip(sample.video_ids, sample.table["labels"].to_pylist(), strict=True)
         wrong = [n for n, held in names if n not in rows or index.table["labels"][rows[n]].as_py() != held]
         said = (
-            f"{len(wrong)} of {len(sample)} videos have other labels than the data" if wrong else "they are the data's"
+            f"other labels than the data on {len(wrong)} of {counted(len(sample), 'video')}"
+            if wrong
+            else "they are the data's"
         )
         return Finding("labels", "problem" if wrong else "holds", said)
 
@@ -148,7 +151,11 @@ class EntryAudit:
             files.append(blinding.video(place, video.path, starts))
             copy = blinding.copy(place, video.path, starts) if place in to_copy else None
             files += [] if copy is None else [copy]
-        said = f"of {moved} videos they are not where the protocol has them" if moved else "they are the protocol's"
+        said = (
+            f"of {counted(moved, 'video')} they are not where the protocol has them"
+            if moved
+            else "they are the protocol's"
+        )
         return _Chosen(blinding, files, Finding("clips", "problem" if moved else "holds", said))
 
     def _score(self, scratch: Path, chosen: "_Chosen", busy: str | None) -> tuple[Audit, list[Finding]]:

@@ -25,6 +25,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record
 from benchmark.shipped import configuration_file, with_files
+from benchmark.wording import counted
 from benchmark.yaml_text import read_yaml
 
 _FORWARDED = ("--model", "--data", "--trainer", "--checkpoint", "--optimizer", "--lr_scheduler")
@@ -93,7 +94,7 @@ def _show(cells: Sequence[EvaluationCell]) -> dict[str, Any]:
             record, ledger = Record.read(cell.folder), Ledger.read(cell.folder / LEDGER_NAME)
             runs.setdefault(cell.fold or 0, []).append(Entry(cell.name, record, ledger, None))
     done = sum(map(len, runs.values()))
-    print(f"\n{done} of {len(cells)} cells are finished")
+    print(f"\n{done} of {counted(len(cells), 'cell is', 'cells are')} finished")
     for cell in cells:
         if cell.state() == "failed":
             print(f"failed: cell {cell.number}, {cell.name}: {printable(cell.failure())}")

@@ -24,6 +24,7 @@ from benchmark.results.summary import summarise
 from benchmark.runs.folder import require_writable
 from benchmark.runs.screen import quiet
 from benchmark.shipped import configuration
+from benchmark.wording import counted
 
 if TYPE_CHECKING:
     from benchmark.histograms.search import Laboratory
@@ -125,7 +126,7 @@ def _extract(given: _Given) -> int:
     print(data.index.summary(), flush=True)
     rows = [int(row) for split in get_args(Split) for row in data.index.rows(split)]
     failed = describe_all(descriptions, [data.index.video(row) for row in rows], data.num_workers)
-    print(f"{len(rows) - len(failed):,} of {len(rows):,} videos are described in {descriptions.folder}")
+    print(f"{len(rows) - len(failed):,} of {counted(len(rows), 'video')} described in {descriptions.folder}")
     return 0
 
 

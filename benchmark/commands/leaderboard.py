@@ -30,10 +30,11 @@ from benchmark.leaderboard.statements import (
     require_signer,
     write_statement,
 )
-from benchmark.leaderboard.tables import GENERATED, README_NAME, write_tables
+from benchmark.leaderboard.tables import GENERATED, README_NAME, require_leaderboards, write_tables
 from benchmark.results.problems import first_problem
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, Submission
+from benchmark.wording import counted
 
 ROOT = Path("leaderboards")
 PLOTS_SHA256 = "3b6e15d45dbb7fca5bd2094291e961ddc5472cd887009e6009a56dab668d721f"
@@ -116,6 +117,7 @@ def verify(root: Path = ROOT, ledgers: Path | None = None, maintainers: Path | N
     """
     require_extra("plotly", "leaderboard verify, which makes the page again,")
     entries, problems, unchecked = check_entries(root, ledgers, maintainers)
+    require_leaderboards(root)
     wrong, unknown = check_claims(root)
     allowed = (*GENERATED, SPEEDS_NAME, MAINTAINERS_NAME)
     problems += [*check_averages(entries), *wrong]
@@ -145,13 +147,13 @@ def verify(root: Path = ROOT, ledgers: Path | None = None, maintainers: Path | N
         for said, signed, counts in entry.stated():
             if said is not None and signed is not None:
                 what = "audited" if isinstance(said, Audit) else "confirmed"
-                told = f"{entry.entry_id}, {what} by {signed} on {said.videos} videos"
+                told = f"{entry.entry_id}, {what} by {signed} on {counted(said.videos, 'video')}"
                 print(printable(("signed: " if counts else "not signed: ") + told))
         if (found := deviation_of(entry.record)) is not None:
             print(printable(f"other pixels or scores than the protocol's: {entry.entry_id} was {found}"))
     if entries:
         print(SUBMITTED)
-    print(f"{root}: {len(problems)} problems, {len(unchecked)} not checked")
+    print(f"{root}: {counted(len(problems), 'problem')}, {len(unchecked)} not checked")
     return 1 if problems else 3 if unchecked else 0
 
 
@@ -232,8 +234,8 @@ def reproduce(
     require_signer(by, key)
     found = reproduce_entry(folder, ckpt_path, videos, data_root, lists, allowed_difference, trust_code)
     print(
-        f"{found.videos} videos scored again; largest difference of a class probability {found.largest_difference:.2g}"
-        f" (allowed {found.allowed_difference:g})"
+        f"{counted(found.videos, 'video')} scored again; largest difference of a class probability "
+        f"{found.largest_difference:.2g} (allowed {found.allowed_difference:g})"
     )
     if found.largest_difference > found.allowed_difference:
         print(f"{folder} is not reproduced: the ledger's scores did not come out")
@@ -298,11 +300,11 @@ def audit(
     entry = EntryAudit(folder, ckpt_path, data_root, lists, trust_code, allowed_difference)
     found, findings = entry.run(videos, copies)
     if found is not None:
-        print(f"{found.videos} videos, {found.copies} changed copies, {found.repeats} repeats; {found.isolation}")
+        print(f"{found.extent}; {found.isolation}")
     for each in findings:
         print(printable(f"{each.outcome:11s} {each.about}: {each.said}"))
     if problems := sum(each.outcome == "problem" for each in findings):
-        print(f"{folder} is not audited: {problems} problems")
+        print(f"{folder} is not audited: {counted(problems, 'problem')}")
         return 1
     if found is not None and found.proves(Record.read(folder)):
         _leave(folder, found, by, key)

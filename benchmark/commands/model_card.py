@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmark.command_line import Parser
 from benchmark.commands.text import write_or_print
 from benchmark.results.exchange import model_card
+from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 
 
@@ -18,4 +19,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path | None, default=None, help="File to write; the screen by default.")
     chosen = parser.parse_args(list(argv))
     record = Record.read(chosen.record)
-    return write_or_print(model_card(record, chosen.name or record.name, chosen.license), chosen.output)
+    folder = chosen.record if chosen.record.is_dir() else chosen.record.parent
+    ledger = folder / record.ledger.file
+    classes = len(Ledger.read(ledger).info.class_names) if ledger.is_file() else None
+    return write_or_print(model_card(record, chosen.name or record.name, chosen.license, classes), chosen.output)

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.command_line import Parser
-from benchmark.commands.plugins import model_rows
 from benchmark.commands.text import aligned, json_instead
-from benchmark.plugins import load_plugins, offered
 
 
 def models(content: dict[str, Any] | None = None) -> int:
@@ -16,6 +14,9 @@ def models(content: dict[str, Any] | None = None) -> int:
     Args:
         content: Receives them.
     """
+    from benchmark.commands.plugins import model_rows  # import torch, for which a mistake does not wait
+    from benchmark.plugins import load_plugins, offered
+
     lines: list[list[str]] = []
     for entry in (each for each in offered(load_plugins()) if each.kind == "model"):
         what = (inspect.getdoc(entry.cls) or "").partition("\n")[0].rstrip(".")

@@ -12,8 +12,6 @@ import jinja2
 
 from benchmark.command_line import Parser
 from benchmark.errors import UserError
-from benchmark.models import VideoClassifier
-from benchmark.plugins import usable_subclasses
 
 _TEMPLATES = Path(__file__).parent / "new_package"
 _FILES = {
@@ -81,6 +79,9 @@ def _class_name(name: str) -> str:
         raise UserError(f"a distribution called {name} is installed, which the new one would replace; name another")
     if class_name in _IMPORTED:
         raise UserError(f"{name!r} would make a class called {class_name}, which its files import; name another")
+    from benchmark.models import VideoClassifier  # import torch, for which a name that cannot be does not wait
+    from benchmark.plugins import usable_subclasses
+
     taken = [cls for cls in usable_subclasses(VideoClassifier) if cls.__name__ == class_name]
     if taken:
         raise UserError(f"there is a model called {class_name} already, in {taken[0].__module__}; name another")

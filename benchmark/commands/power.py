@@ -14,6 +14,7 @@ from benchmark.metrics.arrays import ranks
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import FILE_NAME, Ledger
 from benchmark.results.power import MOST_SOURCES, Disagreement, sources_to_detect, sources_to_equate
+from benchmark.wording import counted
 
 
 def power(
@@ -89,7 +90,7 @@ def _cells(sources: int, models: Disagreement) -> list[str]:
 def _measured(like: Sequence[Path]) -> Disagreement:
     """How two tests differ."""
     if len(like) != 2:
-        raise UserError(f"--like names {len(like)} tests; it takes two, of the same videos")
+        raise UserError(f"--like names {counted(len(like), 'test')}; it takes two, of the same videos")
     try:
         one, other = common_videos(*(Ledger.read(path / FILE_NAME if path.is_dir() else path) for path in like))
     except UserError as error:

@@ -12,13 +12,14 @@ from benchmark.class_options import options_of
 from benchmark.command_line import Parser
 from benchmark.commands.archive import find_rar_tools, unpack
 from benchmark.commands.download import fetch
+from benchmark.data.broken import find_broken
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.data.dataset import find_broken
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.sports1m import describe_shares, read_sports1m_index
 from benchmark.data.synthetic import read_synthetic_index
 from benchmark.data.ucf101 import FOLDS, SUFFIXES, find_lists, read_fold, read_ucf101_index
 from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.wording import counted
 
 UCF101_LISTS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip"
 UCF101_VIDEOS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101.rar"
@@ -91,7 +92,9 @@ def sports1m(root: Path, lists: Path | None = None) -> int:
         return 1
     print(describe_shares(index))
     several = pc.sum(pc.greater(pc.list_value_length(index.table["labels"]), 1)).as_py()
-    print(f"{several:,} videos ({several / len(index):.2%}) have several labels")
+    print(
+        f"{counted(several, 'video')} ({several / len(index):.2%}) {'has' if several == 1 else 'have'} several labels"
+    )
     print(index.summary())
     _print_missing(index)
     broken = _print_broken(index)
@@ -189,19 +192,19 @@ def _print_missing(index: VideoIndex) -> list[str]:
     print(f"complete: {_names(complete)}")
     print(f"wholly missing: {_names(names[(missing == total) & (total > 0)])}")
     partly = np.flatnonzero((missing > 0) & (missing < total))
-    print(f"partly missing: {len(partly)} classes")
+    print(f"partly missing: {counted(len(partly), 'class')}")
     for number in sorted(partly, key=lambda number: -missing[number])[:_SHOWN]:
         first = index.table["video_id"].take(pa.array(rows[lacks & (classes == number)][:_NAMES_SHOWN])).to_pylist()
         more = ", ..." if missing[number] > len(first) else ""
         print(f"  {names[number]} lacks {missing[number]:,} of {total[number]:,}: {', '.join(first)}{more}")
     if len(partly) > _SHOWN:
-        print(f"  and {len(partly) - _SHOWN} classes more")
+        print(f"  and {counted(len(partly) - _SHOWN, 'other class')}")
     return [str(name) for name in complete]
 
 
 def _names(names: np.ndarray) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} classes" + (f": {', '.join(names[:_SHOWN])}{more}" if len(names) else "")
+    return counted(len(names), "class") + (f": {', '.join(names[:_SHOWN])}{more}" if len(names) else "")
 
 
 def _print_broken(index: VideoIndex) -> dict[str, str]:
@@ -209,9 +212,9 @@ def _print_broken(index: VideoIndex) -> dict[str, str]:
     if broken is None:
         print(f"broken: not looked for, as more than {_MOST_OPENED:,} videos are held")
         return {}
-    print(f"broken: {len(broken)} videos cannot be opened")
+    print(f"broken: {counted(len(broken), 'video')} cannot be opened")
     for video_id, reason in list(broken.items())[:_SHOWN]:
         print(f"  {video_id}: {reason}")
     if len(broken) > _SHOWN:
-        print(f"  and {len(broken) - _SHOWN} videos more")
+        print(f"  and {counted(len(broken) - _SHOWN, 'other video')}")
     return broken

@@ -19,7 +19,7 @@ from benchmark.commands.text import NO_INTERVALS, aligned, cells, json_instead, 
 from benchmark.errors import UserError, printable
 from benchmark.files import file_hash
 from benchmark.metrics.arrays import average_precision
-from benchmark.metrics.descriptors import HIT_KS, score_of
+from benchmark.metrics.descriptors import HIT_KS, says_nothing, score_of
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.clip_scores import clips_beside
 from benchmark.results.confirmation import Confirmation, check_clips, confirm
@@ -29,6 +29,7 @@ from benchmark.results.record import METHOD, Record, Value, dataset_of
 from benchmark.results.scores import confusions
 from benchmark.results.statistics import LEAST_SOURCES
 from benchmark.results.summary import summarise
+from benchmark.wording import counted
 
 _SHOWN = 5
 _NAMES_SHOWN = 3
@@ -186,8 +187,9 @@ def most_confused(ledger: Ledger) -> list[tuple[str, str, int, int]]:
 def _heading(ledger: Ledger) -> str:
     info, protocol = ledger.info, ledger.info.protocol
     return printable(
-        f"{info.identity}: {len(ledger):,} videos of {len(info.class_names)} classes, "
-        f"{protocol.clips_per_video} clips a video, {len(protocol.views)} views a clip, protocol {protocol.hash}"
+        f"{info.identity}: {counted(len(ledger), 'video')} of {counted(len(info.class_names), 'class')}, "
+        f"{counted(protocol.clips_per_video, 'clip')} a video, "
+        f"{counted(len(protocol.views), 'view')} a clip, protocol {protocol.hash}"
     )
 
 
@@ -198,23 +200,24 @@ def _coverage(ledger: Ledger) -> str:
         share = info.held_videos / info.official_videos
         lines.append(f"held {info.held_videos:,} of the official {info.official_videos:,} test videos ({share:.1%})")
     if len(ledger) < info.held_videos:
-        lines.append(f"only {len(ledger):,} of the {info.held_videos:,} held videos were tested")
+        lines.append(f"tested: {len(ledger):,} of the {counted(info.held_videos, 'video')} held")
     if unlabelled := len(ledger) - int(ledger.labels.any(1).sum()):
-        lines.append(f"{unlabelled:,} videos have no label and enter no number")
-    lines.append(f"{len(failures):,} videos failed")
+        lines.append(f"{counted(unlabelled, 'video')} without labels, which enter no number")
+    lines.append(f"{counted(len(failures), 'video')} failed")
     reasons = collections.Counter(failures.values())
     for reason, count in reasons.most_common(_SHOWN):
         names = [name for name, said in failures.items() if said == reason][:_NAMES_SHOWN]
         more = ", ..." if count > len(names) else ""
         lines.append(f"  {count:,} as {printable(reason)}: {printable(', '.join(names))}{more}")
     if len(reasons) > _SHOWN:
-        lines.append(f"  and {len(reasons) - _SHOWN} reasons more")
+        lines.append(f"  and {counted(len(reasons) - _SHOWN, 'other reason')}")
     return "\n".join(lines)
 
 
 def _numbers(metrics: Numbers, decoded: Numbers | None, ledger: Ledger, hits: set[str]) -> str:
     always = {f"{level}_hit{n}" for level in ("clip", "video") for n in HIT_KS}
-    shown = [name for name in metrics if name not in always - hits]
+    classes = len(ledger.info.class_names)
+    shown = [name for name in metrics if name not in always - hits and not says_nothing(name, classes)]
     if decoded is None:
         rows = [[score_of(name).title, *cells(name, metrics[name])] for name in shown]
         table = aligned(["", "value", "95% interval"], rows)
@@ -246,7 +249,7 @@ def _classes(ledger: Ledger, areas: dict[str, np.ndarray], all_classes: bool) ->
         ]
 
     absent = len(names) - len(order)
-    note = f"\n{absent} classes have no video and are left out of the means" if absent else ""
+    note = f"\n{counted(absent, 'class')} without a video, left out of the means" if absent else ""
     if all_classes or len(order) <= 2 * _SHOWN:
         return f"\n{aligned(header, rows(order))}{note}"
     gap = ["..." for _ in header]

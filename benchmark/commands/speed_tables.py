@@ -9,6 +9,7 @@ from benchmark.errors import printable
 from benchmark.speed.multires import PAPER_CLIPS_PER_SECOND
 from benchmark.speed.peers import OURS
 from benchmark.speed.report import Gain, Loading, Machine, PeerComparison, Scoring, SpeedReport, Stage, Training
+from benchmark.wording import counted
 
 _HEADER = ["ms a clip", "clips/s", "range over rounds"]
 
@@ -56,14 +57,14 @@ def _loading(loading: Loading) -> str:
     cached = [loading.cached] if loading.cached else []
     files, timelines = loading.timelines.clips[0], loading.timelines
     clips = ", ".join(str(count) for count in dict.fromkeys(loading.whole.clips))
-    left_out = f"; {loading.unreadable} clips could not be read and are left out" if loading.unreadable else ""
+    left_out = f"; {counted(loading.unreadable, 'clip')} left out that could not be read" if loading.unreadable else ""
     return "\n".join(
         [
             f"Loading training clips in one process with {loading.decoder}, "
-            f"{clips} clips in each of {len(loading.whole.clips)} rounds{left_out}",
+            f"{clips} clips in each of {counted(len(loading.whole.clips), 'round')}{left_out}",
             _table("stage", [*loading.stages, loading.whole, *cached, loading.decoding_alone]),
             f"all of it reaches {loading.share_of_limit:.0%} of decoding alone; before it a file's timeline is learned "
-            f"when it is first opened, {timelines.milliseconds:.2f} ms for each of {files} files",
+            f"when it is first opened, {timelines.milliseconds:.2f} ms for each of {counted(files, 'file')}",
         ]
     )
 

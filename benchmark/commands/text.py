@@ -24,7 +24,7 @@ NO_INTERVALS = (
 
 def too_few(sources: int, units: str) -> str:
     """Why there are no intervals."""
-    return f"no intervals: {sources} {units} are too few, it takes {LEAST_SOURCES}"
+    return f"no intervals: it takes {LEAST_SOURCES} {units}, and there {'is' if sources == 1 else 'are'} {sources}"
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

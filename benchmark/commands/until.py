@@ -18,6 +18,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, differences
 from benchmark.results.sequential import LEVEL, stop
+from benchmark.wording import counted
 
 _FIRST, _GROWTH = 12, 1.25  # sources at the first look, and how many more at each later one
 
@@ -64,7 +65,7 @@ def compare_until(first: Path, second: Path, points: float, out: Path, seed: int
         scored = int(sizes[order[:look]].sum())
         share = 1 - scored / sizes.sum()
         print(
-            f"{look:,} of {len(sources):,} sources, {scored:,} videos: difference "
+            f"{look:,} of {len(sources):,} sources, {counted(scored, 'video')}: difference "
             f"{100 * found.sum() * sizes.mean() / scored:+.1f} points of video Hit@1",
             flush=True,
         )

@@ -15,6 +15,7 @@ from benchmark.conformance.schedules import schedules
 from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, first_optimizer, shaken
 from benchmark.importing import one_line
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.wording import counted
 
 Check = Callable[[Subject], list[Finding]]
 
@@ -57,9 +58,9 @@ def shapes(subject: Subject) -> list[Finding]:
     for classes in (CLASSES, 2):
         network = subject.build(num_classes=classes)
         for count in (1, 3):
-            for training in (False, True):
-                network.train(training)
-                where = f"{count} clips {'in training' if training else 'in evaluation'} with {classes} classes"
+            for mode in ("evaluation", "training"):
+                network.train(mode == "training")
+                where = f"{counted(count, 'clip')} in {mode} with {classes} classes"
                 try:
                     logits = network(subject.clips(count))
                 except Exception as error:
@@ -280,7 +281,8 @@ def learning(subject: Subject) -> list[Finding]:
     if value < _LEARNED * first:
         return []
     change = "check that forward is differentiable, that pixels are scaled to about -2 to 2, and the initial weights"
-    return [Finding(f"the loss on 8 clips goes from {first:.4f} to {value:.4f} in {subject.steps} steps", change)]
+    steps = counted(subject.steps, "step")
+    return [Finding(f"the loss on 8 clips goes from {first:.4f} to {value:.4f} in {steps}", change)]
 
 
 def run_check(check: Check, subject: Subject) -> list[Finding]:

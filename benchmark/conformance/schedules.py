@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch
 from benchmark.conformance.subject import CLASSES, FRAME_SIDE, Finding, Subject
+from benchmark.wording import counted
 
 _EPOCHS = 2
 _CLIPS = 2
@@ -54,7 +55,7 @@ def schedules(subject: Subject) -> list[Finding]:
         "let Lightning step it (leave lr_scheduler_step as it is), or step it yourself where you step the optimiser"
     )
     return [
-        Finding(f"{name} is never stepped in {_EPOCHS} epochs of {len(training)} batches", change)
+        Finding(f"{name} is never stepped in {_EPOCHS} epochs of {counted(len(training), 'batch')}", change)
         for name, steps in watch.steps
         if not steps
     ]

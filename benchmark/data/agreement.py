@@ -10,6 +10,7 @@ import torch.distributed
 
 from benchmark.data.index import VideoIndex
 from benchmark.errors import UserError
+from benchmark.wording import counted
 
 _NAMED = 5
 
@@ -86,7 +87,7 @@ def _difference(first: Any, second: Any, other: int) -> str:
     for lacks, has, those, these in ((other, 0, first[2], second[2]), (0, other, second[2], first[2])):
         if missing := sorted(those.keys() - these.keys()):
             named = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
-            parts.append(f"process {lacks} lacks {len(missing):,} videos that process {has} holds ({named})")
+            parts.append(f"process {lacks} lacks {counted(len(missing), 'video')} that process {has} holds ({named})")
     if parts:
         return "; ".join(parts)
     for name, one in first[2].items():

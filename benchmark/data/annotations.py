@@ -11,6 +11,7 @@ from pyarrow import parquet
 from benchmark.data.found import SPLITS, FoundVideo, can_be_written, leaves_root, split_of
 from benchmark.data.spelling import says_nothing
 from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.wording import counted
 
 _COLUMNS = {"path": ("path",), "labels": ("labels", "label"), "split": ("split",), "group": ("source_group", "group")}
 
@@ -27,7 +28,8 @@ def _rows(annotations: Path) -> tuple[list[str], list[dict[str, object]]]:
             for number, cells in enumerate((row for row in reader if row), start=1):
                 if len(cells) != len(names):
                     raise UserError(
-                        f"row {number} of {annotations} has {len(cells)} cells where the header has {len(names)} "
+                        f"row {number} of {annotations} has {counted(len(cells), 'cell')} "
+                        f"where the header has {len(names)} "
                         f"({', '.join(cells)[:200]}); a comma within a cell needs quotes around it."
                     )
                 rows.append(dict(zip(names, cells, strict=True)))

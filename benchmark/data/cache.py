@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmark.data.own_files import private_folder
 from benchmark.errors import UserError
+from benchmark.wording import counted
 
 try:
     import fcntl
@@ -157,7 +158,7 @@ class FrameCache:
         elif self._counts[_PROCESSES].any():
             end = f"; it kept no more, since what is free in {self.path.parent} is left for others"
         return (
-            f"frame cache {self.path}: {share} of {hits + misses:,} frames came from it; it holds "
+            f"frame cache {self.path}: {share} of {counted(hits + misses, 'frame')} came from it; it holds "
             f"{self.used_bytes / 1e9:.2f} of {self.capacity_bytes / 1e9:.2f} GB{end}"
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.data.found import SPLITS, SUFFIXES, FoundVideo, can_be_written, listed, split_of
 from benchmark.data.index import Split
 from benchmark.errors import UserError
+from benchmark.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -135,18 +136,21 @@ def videos_under(folder: Path) -> list[Path]:
                 (videos if can_be_written(file) else unnamed).append(file)
     if unnamed:
         log.warning(
-            "%d videos in %s are left out, as their names are not UTF-8 or hold control characters; rename them: %s",
-            len(unnamed), folder, listed([ascii(str(file.relative_to(folder))) for file in sorted(unnamed)]),
+            "%s in %s left out for names that are not UTF-8 or hold control characters; rename: %s",
+            counted(len(unnamed), "video"), folder,
+            listed([ascii(str(file.relative_to(folder))) for file in sorted(unnamed)]),
         )  # fmt: skip
     if others:
         counts = listed([f"{count} {suffix}" for suffix, count in others.most_common()])
-        log.warning("%d files in %s do not end as videos do and are left out: %s", others.total(), folder, counts)
+        files, end = counted(others.total(), "file"), "does" if others.total() == 1 else "do"
+        log.warning("%s in %s %s not end as videos do, left out: %s", files, folder, end, counts)
     return sorted(videos)
 
 
 def _scan_classes(root: Path, parent: Path, split: Split | None) -> list[FoundVideo]:
     if loose := _loose_videos(parent):
-        log.warning("%d videos directly in %s are in no class folder and are left out", len(loose), parent)
+        is_out = "is in no class folder and is" if len(loose) == 1 else "are in no class folder and are"
+        log.warning("%s directly in %s %s left out", counted(len(loose), "video"), parent, is_out)
     found = {folder: videos_under(folder) for folder in _subfolders(parent)}
     empty = [folder.name for folder, videos in found.items() if not videos]
     if empty:

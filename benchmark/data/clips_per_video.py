@@ -3,6 +3,7 @@
 import dataclasses
 
 from benchmark.errors import UserError
+from benchmark.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,10 @@ class ClipsPerVideo:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if getattr(self, field.name) < 1:
-                raise UserError(f"clips_per_video.{field.name} is {getattr(self, field.name)}; it must be 1 or more")
+                value = getattr(self, field.name)
+                raise UserError(f"data.clips_per_video.{field.name} is {value}; it must be 1 or more")
         if self.train_epoch > self.train:
             raise UserError(
-                f"clips_per_video.train_epoch is {self.train_epoch}, but a video offers only {self.train} clips; "
-                "lower it or raise clips_per_video.train"
+                f"data.clips_per_video.train_epoch is {self.train_epoch}, more than the "
+                f"{counted(self.train, 'clip')} that a video offers; lower it, or raise data.clips_per_video.train"
             )

@@ -20,6 +20,7 @@ from benchmark.data.cache import video_key
 from benchmark.data.fingerprint import fingerprint_of
 from benchmark.data.index import VideoIndex
 from benchmark.files import file_hash
+from benchmark.wording import counted
 
 MOST_VIDEOS = 20_000
 """Videos of a dataset whose contents a run works out by itself; of larger ones it takes what `audit` has left."""
@@ -72,7 +73,7 @@ def contents_of_files(root: Path, paths: Sequence[str], *, only_known: bool = Fa
     is_known = np.isin(keys, known["video"], kind="sort")  # NumPy 2.0's table overflows on keys beyond 63 bits
     lacking = [] if only_known else np.flatnonzero(~is_known & (keys != 0)).tolist()
     if verbose and len(lacking) >= _ANNOUNCED:
-        print(f"reading {len(lacking):,} videos of {root} once, to know them by their content", flush=True)
+        print(f"reading {counted(len(lacking), 'video')} of {root} once, to know them by their content", flush=True)
     new = [known]
     for batch in _batches(root, paths, keys, lacking):
         _append(file, batch)

@@ -17,11 +17,11 @@ from benchmark.caches import cache_folder
 from benchmark.clip import ClipBatch, FeatureBatch
 from benchmark.content import Contents
 from benchmark.data.agreement import require_same_index
+from benchmark.data.broken import what_was_found
 from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.content_store import contents_of
-from benchmark.data.dataset import find_broken
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, VideoBatches
@@ -30,8 +30,9 @@ from benchmark.data.needs import ClipNeeds, ModelNeeds, Process, clip_frames, re
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_start_method
-from benchmark.errors import UserError, printable
+from benchmark.errors import UserError
 from benchmark.protocol import TEST_VIEWS, VERSION, Protocol, View
+from benchmark.wording import counted, say
 
 _SHOWN_SIDE = 112  # pixels of a frame in a picture
 
@@ -198,7 +199,7 @@ class VideoDataModule(L.LightningDataModule):
         splits, process = wanted.get(stage, ["predict", "test"]), Process.of(self.trainer)
         require_same_index(lambda: self._index_with(splits), process.count)
         if process.rank == 0 and self.says_what_it_found:
-            print(self.summary(), flush=True)
+            say(self.summary())
 
     def _index_with(self, splits: list[Split]) -> VideoIndex:
         """The index, if it has a video of these splits."""
@@ -210,12 +211,8 @@ class VideoDataModule(L.LightningDataModule):
         return self.index
 
     def summary(self) -> str:
-        """One line: what the index found, and how many of the files held cannot be opened."""
-        broken = find_broken(self.index, self.decoder)
-        if broken is None:
-            return f"{self.index.summary()}; too many to open each one beforehand"
-        names = "".join(f"\n  broken: {printable(f'{video} ({reason})')}" for video, reason in list(broken.items())[:5])
-        return f"{self.index.summary()}; {len(broken)} broken{names}"
+        """What the index found, which of the files held cannot be opened, and which classes cannot be learned."""
+        return what_was_found(self.index, self.decoder)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Random clips, augmented, in an order of each epoch's own."""
@@ -258,9 +255,8 @@ class VideoDataModule(L.LightningDataModule):
         if self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
         if 0 < len(rows) < process.count:
-            raise UserError(
-                f"{len(rows)} {split} videos cannot be shared by {process.count} processes; lower trainer.devices"
-            )
+            held = counted(len(rows), f"{split} video")
+            raise UserError(f"{held} cannot be shared by {process.count} processes; lower trainer.devices")
         protocol = self.validation_protocol if split == "validation" else self.test_protocol
         videos = self.batch_size if self.reads_whole_videos else protocol.videos_per_batch(self.batch_size)
         return self.loaders.evaluation(split, VideoBatches(rows, videos, rank=process.rank, processes=process.count))

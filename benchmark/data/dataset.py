@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -253,21 +252,3 @@ class Collate:
             views=self.views,
             failures=[sample for sample in samples if isinstance(sample, Failure)],
         )
-
-
-def find_broken(index: VideoIndex, decoder: DecoderName, most: int = 20_000) -> dict[str, str] | None:
-    """Videos held that cannot be opened, with the reason; None if there are more than `most` to open."""
-    rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
-    if len(rows) > most:
-        return None
-
-    def reason(row: int) -> tuple[str, str | None]:
-        video = index.video(row)
-        try:
-            with open_video(video.path, decoder):
-                return video.video_id, None
-        except DecodeError as error:
-            return video.video_id, str(error)
-
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        return {video_id: why for video_id, why in pool.map(reason, rows.tolist()) if why is not None}

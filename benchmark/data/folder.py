@@ -10,12 +10,13 @@ from benchmark.data.class_folders import scan_folder
 from benchmark.data.content_store import MOST_VIDEOS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, FoundVideo
-from benchmark.data.held import file_of, name_linked, name_untrained, spelt
+from benchmark.data.held import file_of, name_linked, name_one_class, spelt
 from benchmark.data.index import VideoIndex
 from benchmark.data.spelling import found_otherwise, require_distinct
 from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
 from benchmark.errors import DatasetNotFoundError, UserError
 from benchmark.identity import Identity
+from benchmark.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ def read_folder_index(
             "root/CLASS/video.mp4 or root/SPLIT/CLASS/video.mp4. Change data.root, or "
             "describe the files with data.annotations."
             if annotations is None
-            else f"none of the {len(videos):,} files that {annotations} names is under {root}. Change data.root."
+            else f"none of the {counted(len(videos), 'file')} that {annotations} "
+            f"names is under {root}. Change data.root."
             f"{spelt(otherwise)}"
         )
     videos, split_by = _with_splits(root, videos, split_seed)
@@ -70,9 +72,10 @@ def read_folder_index(
     require_distinct(sorted({video.source_group for video in videos if video.source_group}), "source groups")
     splits = [video.split or "train" for video in videos]
     if otherwise:
-        log.warning("%d videos count as missing, but are there.%s", len(otherwise), spelt(otherwise))
+        count = counted(len(otherwise), "video counts as missing, but is", "videos count as missing, but are")
+        log.warning("%s there.%s", count, spelt(otherwise))
     name_linked(videos, splits, files)
-    name_untrained(class_names, videos, splits)
+    name_one_class(class_names, splits)
     return VideoIndex.from_columns(
         Identity(name or root.resolve().name),
         root,
@@ -92,7 +95,8 @@ def _grouped(videos: list[FoundVideo], pattern: str) -> list[FoundVideo]:
     groups = [source_group_of(video, found) for video in videos]
     if videos and not any(groups):
         raise UserError(
-            f"data.source_group is {pattern!r}, which is in none of {len(videos):,} paths, such as {videos[0].path}, "
+            f"data.source_group is {pattern!r}, which is in none of "
+            f"{counted(len(videos), 'path')}, such as {videos[0].path}, "
             "and is no column of data.annotations. Change it, or leave it out."
         )
     return [dataclasses.replace(video, source_group=group) for video, group in zip(videos, groups, strict=True)]
@@ -112,9 +116,9 @@ def _with_splits(root: Path, videos: list[FoundVideo], seed: int) -> tuple[list[
     groups = {video.source_group for video in chosen} - {None}
     alone = sum(video.source_group is None for video in chosen)
     how = [
-        f"split by hash and class, {len(groups):,} source groups each on one side" if groups
+        f"split by hash and class, {counted(len(groups), 'source group')} each on one side" if groups
         else "split by hash and class, without source groups (data.source_group)",
-        *([f"{alone:,} videos in no group"] if groups and alone else []),
+        *([f"{counted(alone, 'video')} in no group"] if groups and alone else []),
         f"near-duplicates not looked for in more than {MOST_VIDEOS:,} videos" if pairs is None
         else f"near-duplicates kept together ({joined:,} joined)",
     ]  # fmt: skip

@@ -1,12 +1,13 @@
-"""What is held of the videos that a folder or a table names: links, spellings, classes without training."""
+"""What is held of the videos that a folder or a table names: links, spellings, a single class."""
 
 import logging
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.data.found import FoundVideo, listed
 from benchmark.data.index import Split
+from benchmark.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +43,11 @@ def name_linked(
     for how, linked in (("in several splits", divided), ("under several labels", relabelled), ("twice", others)):
         if linked:
             names = listed([" = ".join(videos[row].path for row in rows) for rows in linked])
-            log.warning("%d files are held %s by links; keep one name of each: %s", len(linked), how, names)
+            count = counted(len(linked), "file is", "files are")
+            log.warning("%s held %s by links; keep one name of each: %s", count, how, names)
 
 
-def name_untrained(class_names: Sequence[str], videos: Iterable[FoundVideo], splits: Sequence[Split]) -> None:
-    """Say where training cannot teach what is tested: one class alone, or classes without a training video."""
-    if "train" not in splits:  # a set to test on
-        return
-    if len(class_names) == 1:
+def name_one_class(class_names: Sequence[str], splits: Sequence[Split]) -> None:
+    """Say where training has nothing to tell apart: all videos are of one class."""
+    if "train" in splits and len(class_names) == 1:
         log.warning("all videos are of one class, %s; a model has nothing to tell apart", class_names[0])
-    seen = {label for video, split in zip(videos, splits, strict=True) if split == "train" for label in video.labels}
-    if untrained := [name for name in class_names if name not in seen]:
-        log.warning("%d classes have no training video: %s", len(untrained), listed(untrained))

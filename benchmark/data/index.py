@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.identity import Identity
+from benchmark.wording import counted
 
 Split = Literal["train", "validation", "test", "predict"]
 
@@ -184,9 +185,12 @@ class VideoIndex:
         splits = [split for split in get_args(Split) if len(self.rows(split))]
         counts = ", ".join(f"{len(self.rows(split)):,} {split}" for split in splits) or "none"
         absent = len(self) - held
-        line = f"{self.identity}: {held:,} videos ({counts}) of {len(self.class_names)} classes; {absent:,} missing"
+        line = (
+            f"{self.identity}: {counted(held, 'video')} ({counts}) of "
+            f"{counted(len(self.class_names), 'class')}; {absent:,} missing"
+        )
         if self.official_videos:
-            line += f"; {held / self.official_videos:.1%} of the official {self.official_videos:,} videos held"
+            line += f"; {held / self.official_videos:.1%} of the official {counted(self.official_videos, 'video')} held"
         if self.split_by:
             line += f"; {self.split_by}"
         return line
@@ -206,7 +210,7 @@ def require_classes(chosen: Sequence[str] | None, known: Sequence[str]) -> tuple
         near = {alike: None for name in unknown for alike in difflib.get_close_matches(name, known, 3)}
         meant = f"did you mean {', '.join(near)}? Allowed" if near else "allowed"
         shown = known if len(known) <= _MOST_NAMES else known[:_FEW_NAMES]
-        more = f" and {len(known) - len(shown)} others" if len(shown) < len(known) else ""
+        more = f" and {counted(len(known) - len(shown), 'other')}" if len(shown) < len(known) else ""
         raise UserError(
             f"data.classes names {unknown or 'no class'}; {meant} are {', '.join(shown)}{more}. Change data.classes."
         )

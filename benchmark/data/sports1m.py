@@ -22,6 +22,7 @@ from benchmark.data.index import SCHEMA, VideoIndex
 from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
 from benchmark.identity import Identity
+from benchmark.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -291,7 +292,7 @@ def describe_shares(index: VideoIndex) -> str:
     """One line: how the listed videos fall into the splits, present or not, beside the paper's shares."""
     counts = {row["values"]: row["counts"] for row in pc.value_counts(index.table["split"].cast("string")).to_pylist()}
     shares = ", ".join(f"{counts.get(name, 0):,} {name} ({counts.get(name, 0) / len(index):.1%})" for name in _SPLITS)
-    return f"{index.identity}: the lists name {len(index):,} videos: {shares}; {PAPER_SHARES}"
+    return f"{index.identity}: the lists name {counted(len(index), 'video')}: {shares}; {PAPER_SHARES}"
 
 
 class Sports1M(VideoDataModule):

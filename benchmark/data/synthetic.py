@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.datamodule import VideoDataModule
+from benchmark.data.found import SUFFIXES
 from benchmark.data.index import Split, VideoIndex, require_classes
 from benchmark.data.synthetic_files import NAME, VERSION, read_annotation, require_videos
 from benchmark.data.synthetic_plan import CLASSES, FOLDS, USUAL_SOURCE_GROUPS, validation_sources
@@ -42,6 +43,8 @@ def read_synthetic_index(
     if fold not in FOLDS:
         raise UserError(f"data.fold is {fold}; {NAME} has the folds 1, 2 and 3. Change data.fold.")
     names = require_classes(classes, tuple(CLASSES))
+    if root is not None:
+        _require_no_others_videos(root)
     folder = require_videos(root, seed=generation_seed, source_groups=source_groups)
     annotation = read_annotation(folder)
     videos = [video for video in annotation["videos"] if set(video["labels"]) & set(names)]
@@ -66,6 +69,18 @@ def read_synthetic_index(
         class_groups=[CLASSES[name] for name in names],
         official_videos=len(videos),
     )
+
+
+def _require_no_others_videos(root: Path) -> None:
+    """Refuse to generate into class folders of somebody's own videos, which were probably meant."""
+    if not root.is_dir() or any(root.glob(f"{NAME}-*")):
+        return
+    for folder in (entry for entry in sorted(root.iterdir()) if entry.is_dir()):
+        if any(file.suffix.lower() in SUFFIXES for file in folder.iterdir()):
+            raise UserError(
+                f"data.root is {root}, which holds videos ({folder.name}/), and {NAME} generates its own; for yours "
+                "add --data folder before --data.root, or --data ucf101 for UCF-101"
+            )
 
 
 class SyntheticActions(VideoDataModule):

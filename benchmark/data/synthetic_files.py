@@ -19,6 +19,7 @@ from benchmark.caches import cache_folder
 from benchmark.data.synthetic_plan import CLASSES, PlannedVideo, plan
 from benchmark.data.synthetic_scenes import FRAMES, HEIGHT, WIDTH, draw_frames
 from benchmark.errors import UserError
+from benchmark.wording import counted
 
 NAME = "SyntheticActions"
 VERSION = 2
@@ -89,7 +90,9 @@ def generate(folder: Path, videos: tuple[PlannedVideo, ...], *, seed: int) -> No
     """
     (folder / _VIDEOS).mkdir(parents=True)
     console = Console(stderr=True)
-    console.print(f"Generating {NAME}: {len(videos)} videos, once, into {folder.parent}", soft_wrap=True, markup=False)
+    console.print(
+        f"Generating {NAME}: {counted(len(videos), 'video')}, once, into {folder.parent}", soft_wrap=True, markup=False
+    )
     columns = (TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     digests: list[str] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -13,6 +13,7 @@ from benchmark.data.index import Split, VideoIndex, require_classes
 from benchmark.data.lists import read_lines
 from benchmark.errors import DatasetNotFoundError, UserError
 from benchmark.identity import Identity
+from benchmark.wording import counted
 
 FOLDS = (1, 2, 3)
 LISTS_FOLDER = "ucfTrainTestlist"
@@ -233,7 +234,8 @@ def read_ucf101_index(
     paths = [files.get(video.video_id.lower()) for video in videos]
     if not any(paths):
         raise DatasetNotFoundError(
-            f"none of the {len(videos):,} videos that fold {fold} of UCF-101 lists for these classes is under {root}; "
+            f"none of the {counted(len(videos), 'video')} that fold {fold} of "
+            f"UCF-101 lists for these classes is under {root}; "
             f"looked there, in its folders and in {root / VIDEOS_FOLDER} for files like Archery/v_Archery_g01_c01.avi "
             "(or .mp4). Pass the folder that holds the class folders as data.root."
         )

@@ -33,6 +33,7 @@ from benchmark.results.curves import Curves, read_curves
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record, Value
 from benchmark.results.statistics import LEAST_SOURCES
+from benchmark.wording import counted
 
 CLASSES_EACH_WAY = 10
 CLASSES_AT_AN_END = 60
@@ -78,7 +79,7 @@ class Gallery:
             return
         path = self._path(f"predictions {name}")
         draw_strips([_strip(row, {"": ledger}, frames) for row in rows], path)
-        caption = f"{len(rows)} test videos drawn at random (seed {self.seed}). {_COLOURS}"
+        caption = f"{counted(len(rows), 'test video')} drawn at random (seed {self.seed}). {_COLOURS}"
         self._note(path, title, caption)
 
     def extremes(self, name: str, ledger: Ledger, frames: Frames) -> None:
@@ -91,7 +92,11 @@ class Gallery:
             path = self._path(f"{word} {name}")
             draw_strips([_strip(row, {"": ledger}, frames) for row in rows], path)
             most = "highest" if word == "Best" else "lowest"
-            self._note(path, title, f"The {len(rows)} videos whose true class has the {most} probability. {_COLOURS}")
+            self._note(
+                path,
+                title,
+                f"The {counted(len(rows), 'video')} whose true class has the {most} probability. {_COLOURS}",
+            )
 
     def each_class(self, name: str, ledger: Ledger) -> None:
         """How well the model does on each class."""
@@ -130,7 +135,7 @@ class Gallery:
             path = self._path(f"{word} {first[0]} over {second[0]}")
             draw_strips([_strip(row, {first[0]: one, second[0]: other}, frames) for row in rows], path)
             caption = (
-                f"The {len(rows)} test videos whose true class's probability {first[0]} "
+                f"The {counted(len(rows), 'test video')} whose true class's probability {first[0]} "
                 f"{'raises' if word == 'improved' else 'lowers'} most, against {second[0]}."
             )
             self._note(path, title, caption)
@@ -160,7 +165,7 @@ class Gallery:
         path = self._path(f"confusions {name}")
         draw_confusions(ledger, path)
         pairs = confused_pairs(ledger, 5)
-        said = "; ".join(f"{one} called {other} {n} times, the reverse {m}" for one, other, n, m in pairs)
+        said = "; ".join(f"{one} called {other} {counted(n, 'time')}, the reverse {m}" for one, other, n, m in pairs)
         self._note(
             path,
             f"Confusions of {name}",

@@ -24,6 +24,7 @@ from benchmark.files import whole
 from benchmark.histograms.features import DIMENSIONS, FEATURES
 from benchmark.histograms.store import Descriptions, content_name, digest
 from benchmark.histograms.words import Words, histograms, learn_words, sample
+from benchmark.wording import counted
 
 Made = TypeVar("Made")
 
@@ -84,7 +85,9 @@ def describe_all(descriptions: Descriptions, videos: Sequence[Video], processes:
     """
     todo = [video for video in videos if not descriptions.holds(video)]
     if todo:
-        print(f"features of {len(videos):,} videos in {descriptions.folder}: {len(todo):,} to make", flush=True)
+        print(
+            f"features of {counted(len(videos), 'video')} in {descriptions.folder}: {len(todo):,} to make", flush=True
+        )
     failed, seconds, shown, cost = {}, 0.0, time.monotonic(), 0.0
     for done, (video, outcome) in enumerate(_each(functools.partial(_describe, descriptions), todo, processes), 1):
         if isinstance(outcome, str):
@@ -93,7 +96,7 @@ def describe_all(descriptions: Descriptions, videos: Sequence[Video], processes:
             cost, seconds = cost + outcome[0], seconds + outcome[1]
         if time.monotonic() - shown > _SHOWN_SECONDS:
             shown = time.monotonic()
-            print(f"  {done:,} of {len(todo):,} videos, {_cost(cost, seconds)}", flush=True)
+            print(f"  {done:,} of {counted(len(todo), 'video')}, {_cost(cost, seconds)}", flush=True)
     if todo:
         named = "".join(f"\n  failed: {failure.video_id} ({failure.reason})" for failure in [*failed.values()][:5])
         print(f"made {len(todo) - len(failed):,}, {len(failed):,} failed; {_cost(cost, seconds)}{named}", flush=True)

@@ -8,6 +8,7 @@ from scipy.stats import binom
 from benchmark.leaderboard.statements import LARGEST_DIFFERENCE, Statement
 from benchmark.results.fields import Count, Plain
 from benchmark.results.record import Record
+from benchmark.wording import counted
 
 AUDITED_COPIES = 60
 MOST_LOST = 0.1
@@ -43,6 +44,17 @@ class Audit(Statement):
     largest_change: float = Field(ge=0, le=1)  # between batches, orders, workers and repeats
     batch_sizes: tuple[Count, ...]
     not_judged: tuple[Plain, ...] = ()
+
+    @property
+    def extent(self) -> str:
+        """How much was scored, in words."""
+        return ", ".join(
+            [
+                counted(self.videos, "video"),
+                counted(self.copies, "changed copy", "changed copies"),
+                counted(self.repeats, "repeat"),
+            ]
+        )
 
     def proves(self, record: Record) -> bool:
         """Whether it is also large enough as an audit, and nothing in it speaks against the entry."""

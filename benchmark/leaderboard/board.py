@@ -5,6 +5,7 @@ from typing import Literal
 
 from benchmark.identity import Identity
 from benchmark.results.record import Provenance, Value
+from benchmark.wording import counted
 
 Tier = Literal["claimed", "recomputed", "reproduced", "audited"]
 """How far a row can be trusted: somebody says so; its numbers follow from its ledger, which proves arithmetic only; its
@@ -128,7 +129,7 @@ class Board:
         """Dataset, fold or folds, and class subset; and the protocol where that tells it from another board."""
         shown = str(self.identity)
         if self.folds is not None:
-            dataset = f"{self.identity.dataset}, mean of {len(self.folds)} folds"
+            dataset = f"{self.identity.dataset}, mean of {counted(len(self.folds), 'fold')}"
             shown = str(dataclasses.replace(self.identity, dataset=dataset))
         if not self.has_twin:
             return shown

@@ -7,6 +7,7 @@ from benchmark.leaderboard.board import Board, Row
 from benchmark.metrics.descriptors import OF_EVERY_RECORD, score_of
 from benchmark.pages.tables import UNKNOWN, TextTable
 from benchmark.results.record import Value
+from benchmark.wording import counted
 
 _GROUP_PREFIX = "map/"
 _FIRST = "video_hit1"
@@ -110,7 +111,7 @@ def spread_text(row: Row) -> str:
     between, *parts = (UNKNOWN if part is None else f"{100 * part:.1f}" for part in dataclasses.astuple(row.spread))
     split = ", ".join(f"{name} {part}" for name, part in zip(("seed", "fold", "source"), parts, strict=True))
     few, many = min(row.seeds), max(row.seeds)
-    seeds = f"{few} seed{'s' if few > 1 else ''}" if few == many else f"{few} to {many} seeds"
+    seeds = counted(few, "seed") if few == many else f"{few} to {many} seeds"
     return f"{between} ({split}), {seeds} a fold"
 
 

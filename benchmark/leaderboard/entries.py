@@ -31,6 +31,7 @@ from benchmark.results.ledger import Ledger
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import METHOD, LedgerFile, Record, Submission
 from benchmark.results.summary import summarise
+from benchmark.wording import counted
 
 LARGEST_LEDGER_BYTES = 5_000_000
 
@@ -335,9 +336,9 @@ def check_record(record: Record, ledger: Ledger, sha256: str) -> list[str]:
     ]
     problems += check_official(ledger)
     if moved := impossible_clips(ledger):
-        problems.append(f"the clips of {len(moved)} videos cannot lie where it says, as {moved[0]}; test them again")
+        problems.append(f"the clips of {counted(len(moved), 'video')} cannot be where it says, as {moved[0]}")
     if len(ledger) != ledger.info.held_videos:
-        problems.append(f"it scored {len(ledger)} of {ledger.info.held_videos} videos; an entry scores all of them")
+        problems.append(f"it scored {len(ledger)} of {counted(ledger.info.held_videos, 'video')}; an entry scores all")
     return problems
 
 

@@ -16,8 +16,9 @@ from benchmark.changes import leaves
 from benchmark.leaderboard.board import Spread
 from benchmark.leaderboard.entries import Entry
 from benchmark.metrics.arrays import ranks
+from benchmark.metrics.descriptors import says_nothing
 from benchmark.results.influence import of_share
-from benchmark.results.record import Value
+from benchmark.results.record import METHOD, Value
 from benchmark.results.statistics import Paired, exchange_p_value, interval
 
 # What differs between the folds and seeds of one configuration: which they are, what was chosen on the fold's own
@@ -43,6 +44,21 @@ def configuration_of(entry: Entry) -> str:
     return json.dumps([record.name, record.model.class_path, kept], sort_keys=True, default=str)
 
 
+def classes_of(entry: Entry) -> int | None:
+    """K of an entry; None where its ledger is not at hand and it was tested on all classes of its dataset."""
+    if entry.ledger is not None:
+        return len(entry.ledger.info.class_names)
+    subset = entry.record.dataset.classes
+    return None if subset is None else len(subset)
+
+
+def shown_values(entry: Entry, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values of an entry that say something, without intervals that nobody has checked."""
+    known, classes = entry.record.intervals == METHOD, classes_of(entry)
+    kept = {name: held for name, held in values.items() if not says_nothing(name, classes)}
+    return kept if known else {name: Value(value=held.value) for name, held in kept.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """All runs of a configuration on the folds of a board.
@@ -57,6 +73,11 @@ class Configuration:
     def entries(self) -> list[Entry]:
         """Every run."""
         return [entry for fold in sorted(self.runs) for entry in self.runs[fold]]
+
+    @property
+    def num_classes(self) -> int | None:
+        """K, where a run says it."""
+        return next((known for entry in self.entries if (known := classes_of(entry)) is not None), None)
 
     @property
     def can_rank(self) -> bool:
@@ -101,7 +122,9 @@ class Configuration:
 
     def metrics(self, *, decoded: bool = False) -> dict[str, Value]:
         """Means of every score that all runs have; video Hit@1 with its interval over the sources of all folds."""
-        names = [n for n in self.entries[0].record.metrics if all(n in e.record.metrics for e in self.entries)]
+        first = self.entries[0].record.metrics
+        held = [name for name in first if all(name in entry.record.metrics for entry in self.entries)]
+        names = [name for name in held if not says_nothing(name, self.num_classes)]
         found = {name: Value(value=self.mean(name, decoded=decoded)) for name in names}
         if self.can_rank and not decoded:
             weighted, clusters = _weighted(self.hits())

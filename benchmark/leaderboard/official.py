@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from benchmark.results.ledger import Ledger
+from benchmark.wording import counted
 
 _NAMED = 3
 
@@ -66,7 +67,10 @@ def check_official(ledger: Ledger) -> list[str]:
     where = f"the official test list of {info.dataset}, fold {info.fold}"
     found = []
     if info.official_videos != len(official):
-        found.append(f"it says that {info.official_videos} videos are official; {where}, has {len(official)}")
+        found.append(
+            f"it says that {counted(info.official_videos or 0, 'video is', 'videos are')} "
+            f"official; {where}, has {len(official)}"
+        )
     if strange := sorted(held.keys() - official.keys()):
         found.append(f"{where}, lacks {_named(strange)}")
     if lacking := sorted(official.keys() - held.keys()):

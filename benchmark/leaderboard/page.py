@@ -121,9 +121,19 @@ def _added(boards: Sequence[Board]) -> list[dict[str, Any]]:
     """How the page shows scores that not every record has."""
     scores = [(name, score_of(name)) for name in added_names(boards)]
     return [
-        {"name": name, "title": score.title, "percent": score.unit == "percent", "higher": score.higher_is_better}
+        {
+            "name": name,
+            "title": _begun(score.title),
+            "percent": score.unit == "percent",
+            "higher": score.higher_is_better,
+        }
         for name, score in scores
     ]
+
+
+def _begun(title: str) -> str:
+    """A title as the page's own begin, with a capital, unless it is spelt otherwise, as mAP."""
+    return title if title[1:2].isupper() else title[:1].upper() + title[1:]
 
 
 def _board(board: Board) -> dict[str, Any]:

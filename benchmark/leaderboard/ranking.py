@@ -13,15 +13,16 @@ from benchmark.identity import Identity
 from benchmark.leaderboard.board import Board, Link, Row, Tier
 from benchmark.leaderboard.claims import Claims, read_claims
 from benchmark.leaderboard.entries import Entry, check_entries
-from benchmark.leaderboard.folds import Configuration, compare_configurations, configurations
+from benchmark.leaderboard.folds import Configuration, compare_configurations, configurations, shown_values
 from benchmark.leaderboard.links import links_of
 from benchmark.leaderboard.speeds import Speeds, read_speeds
 from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
-from benchmark.results.record import METHOD, Provenance, Record, Value
+from benchmark.results.record import Provenance, Record, Value
 from benchmark.results.statistics import Paired, exchange_p_value
+from benchmark.wording import counted
 
 LEVEL = 0.002
 """Error rate of the test of each pair of a board, whatever else is on the board.
@@ -44,7 +45,8 @@ def read_boards(root: Path, ledgers: Path | None = None) -> list[Board]:
     """
     entries, problems, _ = check_entries(root, ledgers)
     if problems:
-        raise UserError(f"{root} has {len(problems)} problems, which `leaderboard verify` lists; first: {problems[0]}")
+        count = counted(len(problems), "problem")
+        raise UserError(f"{root} has {count}, which `leaderboard verify` lists; first: {problems[0]}")
     return boards_of(entries, read_claims(root), read_speeds(root))
 
 
@@ -95,7 +97,7 @@ def mean_boards(entries: Sequence[Entry], claimed: Collection[str] = ()) -> list
 
 def _dataset_of(mean: Board) -> str:
     """What claims call the dataset of a board over folds."""
-    return f"{mean.identity.dataset}, mean of {len(mean.folds or ())} folds"
+    return f"{mean.identity.dataset}, mean of {counted(len(mean.folds or ()), 'fold')}"
 
 
 def mean_board(folds: tuple[int, ...], held: Sequence[Configuration]) -> Board:
@@ -154,7 +156,7 @@ def in_words(protocol: Protocol) -> str:
     seconds, frames = protocol.clip_seconds, f"{protocol.clip_frames} frames"
     lasting = frames if seconds is None else f"{frames} in {seconds:g} seconds"
     return (
-        f"{protocol.clips_per_video} clips of {lasting} a video, {len(protocol.views)} views of "
+        f"{counted(protocol.clips_per_video, 'clip')} of {lasting} a video, {counted(len(protocol.views), 'view')} of "
         f"each in frames of {protocol.frame_side}x{protocol.frame_side}, {protocol.averaging.replace('_', ' ')}, "
         f"sampler seed {protocol.sampler_seed}" + ("" if protocol.version == 1 else f", version {protocol.version}")
     )
@@ -265,15 +267,14 @@ def tier_of(entry: Entry) -> Tier:
 
 def _row(entry: Entry, rank: int | None) -> Row:
     record = entry.record
-    hardware = record.hardware
     return Row(
         entry_id=entry.entry_id,
         name=record.name,
         tier=tier_of(entry),
         rank=rank,
-        metrics=_shown(record, record.metrics),
+        metrics=shown_values(entry, record.metrics),
         source=entry.entry_id,
-        decoded_only=None if record.decoded_only is None else _shown(record, record.decoded_only),
+        decoded_only=None if record.decoded_only is None else shown_values(entry, record.decoded_only),
         videos=record.videos,
         failed_videos=len(record.failed_videos),
         held_share=record.dataset.held_share,
@@ -281,7 +282,7 @@ def _row(entry: Entry, rank: int | None) -> Row:
         gflop_per_clip=record.model.gflop_per_clip,
         parameters=record.model.parameters,
         precision=record.precision,
-        hardware=f"{hardware.gpu or hardware.processor}, {hardware.cores} cores, {hardware.processes} processes",
+        hardware=record.hardware.in_words,
         created=record.created.date().isoformat(),
         deviation=deviation_of(record),
         confirmed_by=entry.confirmed_by,
@@ -327,11 +328,6 @@ def deviation_of(record: Record) -> str | None:
     if record.pins is None or record.pins.is_within:
         return None
     return f"read by {record.pins.decoder}, scored in {record.precision}: {record.pins}"
-
-
-def _shown(record: Record, values: dict[str, Value]) -> dict[str, Value]:
-    """Values without intervals that nobody has checked."""
-    return values if record.intervals == METHOD else {name: Value(value=held.value) for name, held in values.items()}
 
 
 def _claimed_board(claims: Claims) -> Board:

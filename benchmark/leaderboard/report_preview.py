@@ -23,7 +23,8 @@ _TEMPLATE = """\
 <title>{{ title }} (preview)</title>
 <style>{{ style|safe }}
 h3, h4 { margin-top: 1.5rem; }
-.scroll td:first-child { min-width: 11rem; }
+.scroll table { font-size: .8125rem; } .scroll td { min-width: 3.25rem; } .scroll td:first-child { min-width: 10rem; }
+.scroll td:nth-child(n + 4):nth-child(-n + 5) { min-width: 7rem; }
 svg { display: block; max-width: 100%; height: auto; margin-top: .5rem; }
 svg text { font-size: 12px; fill: var(--muted); }
 svg .number { fill: var(--text); font-weight: 600; }

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.errors import UserError
 from benchmark.leaderboard.board import Board, Spread
 from benchmark.leaderboard.board_tables import (
     RANKS,
@@ -46,6 +47,19 @@ Only rows of one table, with equal protocol, dataset, fold and class subset, are
 
 {SUBMITTED}
 """
+
+
+def require_leaderboards(root: Path) -> None:
+    """Refuse a folder with nothing in it.
+
+    Raises:
+        UserError: With what to do.
+    """
+    if all(path.name.startswith(".") for path in root.iterdir()):
+        raise UserError(
+            f"{root} is empty: there are no leaderboards in it to verify; name their folder by --root, or begin some: "
+            f"leaderboard add RUN_DIR --root {root}, then leaderboard build --root {root}"
+        )
 
 
 def write_tables(boards: Sequence[Board], folder: Path) -> list[Path]:

@@ -226,6 +226,19 @@ def score_of(name: str) -> Score:
     return Score(_UNKNOWN, name, name, lambda known: np.nan, unit="number")
 
 
+def says_nothing(name: str, num_classes: int | None) -> bool:
+    """Whether a score is the same whatever a model says: Hit@k of no more than k classes.
+
+    Records hold it, so that each has the same numbers; tables, pages and the lines of an epoch leave it out.
+
+    Args:
+        name: The score's.
+        num_classes: K, or None where that is not known.
+    """
+    matched = _HIT.fullmatch(name)
+    return matched is not None and num_classes is not None and int(matched[2]) >= num_classes
+
+
 def lower_is_better(logged: str) -> bool:
     """Whether less is better of a value that is logged: `val/ece`, `train/loss_epoch`; of an unknown one more is."""
     return _is_loss(logged) or not _score_logged(logged).higher_is_better

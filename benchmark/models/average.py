@@ -5,6 +5,7 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -20,6 +21,7 @@ from benchmark.models.options import stored_options, stored_shape
 from benchmark.models.recipe import Recipe
 from benchmark.models.stored import network_from, read_checkpoint, stored_class
 from benchmark.models.video_classifier import VideoClassifier
+from benchmark.wording import counted
 
 KEY = "average"
 """Of the members in a checkpoint of an average."""
@@ -29,6 +31,37 @@ UNTRAINABLE = (
     "an Average is not trained: fit each member by itself, then test, validate or predict with "
     "--model Average --model.checkpoints [A.ckpt,B.ckpt]"
 )
+
+
+_OF_A_MEMBER = {"name": str, "sha256": str, "shape": dict, "options": dict, "share": float}
+
+
+def stored_members(checkpoint: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
+    """What the checkpoint of an average says of its members, as `packed` wrote it; None of another network's.
+
+    Args:
+        checkpoint: What the file holds.
+        where: What messages call it.
+
+    Raises:
+        UserError: If it says something else.
+    """
+    members = checkpoint.get(KEY)
+    if members is None:
+        return None
+    if not (isinstance(members, list) and len(members) > 1 and all(map(_is_member, members))):
+        raise UserError(
+            f"{where} is an average, and its list of members is damaged; average them again: "
+            "test --model Average --model.checkpoints [A.ckpt,B.ckpt]"
+        )
+    return members
+
+
+def _is_member(held: object) -> bool:
+    if not isinstance(held, dict) or not all(isinstance(held.get(n), kind) for n, kind in _OF_A_MEMBER.items()):
+        return False
+    is_hash = re.fullmatch("[0-9a-f]{64}", held["sha256"]) is not None
+    return is_hash and 0 <= held["share"] <= 1 and str(held["shape"].get("class")).isidentifier()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +109,7 @@ def read_parts(checkpoints: Sequence[Path], weights: Sequence[float] | None = No
         for part in _parts_of(path)
     ]
     if len(parts) < 2:
-        raise UserError(f"model.checkpoints names {len(parts)} networks; an average is of two or more")
+        raise UserError(f"model.checkpoints names {counted(len(parts), 'network')}; an average is of two or more")
     first = parts[0]
     for part in parts:
         if part.class_names != first.class_names:
@@ -98,7 +131,7 @@ def _parts_of(path: Path) -> list[Part]:
     if shape is None:
         raise UserError(f"{path} of model.checkpoints does not say of which network it is; give a checkpoint of a fit")
     names = tuple(held.get("class_names") or ())
-    members = held.get(KEY)
+    members = stored_members(held, f"{path} of model.checkpoints")
     if members is None:
         return [Part(str(path), file_hash(path), shape, stored_options(held), held["state_dict"], names, 1.0)]
     prefixes = [f"members.{number}." for number in range(len(members))]
@@ -174,7 +207,7 @@ class Average(VideoClassifier):
         self.parts = [dataclasses.replace(part, weights={}) for part in self.parts]  # the members hold them
         spans = {part.name: member.clip_frames for part, member in zip(self.parts, self.networks, strict=True)}
         if len(set(spans.values())) > 1:
-            said = ", ".join(f"{name} of {frames} frames" for name, frames in spans.items())
+            said = ", ".join(f"{name} of {counted(frames, 'frame')}" for name, frames in spans.items())
             raise UserError(f"members of an average must score the same clips; {said}")
         self.clip_frames = next(iter(spans.values()))
         self.frame_offsets = tuple(sorted({offset for member in self.networks for offset in member.frame_offsets}))
@@ -259,7 +292,8 @@ def _built(part: Part, num_classes: int, classes: Sequence[type[VideoClassifier]
     held = part.options.get("num_classes", num_classes)
     if held != num_classes:
         raise UserError(
-            f"{part.name} of model.checkpoints was trained for {held} classes, and the data have {num_classes}"
+            f"{part.name} of model.checkpoints was trained for "
+            f"{counted(held, 'class')}, and the data have {num_classes}"
         )
     options = {**part.options, "num_classes": num_classes}
     return network_from(cls, options, part.weights, where=f"{part.name} of model.checkpoints", keep=frozenset())

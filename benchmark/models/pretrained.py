@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.errors import UserError
+from benchmark.wording import counted
 
 _WRAPPERS = ("model_state", "state_dict", "model")  # pytorchvideo's files, and two usual others
 _PREFIX = "network."  # what the adapters call the library's network
@@ -79,7 +80,8 @@ def load_weights(network: nn.Module, classifier: str, path: Path, *, name: str, 
     if not replaced:
         return Loaded(f"{path}: all weights of {name} loaded", provenance)
     said = (
-        f"{path}: weights of {name} loaded, except {classifier}, which has {len(held[head[0]])} classes there and "
+        f"{path}: weights of {name} loaded, except {classifier}, which has "
+        f"{counted(len(held[head[0]]), 'class')} there and "
         f"{len(mine[head[0]])} here and keeps its random weights"
     )
     return Loaded(said, provenance)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmark.results.record import Record
+from benchmark.wording import counted
 
 _SPORTS, _EPOCH_CLIPS, _TEST = "Sports-1M", 100, (20, 4)
 
@@ -46,7 +47,10 @@ def differences(records: Sequence[Record]) -> list[str]:
         found.append("Training clips also vary in size, shape and colour.")
     test = {(record.protocol.clips_per_video, len(record.protocol.views)) for record in records} - {_TEST}
     for clips_per_video, views in sorted(test):
-        found.append(f"Tested on {clips_per_video} clips in {views} views; the paper on {_TEST[0]} in {_TEST[1]}.")
+        found.append(
+            f"Tested on {counted(clips_per_video, 'clip')} in {counted(views, 'view')}; "
+            f"the paper on {_TEST[0]} in {_TEST[1]}."
+        )
     found.append("One process with synchronous SGD; the paper's were asynchronous, on 10 to 50 replicas.")
     if any(record.checkpoint.provenance != "clean" for record in records):
         found.append("Not all weights are known to be clean of test videos.")

@@ -23,6 +23,7 @@ from benchmark.paper.results import PaperResults
 from benchmark.paper.rows import MULTIRES
 from benchmark.results.record import Record
 from benchmark.transfer.tables import TransferResults
+from benchmark.wording import counted
 
 FIGURES = "figures"
 """Folder of the pictures, in that of the report."""
@@ -109,14 +110,13 @@ def _lead(plan: Plan, results: PaperResults) -> str:
     finished = sum(cell.is_finished for cell in plan.cells())
     recipe = "the paper's own recipe" if plan.recipe == "paper" else "the recipe that ships"
     width = "the configurations' width" if plan.width is None else f"width {plan.width:g}"
-    epochs = (
-        "the configurations' epochs" if plan.epochs is None else f"{plan.epochs} epoch{'' if plan.epochs == 1 else 's'}"
-    )
+    epochs = "the configurations' epochs" if plan.epochs is None else counted(plan.epochs, "epoch")
     named = [str(fold) for fold in plan.folds if fold is not None]
     folds = f", fold{'s' if len(named) > 1 else ''} {', '.join(named)}" if named else ""
     data = sorted({record.dataset.name for record in results.records.values()}) or [plan.dataset]
     return (
-        f"{', '.join(data)}{folds}; {recipe}, {width}, {epochs}. {finished} of {len(plan.cells())} cells are finished."
+        f"{', '.join(data)}{folds}; {recipe}, {width}, {epochs}. {finished} "
+        f"of {counted(len(plan.cells()), 'cell is', 'cells are')} finished."
     )
 
 

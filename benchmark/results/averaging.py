@@ -22,6 +22,7 @@ from benchmark.results.record import (
     check_against,
     differences,
 )
+from benchmark.wording import counted
 
 _NAMED = 3
 
@@ -99,7 +100,10 @@ def _unlike(first: Ledger, other: Ledger) -> list[str]:
         reasons.append(f"they have {len(mine)} and {len(theirs)} classes, and {what}")
     lacking = sorted({*first.video_ids} ^ {*other.video_ids})
     if lacking:
-        reasons.append(f"{len(lacking):,} videos are in only one of them, such as {', '.join(lacking[:_NAMED])}")
+        reasons.append(
+            f"{counted(len(lacking), 'video is', 'videos are')} in only one "
+            f"of them, such as {', '.join(lacking[:_NAMED])}"
+        )
     if reasons:
         return reasons
     held, same = first.table, in_order(first, other).table
@@ -113,7 +117,7 @@ def _unlike(first: Ledger, other: Ledger) -> list[str]:
         unlike = [number for number, (one, two) in enumerate(pairs) if None not in (one, two) and one != two]
         if unlike:
             shown = ", ".join(first.video_ids[number] for number in unlike[:_NAMED])
-            reasons.append(f"{len(unlike):,} videos have {what} in it, such as {shown}")
+            reasons.append(f"{counted(len(unlike), 'video has', 'videos have')} {what} in it, such as {shown}")
     return reasons
 
 

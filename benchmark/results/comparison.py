@@ -15,6 +15,7 @@ from benchmark.results.influence import Progress, influences_of
 from benchmark.results.ledger import Ledger
 from benchmark.results.scores import predictions, scores_of, values_of
 from benchmark.results.statistics import Paired, mcnemar
+from benchmark.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ def common_videos(first: Ledger, second: Ledger) -> tuple[Ledger, Ledger]:
         first, second = first.select(mine), second.select(theirs)
     if len(different := np.flatnonzero((first.labels != second.labels).any(1))):
         raise UserError(
-            f"{len(different)} videos have other labels in one ledger than in the other, "
+            f"{counted(len(different), 'video has', 'videos have')} other labels in one ledger than in the other, "
             f"such as {first.video_ids[different[0]]}; compare ledgers of the same lists"
         )
     one, other = first.table["source_group"].combine_chunks(), second.table["source_group"].combine_chunks()

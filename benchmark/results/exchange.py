@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 
 from benchmark.errors import UserError, printable
-from benchmark.metrics.descriptors import score_of
+from benchmark.metrics.descriptors import says_nothing, score_of
 from benchmark.results.record import Record
+from benchmark.wording import counted
 
 EVERY_EVAL_EVER = "0.3.0"
 """Version of the schema that `every_eval_ever` writes."""
@@ -29,12 +30,13 @@ def require_identifier(identifier: str) -> str:
     return identifier
 
 
-def model_index(record: Record, name: str) -> list[dict[str, Any]]:
+def model_index(record: Record, name: str, num_classes: int | None = None) -> list[dict[str, Any]]:
     """The `model-index` of a model card: one result for each score that has a value.
 
     Args:
         record: Of a test.
         name: Of the model.
+        num_classes: K, where it is known; Hit@k of no more than k classes is left out.
     """
     dataset = record.dataset
     config = "all" if dataset.fold is None else f"fold {dataset.fold}"
@@ -48,7 +50,7 @@ def model_index(record: Record, name: str) -> list[dict[str, Any]]:
     }
     metrics = []
     for key, value in record.metrics.items():
-        if value.value is not None:
+        if value.value is not None and not says_nothing(key, num_classes):
             interval = {} if value.low is None else {"low": value.low, "high": value.high, "level": 0.95}
             metrics.append({"type": _HUB_METRICS.get(key, key), "name": score_of(key).title, "value": value.value})
             metrics[-1] |= {"args": interval} if interval else {}
@@ -56,25 +58,26 @@ def model_index(record: Record, name: str) -> list[dict[str, Any]]:
     return [{"name": name, "results": [{"task": task, "dataset": about, "metrics": metrics}]}]
 
 
-def model_card(record: Record, name: str, license_name: str | None = None) -> str:
+def model_card(record: Record, name: str, license_name: str | None = None, num_classes: int | None = None) -> str:
     """A model card in Markdown: metadata with the evaluation results, then the same for people.
 
     Args:
         record: Of a test.
         name: Of the model.
         license_name: Of its weights, as the Hub spells it.
+        num_classes: K, where it is known; Hit@k of no more than k classes is left out.
     """
     data: dict[str, Any] = {} if license_name is None else {"license": license_name}
     data |= {
         "library_name": "clipbench",
         "pipeline_tag": "video-classification",
         "tags": ["video-classification", "clipbench"],
-        "model-index": model_index(record, name),
+        "model-index": model_index(record, name, num_classes),
     }
     front = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     rows = []
     for key, value in record.metrics.items():
-        if value.value is not None:
+        if value.value is not None and not says_nothing(key, num_classes):
             low, high = (None if end is None else score_of(key).text(end) for end in (value.low, value.high))
             rows.append(
                 f"| {score_of(key).title} | {score_of(key).text(value.value)} | {f'{low} to {high}' if low else '-'} |"
@@ -91,9 +94,9 @@ def model_card(record: Record, name: str, license_name: str | None = None) -> st
         f"# {_plain(name)}",
         f"{_plain(record.name)}: a video classifier with {record.model.parameters:,} parameters, tested by clipbench "
         f"{_plain(record.code.version)}.",
-        f"On {_plain(dataset.name)}{fold}{classes}: {record.videos:,} test videos, of which "
-        f"{len(record.failed_videos):,} could not be read and count as wrong; {protocol.clips_per_video} clips a "
-        f"video, {len(protocol.views)} views a clip. {seen}",
+        f"On {_plain(dataset.name)}{fold}{classes}: {counted(record.videos, 'test video')}, of which "
+        f"{len(record.failed_videos):,} could not be read and count as wrong; "
+        f"{counted(protocol.clips_per_video, 'clip')} a video, {counted(len(protocol.views), 'view')} a clip. {seen}",
         "| score | value | 95% interval |\n|---|---|---|\n" + "\n".join(rows),
         f"Protocol `{protocol.hash}`, checkpoint sha256 `{record.checkpoint.sha256}`, ledger sha256 "
         f"`{record.ledger.sha256}`: `python -m benchmark rescore` works each number out again from the ledger.",

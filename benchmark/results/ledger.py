@@ -22,6 +22,7 @@ from benchmark.identity import Identity
 from benchmark.protocol import Protocol
 from benchmark.results.ledger_size import read_bounded
 from benchmark.results.problems import first_problem
+from benchmark.wording import counted
 
 FILE_NAME = "ledger.parquet"
 
@@ -250,7 +251,7 @@ class Ledger:
                 if field != other:
                     raise ValueError(f"its column {field.name} is {field.type}; it must be {other.type}")
             if file.metadata.num_rows * classes > _MOST_SCORES:
-                raise ValueError(f"it has {file.metadata.num_rows:,} rows of {classes:,} classes")
+                raise ValueError(f"it has {counted(file.metadata.num_rows, 'row')} of {counted(classes, 'class')}")
             try:
                 table = read_bounded(path).replace_schema_metadata(None)
             except pa.ArrowInvalid as error:
@@ -275,11 +276,14 @@ def _contradictions(ledger: Ledger) -> Iterator[str]:
     if info.classes is not None and info.classes != info.class_names:
         yield "its class subset is not its classes"
     if info.class_groups is not None and len(info.class_groups) != classes:
-        yield f"it has {classes} classes and {len(info.class_groups)} groups of classes"
+        yield f"it has {counted(classes, 'class')} and {counted(len(info.class_groups), 'group')} of classes"
     if info.held_videos < len(table):
-        yield f"it has {len(table)} videos, but only {info.held_videos} were held"
+        yield f"it has {counted(len(table), 'video')}, but only {info.held_videos} were held"
     if info.official_videos is not None and info.official_videos < info.held_videos:
-        yield f"{info.held_videos} videos were held, but the official list has only {info.official_videos}"
+        yield (
+            f"{counted(info.held_videos, 'video was', 'videos were')} held, but "
+            f"the official list has only {info.official_videos}"
+        )
     for field in table.schema:
         if not field.nullable and table[field.name].null_count:
             yield f"a row lacks its {field.name}"

@@ -17,6 +17,7 @@ from benchmark.results.fields import Count, FileName, Https, Part, Plain, Sha256
 from benchmark.results.ledger import Ledger, LedgerInfo
 from benchmark.results.pins import Pins
 from benchmark.results.problems import first_problem
+from benchmark.wording import counted
 
 FILE_NAME = "record.json"
 
@@ -123,6 +124,12 @@ class Hardware(Part):
     cores: Count
     gpu: Plain | None
     processes: Count
+
+    @property
+    def in_words(self) -> str:
+        """GPU or processor, with its cores and processes."""
+        parts = counted(self.cores, "core"), counted(self.processes, "process")
+        return ", ".join([self.gpu or self.processor, *parts])
 
 
 class Throughput(Part):

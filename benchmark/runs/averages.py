@@ -7,7 +7,7 @@ import lightning as L
 import torch
 
 from benchmark.files import whole
-from benchmark.models.average import KEY, Average, packed, read_parts
+from benchmark.models.average import Average, packed, read_parts, stored_members
 from benchmark.models.stored import read_checkpoint
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import load_class
@@ -51,7 +51,7 @@ def write_average(options: dict[str, Any], folder: Path) -> str:
 
 def average_facts(checkpoint: dict[str, Any]) -> AverageFacts | None:
     """What a record says of the members of an average's checkpoint; None for another one."""
-    members = checkpoint.get(KEY)
+    members = stored_members(checkpoint, "the checkpoint")
     if members is None:
         return None
     shares = [member["share"] for member in members]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmark.clip import ClipBatch
 from benchmark.results.clip_scores import ClipScores, Said, Split
+from benchmark.wording import counted
 
 MOST_BYTES = 10**9
 """Of scores of clips, up to which they are kept without being asked for."""
@@ -50,13 +51,15 @@ def validation_outputs(trainer: L.Trainer, network: Any) -> Iterator[tuple[Tenso
     if len(left) < trainer.world_size:
         if len(left) and trainer.is_global_zero:
             print(
-                f"{len(left):,} validation videos are too few for {trainer.world_size} processes to share, and are "
-                "not scored; test with fewer devices to keep their scores",
+                f"{counted(len(left), 'validation video is', 'validation videos are')} too few for "
+                f"{trainer.world_size} processes to share, and "
+                f"{'is' if len(left) == 1 else 'are'} not scored; test with fewer devices to keep the scores",
                 flush=True,
             )
         return
     if trainer.is_global_zero:
-        print(f"scoring {len(left):,} validation videos in one view too, for whatever is chosen on them", flush=True)
+        videos = counted(len(left), "validation video")
+        print(f"scoring {videos} in one view too, for whatever is chosen on them", flush=True)
     for number, batch in enumerate(data.val_dataloader()):
         there = data.transfer_batch_to_device(batch, network.device, 0)
         with trainer.precision_plugin.forward_context():

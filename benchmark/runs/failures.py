@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError, printable
 from benchmark.results.csv_cells import plain_cell
+from benchmark.wording import counted
 
 _T = TypeVar("_T")
 _USES = {"skipped in training": "to train on", "not validated": "to validate on", "not tested": "to test on"}
@@ -107,14 +108,16 @@ class FailedVideos(L.Callback):
         if trainer.is_global_zero and what != "not tested":
             list_failures(Path(trainer.default_root_dir), what, epoch, reasons)
         named = [printable(f"{video}: {reason}") for video, reason in sorted(reasons.items())[:5]]
+        were = "was" if len(reasons) == 1 else "were"
+        unread = f"{counted(len(reasons), 'video')} could not be read and {were} {what}"
         if all(read_nothing for _, read_nothing in parts):  # the same in every process, so that all of them stop
             raise UserError(
-                f"epoch {trainer.current_epoch + 1} had no clip {_USES[what]}: {len(reasons)} videos could not be read "
-                f"and were {what} (first {named[0]}); repair or replace the files, or change data.root or data.decoder"
+                f"epoch {trainer.current_epoch + 1} had no clip {_USES[what]}: {unread} (first {named[0]}); repair or "
+                "replace the files, or change data.root or data.decoder"
             )
         more = f"; and {len(reasons) - 5} more in failed_videos.csv" if len(reasons) > 5 else ""
         when = "" if epoch is None else f"epoch {epoch}: "
-        rank_zero_warn(f"{when}{len(reasons)} videos could not be read and were {what} ({'; '.join(named)}{more})")
+        rank_zero_warn(f"{when}{unread} ({'; '.join(named)}{more})")
 
 
 def _of_all_processes(held: _T, trainer: L.Trainer) -> list[_T]:

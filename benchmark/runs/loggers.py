@@ -29,11 +29,16 @@ def move_logs(trainer: Namespace, before: str, after: str) -> None:
             logger.init_args.save_dir = after
 
 
-def leave_out_wandb(trainer: Namespace) -> str | None:
+def leave_out_wandb(trainer: Namespace, checkpoint: Namespace) -> str | None:
     """Take W&B's loggers out of the Trainer's options where wandb cannot be imported or is switched off.
 
     `WANDB_MODE` has the last word on whether they are offline. Without a login they are; and where all of them are,
-    wandb's own lines about that are left out.
+    wandb's own lines about that are left out. What `log_model` would upload is left as an artifact of the run then, as
+    by `checkpoint.artifact`, since Lightning refuses the two together.
+
+    Args:
+        trainer: Its options.
+        checkpoint: Those of the checkpoints.
 
     Returns:
         A line that says what becomes of W&B's logs, or None where they are sent or nobody asked for any.
@@ -50,11 +55,15 @@ def leave_out_wandb(trainer: Namespace) -> str | None:
     is_offline = all(logger.init_args.offline for logger in mirrors)
     if mirrors and not is_offline and reason is None and not _is_logged_in():
         for logger in mirrors:
-            logger.init_args.offline, logger.init_args.log_model = True, False  # which cannot be without the other
+            logger.init_args.offline = True
         is_offline = True
         said = "no login to W&B: its logs stay here; later: wandb login, wandb sync"
     else:
         said = "W&B logs stay in the run folder, and `wandb sync` sends them"
+    for logger in mirrors:
+        if logger.init_args.offline and logger.init_args.get("log_model"):
+            logger.init_args.log_model, checkpoint.artifact = False, True
+            said = f"{said}\nlog_model cannot upload offline: best.ckpt is left as an artifact of the run"
     if mirrors and is_offline and reason is None:
         os.environ.setdefault("WANDB_SILENT", "true")
         return said

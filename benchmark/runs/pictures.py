@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmark.figures.gallery import Gallery
 from benchmark.figures.strips import Opinion, Strip, draw_strips
 from benchmark.results.ledger import Ledger
+from benchmark.wording import counted
 
 MOST_VIDEOS = 24
 _VIDEOS_OF_A_TEST = 3
@@ -44,7 +45,7 @@ def draw_predictions(rows: Sequence[tuple[int, str | None, np.ndarray | None]], 
         opinion = Opinion.of(scores, data.class_names, top=top)
         strips.append(Strip(name, data.shown_frames(name), truth, (opinion,)))
     draw_strips(strips, path)
-    drawn = f": {len(strips)} of {len(known):,} videos, at random" if len(known) > len(strips) else ""
+    drawn = f": {len(strips)} of {counted(len(known), 'video')}, at random" if len(known) > len(strips) else ""
     return f"wrote {path}{drawn}"
 
 

@@ -11,11 +11,13 @@ from pyarrow import csv, parquet
 from torch import Tensor
 
 from benchmark.clip import ClipBatch, FeatureBatch, VideoBatch
+from benchmark.data.found import listed
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
 from benchmark.results.csv_cells import plain_cell
+from benchmark.wording import counted, say
 
 Batch = ClipBatch | FeatureBatch | VideoBatch
 
@@ -67,10 +69,9 @@ class PredictedVideos(L.Callback):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Gather the videos of all processes, in the order of the index; `table` is the first process's."""
-        rows = of_all_processes(self.rows, trainer.world_size)
+        self.rows = rows = of_all_processes(self.rows, trainer.world_size)
         if not trainer.is_global_zero:
             return
-        self.rows = rows
         data = trainer.datamodule  # type: ignore[attr-defined]
         held = data.index.table.take(pa.array([number for number, _, _ in rows], pa.int64()))
         self.table = prediction_table(
@@ -110,13 +111,24 @@ class PredictionTable(PredictedVideos):
         self.output, self.figure = output, figure
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the table, in the order of the index."""
+        """Write the table, in the order of the index, and name what could not be read.
+
+        Raises:
+            UserError: If that was every video; there is no table then.
+        """
         super().on_predict_end(trainer, pl_module)
+        names = trainer.datamodule.index.table["video_id"]  # type: ignore[attr-defined]
+        unread = [f"{names[row]} ({reason})" for row, reason, _ in self.rows if reason is not None]
+        if unread and len(unread) == len(self.rows):  # the same in every process, so that all of them stop
+            raise UserError(
+                f"{counted(len(unread), 'video was', 'videos were')} to be predicted, and none could be read: "
+                f"{listed(unread)}; give others by --predict.videos"
+            )
         if self.table is None:  # another process writes it
             return
         self._write(self.table)
-        failed = len(self.table) - self.table["failed"].null_count
-        print(f"wrote {self.output}: {len(self.table)} videos, {failed} of them could not be read", flush=True)
+        said = f"; {len(unread)} could not be read: {listed(unread)}" if unread else ""
+        say(f"wrote {self.output}: {counted(len(self.table), 'video')}{said}")
         if self.figure is not None:
             from benchmark.runs.pictures import draw_predictions  # imports matplotlib, which not everybody has
 

@@ -16,6 +16,7 @@ from benchmark.errors import UserError
 from benchmark.results.record import ContentCheck, Provenance
 from benchmark.runs.seen_content import Overlap, Parts, joined, overlap, own_content, packed, unpacked
 from benchmark.runs.weights_origin import find_origins, is_loaded, leave_origin, marks_of
+from benchmark.wording import counted, say
 
 _KEY = "provenance"
 _NAMED = 5
@@ -211,7 +212,8 @@ class ContaminationGuard(L.Callback):
             videos = [name for name in found if not name.startswith("source group ")]
             sources = [name for name in found if name.startswith("source group ")]
             message = (
-                f"the checkpoint was trained or validated on {len(videos)} of the {len(index.rows('test'))} test videos"
+                f"the checkpoint was trained or validated on {len(videos)} of the "
+                f"{counted(len(index.rows('test')), 'test video')}"
                 f" of {index.identity} and on videos of {len(sources)} of their source groups"
                 f" ({', '.join([*videos[:_NAMED], *sources[:_NAMED]])}, ...); test it on the fold it was trained for"
             )
@@ -224,14 +226,14 @@ class ContaminationGuard(L.Callback):
             if not self.allowed:
                 raise UserError(f"{message}, or {_OVERRIDE}; in a grid of `transfer`, leave the fold out of grid.folds")
             if trainer.is_global_zero:
-                print(f"warning: {message}; the record will say contaminated", flush=True)
+                say(f"warning: {message}; the record will say contaminated")
             self.provenance = "contaminated"
             return
         if trainer.is_global_zero and stage == "test":
-            print(f"provenance: no test video or source was seen by name; {same.checked}", flush=True)
+            say("leak check by name: the weights saw no test video, and no other video of its source")
+            say(f"leak check by content: {same.checked}")
             if same.found:
-                owed = " in the official lists" if not (same.other_files or same.other_alike) else ", too few to refuse"
-                print(f"content that was seen{owed}: {same}", flush=True)
+                say(f"  the same content was seen: {same}; {same.why_allowed}")
         self.provenance = own_provenance(self.checkpoint)
 
 
@@ -269,15 +271,13 @@ class OwnSplits(L.Callback):
         if not trainer.is_global_zero:
             return
         if tested.found:
-            print(f"warning: test videos show what training or validation videos show: {tested}", flush=True)
+            say(f"warning: test videos show what training or validation videos show: {tested}")
         if not len(data.index.rows("validation")):
-            print(
-                "no validation split: nothing is validated, and no best.ckpt is chosen; last.ckpt is kept", flush=True
-            )
+            say("no validation split: nothing is validated, and no best.ckpt is chosen; last.ckpt is kept")
             return
         validated = overlap(own, data, "validation", only_trained=True)
         if validated.found:
-            print(f"warning: validation flatters, as it shows what training videos show: {validated}", flush=True)
+            say(f"warning: validation flatters, as it shows what training videos show: {validated}")
 
 
 class ValidationNotice(L.Callback):
@@ -300,5 +300,7 @@ class ValidationNotice(L.Callback):
         videos = [name for name in named if not name.startswith("source group ")]
         what = str(same)
         if named:
-            what = f"{len(videos)} of {same.videos:,} videos, or their sources: {', '.join(named[:_NAMED])}, ..."
-        print(f"notice: the checkpoint was trained on what it is validated on here: {what}", flush=True)
+            what = (
+                f"{len(videos)} of {counted(same.videos, 'video')}, or their sources: {', '.join(named[:_NAMED])}, ..."
+            )
+        say(f"notice: the checkpoint was trained on what it is validated on here: {what}")

@@ -45,6 +45,7 @@ from benchmark.runs.pins import deviation
 from benchmark.runs.provenance import ContaminationGuard
 from benchmark.runs.samples import listed_names, rows_named
 from benchmark.runs.unfinished import UnfinishedTest
+from benchmark.wording import counted, say
 
 
 class ResultWriter(L.Callback):
@@ -121,7 +122,7 @@ class ResultWriter(L.Callback):
         validated = held[np.isin(held, data.index.rows("validation"))]
         done = np.setdiff1d(held, validated).tolist()
         if done and trainer.is_global_zero:
-            print(f"{self.folder} holds the scores of {len(done):,} videos; scoring the rest", flush=True)
+            say(f"{self.folder} holds the scores of {counted(len(done), 'video')}; scoring the rest")
         every = data.index.rows("test")
         self._rows = every if self.named is None else rows_named(self.named, data.index)
         if self.sample_videos is not None and self.sample_videos < len(self._rows):
@@ -210,16 +211,15 @@ class ResultWriter(L.Callback):
             return
         record, hit = self.record, self.record.metrics["video_hit1"]
         known = hit.low is not None and hit.high is not None
-        print(
-            f"video Hit@1 {_percent(hit.value)}"
-            + (f" (95% interval {_percent(hit.low)} to {_percent(hit.high)})" if known else "")
-            + f" on {record.videos:,} videos; {len(record.failed_videos)} failed and count as wrong; weights are "
-            f"{record.checkpoint.provenance}\nwrote {self.folder / LEDGER_NAME} and {self.folder / RECORD_NAME}"
-            + (f", and what was said of each clip as {CLIPS_NAME}" if record.clips is not None else ""),
-            flush=True,
-        )
+        interval = f" (95% interval {_percent(hit.low)} to {_percent(hit.high)})" if known else ""
+        failed = len(record.failed_videos)
+        wrong = f", {failed} of which could not be read and {'counts' if failed == 1 else 'count'} as wrong"
+        videos = f"{counted(record.videos, 'video')}{wrong if failed else ''}"
+        say(f"video Hit@1 {_percent(hit.value)}{interval} on {videos}; weights are {record.checkpoint.provenance}")
+        clips = f", and what was said of each clip as {CLIPS_NAME}" if record.clips is not None else ""
+        say(f"wrote {self.folder / LEDGER_NAME} and {self.folder / RECORD_NAME}{clips}")
         if said := doubts(self.ledger):
-            print(f"warning: {said}", flush=True)
+            say(f"warning: {said}")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Keep what was scored."""

@@ -14,7 +14,7 @@ from benchmark.errors import UserError
 from benchmark.extras import why_missing
 from benchmark.figures.choice import Frames
 from benchmark.files import whole
-from benchmark.metrics.descriptors import score_of
+from benchmark.metrics.descriptors import says_nothing, score_of
 from benchmark.models.stored import read_checkpoint
 from benchmark.pages.html import write_html
 from benchmark.pages.sections import Section
@@ -26,6 +26,7 @@ from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import Record, Value
 from benchmark.results.summary import summarise
 from benchmark.runs.best_validation import FILE_NAME as VALIDATION_NAME
+from benchmark.wording import counted
 
 FILE_NAME = "report.html"
 CURVES_NAME = "curves.csv"
@@ -107,7 +108,9 @@ class _Parts:
 
     def _test(self) -> Section:
         record, ledger = Record.read(self.folder), Ledger.read(self.folder)
-        about = f"{record.name}: {record.videos:,} test videos of {record.identity}, {record.created:%d %B %Y}."
+        about = (
+            f"{record.name}: {counted(record.videos, 'test video')} of {record.identity}, {record.created:%d %B %Y}."
+        )
         speed, compute = record.throughput.clips_per_second, record.throughput.compute_clips_per_second
         cost = {
             "clips scored in a second": _number(speed, ",.0f"),
@@ -116,9 +119,10 @@ class _Parts:
             "parameters": f"{record.model.parameters:,}",
             "GFLOP a clip, one view": _number(record.model.gflop_per_clip, ",.2f"),
             "precision": record.precision,
-            "machine": record.hardware.gpu or f"{record.hardware.processor}, {record.hardware.cores} cores",
+            "machine": record.hardware.gpu or f"{record.hardware.processor}, {counted(record.hardware.cores, 'core')}",
         }
-        tables = (("Scores", _scores(record.metrics)), ("Cost", TextTable(("", record.name), tuple(cost.items()))))
+        costs = TextTable(("", record.name), tuple(cost.items()))
+        tables = (("Scores", _scores(record.metrics, ledger)), ("Cost", costs))
         return self._drawn("Test", about, tables, lambda: self._predictions("the test", record.metrics, ledger))
 
     def _training(self) -> Section:
@@ -142,9 +146,9 @@ class _Parts:
             return Section(title, about, holes=(f"{VALIDATION_NAME}: {why}",))
         ledger = Ledger.read(path)
         metrics = summarise(ledger)[0]
-        about = f"What best.ckpt was chosen for, on {len(ledger):,} videos."
+        about = f"What best.ckpt was chosen for, on {counted(len(ledger), 'video')}."
         draw = lambda: self._predictions("the validation", metrics, ledger)  # noqa: E731
-        return self._drawn(title, about, (("Scores", _scores(metrics)),), draw)
+        return self._drawn(title, about, (("Scores", _scores(metrics, ledger)),), draw)
 
     def _predictions(self, name: str, metrics: Mapping[str, Value], ledger: Ledger) -> None:
         parts: tuple[tuple[str, Callable[[], object]], ...] = (
@@ -196,11 +200,11 @@ def _forgiving(frames: Frames) -> Frames:
     return shown
 
 
-def _scores(metrics: Mapping[str, Value]) -> TextTable:
+def _scores(metrics: Mapping[str, Value], ledger: Ledger) -> TextTable:
     rows = []
     for name, held in metrics.items():
         score, ends = score_of(name), (held.low, held.high)
-        if held.value is None:
+        if held.value is None or says_nothing(name, len(ledger.info.class_names)):
             continue
         shown = [UNKNOWN if end is None else score.text(end) for end in ends]
         rows.append((score.title, score.text(held.value), " to ".join(shown) if None not in ends else UNKNOWN))

@@ -16,7 +16,8 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
-from benchmark.metrics.descriptors import known_scores
+from benchmark.metrics.descriptors import known_scores, says_nothing
+from benchmark.wording import counted
 
 COLUMNS = 79
 """Characters of a line, so that it fits into a usual terminal."""
@@ -47,6 +48,10 @@ class RunProgressBar(RichProgressBar):
     """
 
     _looked_at, _figures = -math.inf, dict[str, Any]()
+
+    def end(self) -> None:
+        """Be done, so that what is printed then is not broken into lines, as a command to copy."""
+        self._stop_progress()
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1}"
@@ -111,8 +116,9 @@ class RunLines(L.Callback):
         every = [parameter.numel() for parameter in pl_module.parameters()]
         trained = [parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad]
         share = "" if len(trained) == len(every) else f" ({sum(trained):,} of them trained)"
-        epochs = f"{trainer.max_epochs} epochs, " if (trainer.max_epochs or 0) > 0 else ""
-        steps = f"{trainer.num_training_batches} steps each" if math.isfinite(trainer.num_training_batches) else ""
+        epochs = f"{counted(trainer.max_epochs, 'epoch')}, " if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        batches = trainer.num_training_batches
+        steps = f"{counted(int(batches), 'step')} each" if math.isfinite(batches) else ""
         size = f"{type(pl_module).__name__}: {sum(every):,} parameters{share}"
         _show([size, f"{trainer.precision} on {pl_module.device}", f"{epochs}{steps}"])
 
@@ -122,7 +128,7 @@ class RunLines(L.Callback):
             return
         values = _finite(trainer)
         loss = [f"loss {values['train/loss_epoch']:.3f}"] if "train/loss_epoch" in values else []
-        _show_scores([f"epoch {trainer.current_epoch + 1}", *loss], values, "val/")
+        _show_scores([f"epoch {trainer.current_epoch + 1}", *loss], values, "val/", pl_module)
         costs = [text.format(values[name]) for name, text in _COSTS.items() if name in values]
         _show(["  speed:", *costs] if costs else [])
 
@@ -137,6 +143,8 @@ class RunLines(L.Callback):
             _show(
                 [f"best {self.best.monitor} {float(self.best.best_model_score):.3f} in epoch {epoch + 1}:", str(path)]
             )
+        if isinstance(trainer.progress_bar_callback, RunProgressBar):
+            trainer.progress_bar_callback.end()
         words = [*program(), "test", "--config", str(self.config), "--ckpt_path", str(path)]
         print(f"test it: {shlex.join(words)}", flush=True)
 
@@ -155,20 +163,22 @@ class ScoreLines(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the lines, but for a validation within a fit."""
         if trainer.is_global_zero and trainer.state.fn == "validate":
-            _show_scores(["validation:"], _finite(trainer), "val/")
+            _show_scores(["validation:"], _finite(trainer), "val/", pl_module)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the lines."""
         if trainer.is_global_zero:
-            _show_scores(["test:"], _finite(trainer), "test/")
+            _show_scores(["test:"], _finite(trainer), "test/", pl_module)
 
 
 def _finite(trainer: L.Trainer) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items() if math.isfinite(value)}
 
 
-def _show_scores(begin: list[str], values: dict[str, float], prefix: str) -> None:
-    known = [(score, values[f"{prefix}{score.name}"]) for score in known_scores() if f"{prefix}{score.name}" in values]
+def _show_scores(begin: list[str], values: dict[str, float], prefix: str, network: L.LightningModule) -> None:
+    classes = getattr(network, "num_classes", None)
+    scores = [score for score in known_scores() if not says_nothing(score.name, classes)]
+    known = [(score, values[f"{prefix}{score.name}"]) for score in scores if f"{prefix}{score.name}" in values]
     _show([*begin, *(f"{score.short} {score.text(value)}" for score, value in known)])
     by_group = f"{prefix}map/"
     groups = [f"{n.removeprefix(by_group)} {value:.3f}" for n, value in values.items() if n.startswith(by_group)]

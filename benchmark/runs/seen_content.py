@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.content import WORDS, Contents, shared
+from benchmark.wording import counted
 
 MOST_ALIKE = 0.01
 """Share of the videos tested that may look like ones that were trained on before a test is refused.
@@ -136,19 +137,26 @@ class Overlap:
         named = [*(f"{n} (the same file)" for n in self.same_file[:_NAMED]),
                  *(f"{n} (looks the same)" for n in self.alike[:_NAMED])]  # fmt: skip
         more = ", ..." if self.found > len(named) else ""
-        return f"{self.found} of {self.videos:,} videos: {', '.join(named)}{more}"
+        return f"{self.found} of {counted(self.videos, 'video')}: {', '.join(named)}{more}"
+
+    @property
+    def why_allowed(self) -> str:
+        """Why a test goes on where content was seen, in words."""
+        if self.other_files or self.other_alike:
+            return f"a test with up to {MOST_ALIKE:.0%} of look-alikes goes on"
+        return "the dataset's own official lists have it on both sides, so the test goes on"
 
     @property
     def checked(self) -> str:
         """What was compared, in words."""
         if not self.against:
-            return "content not compared: what was trained on is known by name alone"
+            return "not done, as the checkpoint knows what it was trained on by name alone"
         part = "" if self.by_bytes >= self.videos else (
-            "; of the others nothing is known yet: `clipbench audit` with the same --data reads them once"
+            "; the others were not read yet: `clipbench audit` with the same --data does that once"
         )  # fmt: skip
         return (
-            f"content of {self.against:,} videos seen compared with that of {self.by_bytes:,} of {self.videos:,} "
-            f"(bytes) and {self.by_print:,} (three frames){part}"
+            f"{self.by_bytes:,} of {counted(self.videos, 'test video')} compared with the {self.against:,} seen "
+            f"by their bytes, {self.by_print:,} by three frames{part}"
         )
 
 

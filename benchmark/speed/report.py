@@ -10,6 +10,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmark.wording import counted
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -87,7 +89,7 @@ class Machine:
     def title(self) -> str:
         """One line."""
         shown = self.processor if self.device == "cpu" else f"{self.device}, {self.processor}"
-        return f"{shown}, {self.cores} cores, {self.threads} threads"
+        return f"{shown}, {counted(self.cores, 'core')}, {counted(self.threads, 'thread')}"
 
 
 @dataclasses.dataclass(frozen=True)

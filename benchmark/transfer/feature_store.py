@@ -29,6 +29,7 @@ from benchmark.files import UNFINISHED
 from benchmark.runs.folder import keep
 from benchmark.transfer.carrying import Transfer
 from benchmark.transfer.stored_features import FeatureLoaders, StoredFeatures
+from benchmark.wording import counted
 
 _VALUES, _FACTS, _KEYS, _VALIDATION = "features.bin", "features.json", "keys.npy", "validation.pt"
 _Store = tuple[Tensor, np.ndarray, dict[int, Failure], list[FeatureBatch]]
@@ -263,7 +264,7 @@ class FeatureStore(L.Callback):
         free = shutil.disk_usage(self.folder).free
         if size > min(self.transfer.cache_gb * 1e9, free):
             raise UserError(
-                f"the features of {count:,} clips and draws take {size:,} bytes; transfer.cache_gb allows "
+                f"the features of {counted(count, 'clip')} and draws take {size:,} bytes; transfer.cache_gb allows "
                 f"{self.transfer.cache_gb:g} * 10^9, and {free:,} are free in {self.folder}. Lower "
                 "data.clips_per_video.train or transfer.feature_draws, raise transfer.cache_gb, or store none with "
                 "--transfer.feature_draws 0; in a grid these are grid.feature_draws and grid.cache_gb"

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmark.results.record import Record
 from benchmark.runs.facts import network_title
+from benchmark.wording import counted
 
 _PAPER = "SlowFusion, full, width 1.0"
 _PAPER_TRAINING_CLIPS, _PAPER_TEST_CLIPS = 50, (20, 4)
@@ -18,7 +19,7 @@ def notes(records: Sequence[Record], cells: int, *, has_claims: bool) -> list[st
         cells: Number of cells of the grid.
         has_claims: Whether the paper's numbers are beside them.
     """
-    lines = [f"{len(records)} of {cells} cells are finished."]
+    lines = [f"{len(records)} of {counted(cells, 'cell is', 'cells are')} finished."]
     if not has_claims:
         lines.append(
             "The paper's numbers are not at hand: there is no leaderboards/paper in the working directory or beside "
@@ -42,7 +43,7 @@ def notes(records: Sequence[Record], cells: int, *, has_claims: bool) -> list[st
             "They are here for orientation and cannot be ranked with these."
         )
     if failed := sum(len(record.failed_videos) for record in records):
-        lines.append(f"{failed} test videos failed and count as wrong.")
+        lines.append(f"{counted(failed, 'test video')} failed and {'counts' if failed == 1 else 'count'} as wrong.")
     if kinds != {"clean"}:
         lines.append(f"The weights are {' and '.join(sorted(kinds))}: not all are known to be clean.")
     lines.append(

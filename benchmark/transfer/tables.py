@@ -22,6 +22,7 @@ from benchmark.results.scores import scores_of
 from benchmark.results.statistics import holm
 from benchmark.transfer.notes import notes
 from benchmark.transfer.regimes import REGIMES, Regime
+from benchmark.wording import counted
 
 NOT_HELD = "not held"
 
@@ -277,7 +278,7 @@ class TransferResults:
             table = _TABLE3 if metric == "video_hit1" else _TABLE4
             row = [regime, "mean", "mean", metric, mean.value, None, None, mean.spread]
             lacks = mean.value is None and self._is_tested(regime) and metric.removeprefix("map/") not in held
-            state = NOT_HELD if lacks else f"{len(mean.folds)} of {mean.of} folds"
+            state = NOT_HELD if lacks else f"{len(mean.folds)} of {counted(mean.of, 'fold')}"
             writer.writerow([*row, self.paper(table, regime, metric), None, state])
         return text.getvalue()
 

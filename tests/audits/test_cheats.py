@@ -208,7 +208,7 @@ def test_an_edited_entry_is_caught(
     record.model_copy(update={**told, "dataset": dataset_of(ledger.info)}).write(run / "record.json")
     monkeypatch.setattr(entry_audit, "_busy", lambda: None)
     if name == "clips chosen":  # not even an entry
-        with pytest.raises(UserError, match="cannot lie where it says"):
+        with pytest.raises(UserError, match="cannot be where it says"):
             entered(run, tmp_path / "boards")
         return
     folder = entered(run, tmp_path / "boards")

@@ -134,7 +134,7 @@ FORGED: dict[Callable[[Path], None], str | None] = {
     without_copies: "or proves too little",
     with_lost_copies: "or proves too little",
     metric_edited: "its video_hit1 is 0.999, but the ledger gives",
-    hard_videos_left_out: "an entry scores all of them",
+    hard_videos_left_out: "an entry scores all",
 }
 """What is found; None where nothing is wrong, and the entry just rises no higher."""
 

@@ -66,7 +66,7 @@ def test_few_sources_are_said_to_be_too_few(tmp_path: Path, capsys: pytest.Captu
     make_ledger(videos=30, failed=0, unlabelled=0).write(tmp_path / FILE_NAME)
     assert main([str(tmp_path), str(tmp_path), "--equivalence", "5"]) == 0
     printed = capsys.readouterr().out
-    assert "no intervals: 10 source groups are too few, it takes 11" in printed
+    assert "no intervals: it takes 11 source groups, and there are 10" in printed
     assert "no test of equivalence" in printed
     assert "detectable" not in printed
     assert " to +" not in printed

@@ -27,7 +27,7 @@ def test_a_partial_copy_is_usable_and_what_lacks_is_named(root: Path, capsys: py
     assert ucf101(root) == 0
     printed = capsys.readouterr().out
     assert "4 videos (3 train, 1 test) of 101 classes; 2 missing; 66.7% of the official 6 videos held" in printed
-    assert "complete: 1 classes: Archery" in printed
+    assert "complete: 1 class: Archery" in printed
     assert "--data.classes=[Archery]" in printed
     assert "YoYo lacks 2 of 3: v_YoYo_g05_c02, v_YoYo_g10_c01\n" in printed
     assert "broken: 0 videos" in printed

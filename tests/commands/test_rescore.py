@@ -39,7 +39,7 @@ def test_numbers_are_printed_both_ways(tmp_path: Path, capsys: pytest.CaptureFix
     failed = len(ledger.failures())
     assert f"{failed} videos failed\n  {failed} as it holds no frames: v00" in printed
     assert "held 90 of the official 120 test videos (75.0%)" in printed
-    assert f"{90 - int(ledger.labels.any(1).sum())} videos have no label" in printed
+    assert f"{90 - int(ledger.labels.any(1).sum())} videos without labels" in printed
     assert "intervals: over 30 source groups" in printed
     assert "record.json" not in printed
 
@@ -68,7 +68,7 @@ def test_classes_few_or_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_an_absent_class_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_ledger(videos=5, classes=9, several=0, failed=0).write(tmp_path / FILE_NAME)
     assert main([str(tmp_path)]) == 0
-    assert "4 classes have no video and are left out of the means" in capsys.readouterr().out
+    assert "4 classes without a video, left out of the means" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [{}, {"failed": 0.4, "unlabelled": 0.2, "several": 0.5}, {"failed": 1.0}])

@@ -109,3 +109,28 @@ def test_edited_claims_are_found(root: Path, capsys: pytest.CaptureFixture[str])
     code, text = verified(root, capsys)
     assert code == 3
     assert "not checked: paper/mine.json" in text
+
+
+def test_an_empty_folder_holds_nothing_to_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "verify", "--root", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path} is empty: there are no leaderboards in it to verify" in said
+    assert f"leaderboard add RUN_DIR --root {tmp_path}" in said
+
+
+def test_hits_that_cannot_miss_are_in_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two of two classes are always a hit, and a record still holds it."""
+    for classes, shown in ((2, False), (6, True)):
+        root, run = tmp_path / f"board{classes}", tmp_path / f"run{classes}"
+        write_run(run, make_ledger(classes=classes))
+        assert "video_hit5" in Record.read(run).metrics
+        assert main(["leaderboard", "add", str(run), "--root", str(root)]) == 0
+        assert main(["leaderboard", "build", "--root", str(root)]) == 0
+        assert main(["leaderboard", "verify", "--root", str(root)]) == 0
+        assert ("Hit@5" in (root / "README.md").read_text("utf-8").partition("| entry |")[2]) is shown
+        capsys.readouterr()
+        for words in (["rescore", str(run)], ["compare", str(run), str(run)], ["model_card", str(run)]):
+            assert main(words) == 0
+            said = capsys.readouterr().out
+            assert "Hit@1" in said
+            assert ("Hit@5" in said) is shown

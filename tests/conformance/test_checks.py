@@ -18,7 +18,7 @@ BROKEN = {
     "OutsideTheClip": ("declaration", "frame_offsets is (0, 16)"),
     "OneNumber": ("declaration", "frame_offsets is 8"),
     "TooLarge": ("declaration", "input_side is 224"),
-    "OneLogitTooMany": ("shapes", "forward gives (1, 6) torch.float32 for 1 clips in evaluation with 5 classes"),
+    "OneLogitTooMany": ("shapes", "forward gives (1, 6) torch.float32 for 1 clip in evaluation with 5 classes"),
     "OtherSide": ("shapes", "forward raises RuntimeError: shape '[-1, 2, 17, 17, 3]' is invalid"),
     "NotFinite": ("shapes", "logits are not finite"),
     "BatchNorm": ("shapes", "Expected more than 1 value per channel"),

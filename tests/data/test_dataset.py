@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 
 from benchmark.clip import Failure
 from benchmark.data import dataset
-from benchmark.data.dataset import ClipReader, Collate, Sample, TrainingClips, VideoClips, find_broken
+from benchmark.data.broken import find_broken
+from benchmark.data.dataset import ClipReader, Collate, Sample, TrainingClips, VideoClips
 from benchmark.data.decode import open_video
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.loader import VideoBatches

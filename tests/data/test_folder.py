@@ -92,7 +92,7 @@ def test_folders_named_after_splits_are_the_splits(
     }
     assert index.class_names == ("jump", "run", "walk")
     assert "left out: other" in caplog.text
-    assert "1 videos directly in" in caplog.text
+    assert "1 video directly in" in caplog.text
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_source_group_without_a_split_goes_to_one_side_whole(tmp_path: Path) -
         ("path,label\n,x\n", r"row 1 of .*path ''"),
         ("path,label\na.mp4,x\n./a.mp4,y\n", r"row 2 of .*repeats the path 'a\.mp4'.*\|"),
         ("path,label\na.mp4,\n", r"row 1 of .*no label"),
-        ("path,label\na.mp4\n", r"row 1 of .*has 1 cells where the header has 2"),
+        ("path,label\na.mp4\n", r"row 1 of .*has 1 cell where the header has 2"),
         ("path,label,split\na.mp4,x,practice\n", r"row 1 of .*'practice'; allowed are train, validation"),
         ("path,label,split\na.mp4,x,train\nb.mp4,x,\n", r"row 2 of .*split ''"),
     ],
@@ -171,7 +171,7 @@ def test_nothing_found_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match=r"root/CLASS/video\.mp4.*data\.annotations"):
         read_folder_index(tmp_path)
     (tmp_path / "annotations.csv").write_text("path,label\ngone.mp4,x\n", "utf-8")
-    with pytest.raises(DatasetNotFoundError, match=r"none of the 1 files.*data\.root"):
+    with pytest.raises(DatasetNotFoundError, match=r"none of the 1 file.*data\.root"):
         read_folder_index(tmp_path, annotations=tmp_path / "annotations.csv")
 
 
@@ -245,7 +245,7 @@ def test_names_that_are_not_utf8_are_left_out_and_named(tmp_path: Path, caplog: 
     (tmp_path / "a/good.mp4").rename(os.fsdecode(bytes(tmp_path / "a") + b"/caf\xe9.mp4"))
     touch(tmp_path / "a/good.mp4")
     assert sorted(rows(read_folder_index(tmp_path))) == ["a/good.mp4"]
-    assert r"1 videos" in caplog.text
+    assert r"1 video in" in caplog.text
     assert r"caf\udce9.mp4" in caplog.text
     (tmp_path / "a").rename(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
     with pytest.raises(UserError, match=r"caf\\udce9' has a name that is not UTF-8 or holds control"):
@@ -261,7 +261,7 @@ def test_names_that_a_terminal_would_obey_are_left_out_or_refused(
     (tmp_path / "c").mkdir()
     (tmp_path / f"c/x.{sign}").touch()
     assert sorted(rows(read_folder_index(tmp_path))) == ["a/good.mp4", "b/good.mp4"]
-    assert "1 videos" in caplog.text
+    assert "1 video in" in caplog.text
     assert all(record.getMessage().isprintable() for record in caplog.records)
     (tmp_path / "b").rename(tmp_path / f"b{sign}")
     with pytest.raises(UserError, match="or holds control characters; rename it"):

@@ -88,11 +88,11 @@ def test_files_that_a_table_spells_otherwise_are_named(tmp_path: Path, caplog: p
     table = tmp_path / "table.csv"
     table.write_text(f"path,label\n{NFD}.mp4,x\ngone.mp4,x\nc.mp4,y\n", "utf-8")
     index = read_folder_index(tmp_path, annotations=table)
-    assert "1 videos count as missing, but are there." in caplog.text
+    assert "1 video counts as missing, but is there." in caplog.text
     assert r"'Cafe\u0301.mp4' is 'Caf\xe9.mp4'" in caplog.text
     assert index.missing() == [f"{NFD}.mp4", "gone.mp4"]
     table.write_text("path,label\nC.mp4,x\n", "utf-8")
-    with pytest.raises(UserError, match=r"none of the 1 files.*'C\.mp4' is 'c\.mp4'"):
+    with pytest.raises(UserError, match=r"none of the 1 file.*'C\.mp4' is 'c\.mp4'"):
         read_folder_index(tmp_path, annotations=table)
 
 

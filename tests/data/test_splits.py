@@ -98,7 +98,7 @@ def test_a_column_of_the_table_may_be_the_source_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("_(g", "is neither a column of"), ("_(h\\d+)_", "is in none of 1 paths")]
+    ("pattern", "message"), [("_(g", "is neither a column of"), ("_(h\\d+)_", "is in none of 1 path")]
 )
 def test_a_pattern_that_finds_nothing_is_refused(tmp_path: Path, pattern: str, message: str) -> None:
     touch(tmp_path / "a/v_a_g01_c01.mp4")

@@ -208,3 +208,11 @@ def test_the_data_module_reads_its_fold(root: Path) -> None:
     assert data.num_classes == 16
     assert data.index.identity.fold == 2
     assert data.groups["motion"] == [4, 5, 6, 7]
+
+
+def test_nothing_is_generated_among_somebodys_own_videos(tmp_path: Path) -> None:
+    (tmp_path / "jump").mkdir()
+    (tmp_path / "jump/a.mp4").touch()
+    with pytest.raises(UserError, match=r"holds videos \(jump/\).*for yours add --data folder"):
+        read_synthetic_index(tmp_path, 1, source_groups=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["jump"]

@@ -89,7 +89,7 @@ REFUSED = {
     "sampler_seed": make_ledger(0, model_seed=9, videos=60, protocol=Protocol(clips_per_video=4, sampler_seed=1)),
     "dataset is Made in the first and Other": make_ledger(0, model_seed=9, videos=60, dataset="Other"),
     "fold is 1 in the first and 2": make_ledger(0, model_seed=9, videos=60, fold=2),
-    "1 videos are in only one of them, such as v0059": ALIKE[1].select(np.arange(59)),
+    "1 video is in only one of them, such as v0059": ALIKE[1].select(np.arange(59)),
     "other labels": make_ledger(5, videos=60),
     "another source": make_ledger(0, model_seed=9, videos=60, videos_per_source=4),
 }

@@ -117,7 +117,7 @@ def test_what_has_no_common_ground_is_refused() -> None:
         common_videos(first.select(np.arange(5)), second.select(np.arange(5, 9)))
     labels = second.table["labels"].to_pylist()
     labels[7] = [(labels[7][0] + 1) % 6]
-    with pytest.raises(UserError, match=r"1 videos have other labels .* such as v0007"):
+    with pytest.raises(UserError, match=r"1 video has other labels .* such as v0007"):
         common_videos(first, with_column(second, "labels", labels))
     sources = second.table["source_group"].to_pylist()
     with pytest.raises(UserError, match="v0000 is of source group g000 in one ledger and h in the other"):

@@ -230,7 +230,7 @@ def test_metadata_must_be_there_and_right(tmp_path: Path) -> None:
 def test_info_must_fit_the_rows(tmp_path: Path) -> None:
     path, ledger = tmp_path / FILE_NAME, make_ledger(classes=3)
     for info, message in (
-        ({"class_groups": ["one"]}, "3 classes and 1 groups"),
+        ({"class_groups": ["one"]}, "3 classes and 1 group of classes"),
         ({"class_names": ["A", "A", "B"]}, "same name"),
         ({"classes": ["A", "B", "C"]}, "class subset is not its classes"),
         ({"held_videos": 39}, "40 videos, but only 39 were held"),

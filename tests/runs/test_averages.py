@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 from pyarrow import csv
 
 from benchmark.cli import main
+from benchmark.errors import UserError
 from benchmark.files import file_hash
+from benchmark.models.average import read_parts
 from benchmark.results.clip_scores import SPLITS, ClipScores
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
@@ -144,3 +147,25 @@ def test_it_is_reproduced_from_its_one_checkpoint(averaged: Path, small_set: Pat
     path = averaged / FILE_NAME
     given = ["--ckpt_path", str(path), "--videos", "4", "--data_root", str(small_set)]
     assert main(["leaderboard", "reproduce", str(averaged), *given]) == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda members: members[0].pop("share"),
+        lambda members: members[0].pop("name"),
+        lambda members: members[0].update(share=2.0),
+        lambda members: members[0].update(sha256="no hash"),
+        lambda members: members[0].update(shape={}),
+        lambda members: members.pop(),
+        lambda members: members.append(3),
+    ],
+)
+def test_a_damaged_list_of_members_is_one_message(damage: Any, averaged: Path, tmp_path: Path) -> None:
+    held = torch.load(averaged / FILE_NAME, weights_only=True)
+    damage(held["average"])
+    torch.save(held, tmp_path / "damaged.ckpt")
+    with pytest.raises(UserError, match="list of members is damaged"):
+        average_facts(held)
+    with pytest.raises(UserError, match=r"damaged\.ckpt of model\.checkpoints is an average, and its list of members"):
+        read_parts([tmp_path / "damaged.ckpt"])

@@ -46,7 +46,9 @@ def test_what_failed_before_a_checkpoint_is_listed_with_it(tmp_path: Path) -> No
     noted.on_save_checkpoint(trainer, module, {})
     lines = (tmp_path / "failed_videos.csv").read_text("utf-8").splitlines()
     assert lines == ["what,epoch,video,reason", "skipped in training,3,v1,no frames"]
-    with pytest.warns(UserWarning, match="epoch 3: 1 videos"):  # and at the end of the epoch it is told, and not again
+    with pytest.warns(
+        UserWarning, match="epoch 3: 1 video could"
+    ):  # and at the end of the epoch it is told, and not again
         noted.on_train_epoch_end(trainer, module)
     assert (tmp_path / "failed_videos.csv").read_text("utf-8").splitlines() == lines
 
@@ -58,8 +60,8 @@ def test_a_validation_of_nothing_ends_the_run(clips: int, tmp_path: Path) -> Non
         batch = type("Batch", (), {"failures": [Failure(0, "v", "no frames")], "__len__": lambda _, n=count: n})()
         noted.on_validation_batch_start(trainer, module, cast(Any, batch), 0)
     if clips:
-        with pytest.warns(UserWarning, match="1 videos could not be read and were not validated"):
+        with pytest.warns(UserWarning, match="1 video could not be read and was not validated"):
             noted.on_validation_epoch_end(trainer, module)
     else:
-        with pytest.raises(UserError, match="epoch 1 had no clip to validate on: 1 videos could not be read"):
+        with pytest.raises(UserError, match="epoch 1 had no clip to validate on: 1 video could not be read"):
             noted.on_validation_epoch_end(trainer, module)

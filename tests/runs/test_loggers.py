@@ -30,7 +30,7 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_may_be_no_logger(held: object, absent: None) -> None:
     trainer = space(logger=held)
     assert configured_loggers(trainer) == []
-    assert leave_out_wandb(trainer) is None
+    assert leave_out_wandb(trainer, space(artifact=False)) is None
     assert trainer.logger == held
 
 
@@ -48,10 +48,10 @@ def test_logs_without_a_folder_move() -> None:
 def test_offline_logs_are_left_out(absent: None) -> None:
     kept = logger("CSVLogger", save_dir=".")
     trainer = space(logger=[kept, logger("WandbLogger", offline=True)])
-    assert leave_out_wandb(trainer) == f"no W&B logs: wandb {REASON}"
+    assert leave_out_wandb(trainer, space(artifact=False)) == f"no W&B logs: wandb {REASON}"
     assert trainer.logger == [kept]
     alone = space(logger=logger("WandbLogger", offline=True))
-    assert leave_out_wandb(alone) == f"no W&B logs: wandb {REASON}"
+    assert leave_out_wandb(alone, space(artifact=False)) == f"no W&B logs: wandb {REASON}"
     assert alone.logger is False
 
 
@@ -61,14 +61,14 @@ def test_online_logs_are_not_left_out_in_silence(absent: None, monkeypatch: pyte
         with pytest.raises(
             UserError, match=r"trainer\.logger sends logs to W&B, which needs wandb, which is not installed"
         ):
-            leave_out_wandb(space(logger=[online]))
+            leave_out_wandb(space(logger=[online]), space(artifact=False))
 
 
 def test_with_wandb_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loggers, "why_missing", lambda library: None)
     trainer = space(logger=[logger("WandbLogger", offline=True)])
     monkeypatch.delenv("WANDB_SILENT", raising=False)
-    assert "stay in the run folder" in str(leave_out_wandb(trainer))
+    assert "stay in the run folder" in str(leave_out_wandb(trainer, space(artifact=False)))
     assert os.environ["WANDB_SILENT"] == "true"
     assert len(trainer.logger) == 1
 
@@ -78,5 +78,20 @@ def test_logs_that_are_switched_off_are_left_out(monkeypatch: pytest.MonkeyPatch
     for offline in (True, False):
         kept = logger("CSVLogger", save_dir=".")
         trainer = space(logger=[kept, logger("WandbLogger", offline=offline)])
-        assert leave_out_wandb(trainer) == "no W&B logs: wandb is switched off by WANDB_MODE"
+        assert leave_out_wandb(trainer, space(artifact=False)) == "no W&B logs: wandb is switched off by WANDB_MODE"
         assert trainer.logger == [kept]
+
+
+@pytest.mark.parametrize("log_model", [True, "all", False])
+def test_a_model_that_cannot_be_uploaded_becomes_an_artifact(
+    log_model: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(loggers, "why_missing", lambda library: None)
+    checkpoint = space(artifact=False)
+    held = logger("WandbLogger", offline=True, log_model=log_model)
+    said = str(leave_out_wandb(space(logger=[held]), checkpoint))
+    assert held.init_args.log_model is False  # Lightning refuses it offline
+    assert checkpoint.artifact is bool(log_model)
+    assert ("left as an artifact" in said) is bool(log_model)
+    assert all(len(line) < 80 for line in said.splitlines())

@@ -17,7 +17,7 @@ def trainer(**values: float) -> Any:
     metrics = {name.replace("_of_", "/"): torch.tensor(value) for name, value in values.items()}
     return SimpleNamespace(
         is_global_zero=True, callback_metrics=metrics, current_epoch=2, precision="32-true", max_epochs=5,
-        num_training_batches=20,
+        num_training_batches=20, progress_bar_callback=None,
     )  # fmt: skip
 
 
@@ -98,3 +98,22 @@ def test_notices_are_hidden_for_a_while_alone() -> None:
     assert [str(each.message) for each in shown] == ["something else"]
     assert [logger.level for logger in loggers] == levels
     assert list(warnings.filters) == filters
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(2, ["clip@1"]), (5, ["clip@1"]), (6, ["clip@1", "clip@5"])])
+def test_hits_that_cannot_miss_are_left_out(
+    classes: int, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = trainer(val_of_clip_hit1=0.5, val_of_clip_hit5=1.0)
+    lines(tmp_path).on_train_epoch_end(metrics, cast(Any, SimpleNamespace(num_classes=classes)))
+    said = capsys.readouterr().out.split()
+    assert [word for word in said if word.startswith("clip@")] == shown
+
+
+def test_one_epoch_of_one_step_is_not_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = cast(Any, nn.Linear(1, 1))
+    network.device = "cpu"
+    single = trainer()
+    single.max_epochs = single.num_training_batches = 1
+    lines(tmp_path).on_train_start(single, network)
+    assert "1 epoch, 1 step each" in capsys.readouterr().out

@@ -40,7 +40,7 @@ def runs_in(folder: Path) -> list[Run]:
     return [read_run(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
 
 
-@pytest.mark.filterwarnings("ignore:.*videos could not be read")
+@pytest.mark.filterwarnings("ignore:.*videos? could not be read")
 def test_a_fit_that_went_on_is_one_run_and_its_test_says_so(videos: Path, alone: Path) -> None:  # noqa: F811
     small = [word for word in options(videos, Path("x")) if word not in {"--run_dir", "x"}]
     assert main(["fit", *small, "--trainer.max_epochs", "1", "--checkpoint.artifact", "true"]) == 0
@@ -79,7 +79,7 @@ def test_a_fit_that_went_on_is_one_run_and_its_test_says_so(videos: Path, alone:
     assert sum(path.endswith(".jpg") for path in table) == 4  # a strip of frames for each test video
 
 
-@pytest.mark.filterwarnings("ignore:.*videos could not be read")
+@pytest.mark.filterwarnings("ignore:.*videos? could not be read")
 def test_predictions_and_refused_commands_leave_neither_run_nor_folder(
     videos: Path,  # noqa: F811
     alone: Path,
@@ -109,7 +109,7 @@ def test_predictions_and_refused_commands_leave_neither_run_nor_folder(
     assert len([*alone.rglob("*.wandb")]) == 1
 
 
-@pytest.mark.filterwarnings("ignore:.*videos could not be read")
+@pytest.mark.filterwarnings("ignore:.*videos? could not be read")
 def test_without_a_login_the_logs_stay_here_and_the_mode_is_obeyed(
     videos: Path,  # noqa: F811
     alone: Path,
@@ -131,7 +131,7 @@ def test_without_a_login_the_logs_stay_here_and_the_mode_is_obeyed(
     assert not (alone / "other/wandb").exists()
 
 
-@pytest.mark.filterwarnings("ignore:.*videos could not be read")
+@pytest.mark.filterwarnings("ignore:.*videos? could not be read")
 def test_a_sweep_names_its_runs_itself(
     videos: Path,  # noqa: F811
     alone: Path,

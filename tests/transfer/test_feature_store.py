@@ -51,7 +51,7 @@ def test_training_on_features_is_training_on_frames(
     capsys: pytest.CaptureFixture[str],
     regime: str,
 ) -> None:
-    with pytest.warns(UserWarning, match="1 videos could not be read and were not validated"):
+    with pytest.warns(UserWarning, match="1 video could not be read and was not validated"):
         assert main(fit(small_set, tmp_path / "stored", regime, pretrained, *EPOCHS)) == 0
     assert "float32 each" in capsys.readouterr().out
     assert not (tmp_path / "stored/features").exists()
