@@ -189,7 +189,7 @@ def test_a_count_of_clips_below_one_is_refused(name: str) -> None:
 
 
 def test_an_epoch_of_more_clips_than_a_video_offers_is_refused() -> None:
-    with pytest.raises(UserError, match="train_epoch is 3, but a video offers only 2"):
+    with pytest.raises(UserError, match="train_epoch is 3, more than the 2 clips that a video offers"):
         ClipsPerVideo(train=2, train_epoch=3)
 
 
@@ -229,7 +229,7 @@ def test_loaders_serve_the_device_that_computes(videos: VideoIndex, monkeypatch:
 
 
 def test_more_processes_than_videos_are_refused(videos: VideoIndex) -> None:
-    with pytest.raises(UserError, match="1 test videos cannot be shared by 2 processes"):
+    with pytest.raises(UserError, match="1 test video cannot be shared by 2 processes"):
         attached(SmallVideos(videos), processes=2).test_dataloader()
     with pytest.raises(UserError, match="too few training clips for 7 processes"):
         attached(SmallVideos(videos), processes=7).train_dataloader()
