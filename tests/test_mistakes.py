@@ -30,7 +30,7 @@ MISTAKES = {
     "leaderboard biuld": "did you mean build? It must be one of add, build",
     "leaderboard": "leaderboard needs one of add, build",
     "protocol shwo gone": "did you mean show?",
-    "histograms": "histograms needs a verb; there are features, extract",
+    "histograms": "histograms needs one of features, extract",
     "histograms tnue": "did you mean tune?",
     "prepare": "prepare needs one of ucf101, sports1m, synthetic",
     "prepare ucf": "did you mean ucf101?",

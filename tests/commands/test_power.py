@@ -25,7 +25,7 @@ def test_models_like_two_that_were_tested(tmp_path: Path, capsys: pytest.Capture
     assert "3.0 videos a source" in capsys.readouterr().out
     with pytest.raises(UserError, match="right on the same videos"):
         main(["--difference", "3", "--like", f"[{tmp_path / 'a'}, {tmp_path / 'a'}]"])
-    with pytest.raises(UserError, match="names 1 tests"):
+    with pytest.raises(UserError, match="names 1 test;"):
         main(["--difference", "3", "--like", f"[{tmp_path / 'a'}]"])
 
 

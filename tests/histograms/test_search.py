@@ -85,7 +85,7 @@ def test_the_table_of_features_is_the_documents() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["histograms"], "histograms needs a verb; there are features"),
+        (["histograms"], "histograms needs one of features"),
         (["histograms", "tune", "--data", "SyntheticActions", "--config", "multires", "--run_dir", "x"], "no model of"),
         (["histograms", "tune", "--data", "SyntheticActions", "--run_dir", "x", "--trials", "0"], "--trials is 0"),
     ],
