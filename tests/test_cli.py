@@ -306,7 +306,7 @@ def test_the_checkpoint_must_fit_the_configuration(
         (["fit", "--config", "{conf}", "--run_dir", "{conf}/run"], "multires.yaml is a file; name a folder"),
         (["fit"], "an experiment says them all: --config multires"),
         (["fit", "--config", "{videos}"], "folder.yaml holds a part of an experiment alone, VideoFolder"),
-        (["predict", "--config", "{conf}", "--predict.videos", "x.mp4"], "predict needs --ckpt_path"),
+        (["predict", "--config", "{conf}", "--predict.videos", "x.mp4"], "names x.mp4, which does not exist"),
         (["fit", "--config", "{conf}", "--data.cache", "diks"], "data.cache is diks; allowed are off, memory and disk"),
         (["fit", "--config", "{conf}", "--data.fold", "x"], "clipbench: data.fold is x; it must be a whole number\n"),
         (["fit", "--config", "{conf}", "--data.decoder", "x"], "data.decoder is x; it must be one of pyav, torchcodec"),

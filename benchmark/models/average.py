@@ -60,8 +60,8 @@ def stored_members(checkpoint: Mapping[str, Any], where: str) -> list[dict[str, 
 def _is_member(held: object) -> bool:
     if not isinstance(held, dict) or not all(isinstance(held.get(n), kind) for n, kind in _OF_A_MEMBER.items()):
         return False
-    is_hash = re.fullmatch("[0-9a-f]{64}", held["sha256"]) is not None
-    return is_hash and 0 <= held["share"] <= 1 and str(held["shape"].get("class")).isidentifier()
+    is_hash, name = re.fullmatch("[0-9a-f]{64}", held["sha256"]) is not None, held["shape"].get("class")
+    return is_hash and 0 <= held["share"] <= 1 and isinstance(name, str) and name.isidentifier()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ def test_a_cell_that_another_holds_is_not_taken(tmp_path: Path, monkeypatch: pyt
 
 def _report(folder: Path, number: int) -> None:
     with reporting(folder):
-        (folder / "report.new").write_text(f"{number}")
+        (folder / "report.new").write_text(f"{number}", "utf-8")
         time.sleep(0.05)  # another would write over it, or move it away
         (folder / "report.new").replace(folder / "report")
 

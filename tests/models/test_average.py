@@ -171,7 +171,7 @@ def test_what_cannot_be_averaged_is_refused_by_name(files: list[Path], tmp_path:
     torch.manual_seed(0)
     other = save(SingleFrame(CLASSES, width=0.05), tmp_path / "other.ckpt", tuple("ABDC"))
     refused("other.ckpt of model.checkpoints has other classes than .*0.ckpt", [files[0], other])
-    refused("names 1 networks; an average is of two or more", files[:1])
+    refused("names 1 network; an average is of two or more", files[:1])
     refused("model.checkpoints .*gone.ckpt: there is no such file", [files[0], tmp_path / "gone.ckpt"])
     (tmp_path / "text.ckpt").write_text("no checkpoint", "utf-8")
     refused("model.checkpoints .*text.ckpt is no checkpoint, or is damaged", [files[0], tmp_path / "text.ckpt"])
