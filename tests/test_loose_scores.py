@@ -53,7 +53,7 @@ def test_a_score_of_ones_own_is_everywhere(small_set: Path, tmp_path: Path) -> N
     assert forked(tmp_path, "leaderboard", "build", "--root", "boards", *SCORES)[0] == 0
     assert "mean confidence" in (tmp_path / "boards/README.md").read_text("utf-8")
     assert "confidence,confidence_low,confidence_high" in (tmp_path / "boards/entries.csv").read_text("utf-8")
-    assert '"title":"mean confidence"' in (tmp_path / "boards/index.html").read_text("utf-8")
+    assert '"title":"Mean confidence"' in (tmp_path / "boards/index.html").read_text("utf-8")
     code, out, _ = forked(tmp_path, "leaderboard", "verify", "--root", "boards", *SCORES)
     assert code == 0, out
     # Without the file nobody can say whether its number is right.

@@ -145,8 +145,13 @@ def test_a_killed_loader_worker_is_named(said: str) -> None:
     assert "loader worker 4711" in (for_the_user(RuntimeError(said)) or "")
 
 
-def test_what_every_experiment_says_is_asked_for_by_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", "--ckpt_path", "x.ckpt", "--predict.videos", "v.mp4"]) == 2
+def test_what_every_experiment_says_is_asked_for_by_its_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [tmp_path / "x.ckpt", tmp_path / "v.mp4"]
+    for file in given:
+        file.touch()
+    assert main(["predict", "--ckpt_path", str(given[0]), "--predict.videos", str(given[1])]) == 2
     said = capsys.readouterr().err
     assert "--data" in said
     assert "--model" in said

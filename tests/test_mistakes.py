@@ -123,7 +123,7 @@ MISTAKES = {
     "check": "check needs CLASS_PATH;",
     "transfer": "transfer needs --config;",
     "figures gone": "figures needs --out;",
-    "audit": "--data must be given",
+    "audit": "audit needs --data",
     # an order that loses something
     "fit --data.fold 2 --config multires": "write --config first: --config multires --data.fold ...",
     "fit --model SlowFusion --config multires": "write --config first: --config multires --model ...",
