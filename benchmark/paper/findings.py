@@ -53,14 +53,12 @@ class Finding:
     ours: str
 
 
-def findings(
-    results: PaperResults, transfer: TransferResults | None, streams: Mapping[str, np.ndarray]
-) -> list[Finding]:
+def findings(results: PaperResults, transfer: TransferResults, streams: Mapping[str, np.ndarray]) -> list[Finding]:
     """All findings of the paper that its tables and Figure 3 state.
 
     Args:
         results: Of Table 1.
-        transfer: Of Tables 3 and 4.
+        transfer: Of Tables 3 and 4; of no cells where there is no grid.
         streams: First-layer filters of the multiresolution network; may be empty.
     """
     found = []
@@ -73,9 +71,9 @@ def findings(
         pair = (_TITLES[one], _TITLES[other])
         shown = None if hit is None else (hit.first, hit.second, hit.low, hit.high)
         found.append(_finding(said, pair, values, shown))
-    comparisons = {} if transfer is None else transfer.comparisons()
+    comparisons = transfer.comparisons()
     for said, regime, against in _TABLE3:
-        values = [None if transfer is None else transfer.paper_accuracy(each) for each in (regime, against)]
+        values = [transfer.paper_accuracy(each) for each in (regime, against)]
         pair = (REGIMES[regime], REGIMES[against])
         key, sign = ((regime, against), 1) if (regime, against) in comparisons else ((against, regime), -1)
         shown = None
@@ -102,8 +100,9 @@ def _finding(
     paper: Sequence[float | None],
     ours: tuple[float, float, float, float] | None,
 ) -> Finding:
-    claimed = " against ".join("-" if value is None else f"{100 * value:.1f}" for value in paper)
-    words = f"{pair[0]} {claimed.split(' against ')[0]}%, {pair[1]} {claimed.split(' against ')[1]}%"
+    words = ", ".join(
+        title if value is None else f"{title} {100 * value:.1f}%" for title, value in zip(pair, paper, strict=True)
+    )
     if ours is None:
         return Finding(said, words, "not run", "")
     first, second, low, high = ours

@@ -79,7 +79,7 @@ def make_report(plan: Plan, claims: Sequence[Claims], command: str, frames_of: C
         transfer = TransferResults([cell.result() for cell in experiment.cells], claims)
     gallery = Gallery(plan.folder / FIGURES)
     drawn = draw_figures(gallery, results, transfer, frames_of)
-    found = findings(results, transfer, filters_of(results, MULTIRES))
+    found = findings(results, transfer or TransferResults([], claims), filters_of(results, MULTIRES))
     networks = [system for system in results.systems.values() if system.row.is_network]
     records = [record for system in networks for record, _ in system.tests.values()]
     return Report(

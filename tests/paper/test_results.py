@@ -12,11 +12,13 @@ from benchmark.paper.results import PaperResults
 from benchmark.paper.rows import CNN_AVERAGE, EARLY, LATE, ROWS, SINGLE, SLOW
 from benchmark.results.comparison import common_videos, compare
 from benchmark.results.pooled import pooled
+from benchmark.transfer.tables import TransferResults
 from tests.generators.ledgers import make_ledger, make_record
 from tests.generators.paper_cells import finish, ledger_of, plan_in
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = read_claims(ROOT / "leaderboards")
+NO_GRID = TransferResults([], CLAIMS)
 
 
 def test_every_system_is_a_row_of_the_papers_table() -> None:
@@ -54,7 +56,7 @@ def test_a_finding_is_the_paired_comparison(tmp_path: Path, skills: tuple[float,
     plan = plan_in(tmp_path)
     finish(plan, dict(zip((SLOW, SINGLE), skills, strict=True)))
     results = PaperResults(plan, CLAIMS)
-    found = findings(results, None, {})
+    found = findings(results, NO_GRID, {})
     assert found[0].verdict == verdict
     assert found[0].paper == "slow fusion 60.9%, single-frame 59.3%"
     pair = [
@@ -64,6 +66,8 @@ def test_a_finding_is_the_paired_comparison(tmp_path: Path, skills: tuple[float,
     hit = compare(*common_videos(*pair), map_intervals=False).metrics["video_hit1"]
     assert f"{100 * hit.difference:+.1f} points ({100 * hit.low:+.1f} to {100 * hit.high:+.1f})" in found[0].ours
     assert {finding.verdict for finding in found[1:]} == {"not run"}
+    pretraining = next(finding for finding in found if finding.said == "pretraining helps")
+    assert pretraining.paper == "top 3 layers retrained 65.4%, trained from scratch 41.3%"  # its Table 3
     said = paragraph(found)
     assert found[0].ours in said
     assert "Not run: " in said
@@ -73,7 +77,7 @@ def test_an_average_is_compared_with_its_best_member(tmp_path: Path) -> None:
     plan = plan_in(tmp_path)
     skills = {SINGLE: 1.0, EARLY: 4.0, LATE: 0.5, SLOW: 1.5, CNN_AVERAGE: 1.0}
     finish(plan, skills)
-    said = {finding.said: finding for finding in findings(PaperResults(plan, CLAIMS), None, {})}
+    said = {finding.said: finding for finding in findings(PaperResults(plan, CLAIMS), NO_GRID, {})}
     found = said["an average is better than its best member"]
     assert "early fusion 57.7%" in found.paper
     assert found.verdict == "the opposite holds"
@@ -81,7 +85,7 @@ def test_an_average_is_compared_with_its_best_member(tmp_path: Path) -> None:
 
 def test_nothing_finished_is_said() -> None:
     results = PaperResults(plan_in(Path("nowhere")), CLAIMS)
-    assert paragraph(findings(results, None, {})) == "Nothing that the paper found can be compared yet."
+    assert paragraph(findings(results, NO_GRID, {})) == "Nothing that the paper found can be compared yet."
     assert results.table2() is None
     assert differences([]) == []
 
