@@ -1,0 +1,113 @@
+"""Runs fit, validate, test or predict on the workers of a Ray cluster, and goes on where a worker is lost."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.command_line import PlainParser
+from benchmark.errors import UserError
+from benchmark.extras import require_extra
+from benchmark.usual_options import TRAINER_VERBS
+
+_EPILOG = """After the options comes a verb with its own, as without `launch`:
+
+  clipbench launch --workers 8 --gpus 1 fit --config conf/slow_fusion.yaml --run_dir /shared/runs/slow
+
+Each worker is a process with --cpus processors and --gpus GPUs of the cluster, wherever they are. A worker that is
+lost, with its machine or alone, is replaced up to --failures times, and the fit goes on from its last checkpoint with
+the same clips; the same command again does so too. Machines need not share the run folder; --store URL keeps a
+checkpoint an epoch elsewhere, for when all are lost. With --downpour the workers are replicas that never wait for each
+other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "replica"}'."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `launch --workers N VERB [options]` and return the exit code."""
+    place = next((number for number, word in enumerate(argv) if word in TRAINER_VERBS), len(argv))
+    chosen = _parser().parse_args(list(argv[:place]))
+    if place == len(argv):
+        raise UserError(f"launch needs a verb after its options: one of {', '.join(TRAINER_VERBS)}")
+    low, high = _counts(chosen.workers)
+    if chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
+        raise UserError(
+            f"--cpus is {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures {chosen.failures}; the first must be "
+            "above 0, the others 0 or more"
+        )
+    require_extra("ray", "launch")
+    return _launch(argv[place], argv[place + 1 :], chosen, low, high)
+
+
+def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace, low: int, high: int) -> int:
+    from benchmark.runs.folder import require_local
+    from benchmark.scale.cluster import connected, run_job, run_replicas  # these import torch
+    from benchmark.scale.workers import Job, parameters_of
+
+    if verb == "fit" and parameters_of(words, "--ckpt_path") is not None:
+        raise UserError("launch goes on with --run_dir by itself; leave out --ckpt_path, or fit without launch")
+    named = parameters_of(words, "--run_dir")
+    if named is None:
+        raise UserError("launch needs --run_dir after the verb: a folder that every machine can make and write to")
+    if parameters_of(words, "--trainer.strategy") is not None:
+        raise UserError("launch chooses --trainer.strategy; leave it out, or start the processes by torchrun or srun")
+    if chosen.downpour is not None and (verb != "fit" or low != high):
+        raise UserError("--downpour is for fit, with one number of --workers; leave it out")
+    require_local(Path(named), "--run_dir")
+    # The last value counts, so that a worker takes the whole path.
+    job = Job(
+        verb,
+        tuple(words),
+        Path(named).absolute(),
+        Path.cwd(),
+        chosen.store is not None,
+        tuple(path or str(Path.cwd()) for path in sys.path),
+    )
+    with connected(chosen.address, chosen.cpus * (high if chosen.address is None else low), chosen.gpus * low):
+        if chosen.downpour is not None:
+            refused = run_replicas(
+                job, chosen.downpour, replicas=high, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures
+            )
+        else:
+            refused = run_job(
+                job,
+                workers=(low, high),
+                cpus=chosen.cpus,
+                gpus=chosen.gpus,
+                failures=chosen.failures,
+                store=chosen.store,
+            )
+    if refused is not None:
+        raise UserError(refused)
+    return 0
+
+
+def _counts(text: str) -> tuple[int, int]:
+    """Fewest and most workers of `4` or `2:8`."""
+    low, _, high = text.partition(":")
+    if not low.isdecimal() or not (high or low).isdecimal() or not 1 <= int(low) <= int(high or low):
+        raise UserError(f"--workers is {text}; give a number of 1 or more, or the fewest and the most, as 2:8")
+    return int(low), int(high or low)
+
+
+def _parser() -> PlainParser:
+    parser = PlainParser(
+        prog="clipbench launch",
+        usage="clipbench launch --workers N [options] VERB [options of the verb]",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workers", required=True, help="how many, or the fewest and the most: 2:8")
+    parser.add_argument(
+        "--address",
+        default=os.environ.get("RAY_ADDRESS"),
+        help="of a cluster that runs, `auto` for that of this machine; without it one is started here for the job",
+    )
+    parser.add_argument("--cpus", type=float, default=1.0, help="processors of each worker (1)")
+    parser.add_argument("--gpus", type=float, default=0.0, help="GPUs of each worker (0)")
+    parser.add_argument("--failures", type=int, default=3, help="how often lost workers are replaced (3)")
+    parser.add_argument(
+        "--downpour", nargs="?", const="{}", metavar="OPTIONS", help="fit by Downpour SGD, with its options as JSON"
+    )
+    parser.add_argument("--store", help="folder or URL (s3://bucket/run) that keeps a checkpoint of each epoch too")
+    return parser
