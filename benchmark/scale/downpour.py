@@ -106,6 +106,60 @@ class Servers:
         return said
 
 
+class Replica:
+    """What one replica pushes and fetches, and when.
+
+    Args:
+        number: Which one it is.
+        servers: Of all replicas.
+        push_every: Steps between two pushes.
+        fetch_every: Steps between two fetches.
+    """
+
+    def __init__(self, number: int, servers: Servers, push_every: int, fetch_every: int) -> None:
+        self.number, self.servers = number, servers
+        self.push_every, self.fetch_every = push_every, fetch_every
+        self._steps = self._seen = 0
+        self._before: np.ndarray | None = None  # weights at the last push or fetch
+        self._accrued: np.ndarray | None = None  # changes of steps before the last fetch, which are not pushed yet
+
+    def step(self, weights: Callable[[], np.ndarray], rate: float) -> np.ndarray | None:
+        """Note that the replica has made a step.
+
+        Args:
+            weights: Gives what the step has made of them, (N,) float32.
+            rate: Learning rate of the step.
+
+        Returns:
+            Weights to go on with, or None to go on with its own.
+        """
+        self._steps += 1
+        if self._steps % self.push_every == 0:
+            now = weights()
+            change = self._changed(now)
+            if change is not None:
+                self.servers.push(self.number, change, rate, self._seen)
+            self._before, self._accrued, self._seen = now, None, self._seen + 1  # its own push makes nothing staler
+        return self.fetch(weights) if self._steps % self.fetch_every == 0 else None
+
+    def fetch(self, weights: Callable[[], np.ndarray]) -> np.ndarray | None:
+        """The servers' weights; None before anybody has begun. What was not pushed yet is kept for the next push."""
+        version, found = self.servers.fetch()
+        if found is None:
+            return None
+        if self._steps % self.push_every:
+            self._accrued = self._changed(weights())
+        self._before, self._seen = found.copy(), version
+        return found
+
+    def _changed(self, now: np.ndarray) -> np.ndarray | None:
+        """What this replica's steps took from the weights since its last push; None before the first fetch."""
+        if self._before is None:
+            return None
+        change: np.ndarray = self._before - now
+        return change if self._accrued is None else np.add(self._accrued, change)
+
+
 class Downpour(SingleDeviceStrategy):
     """A replica of Downpour SGD.
 
@@ -153,9 +207,7 @@ class Downpour(SingleDeviceStrategy):
         super().__init__(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         self.global_rank, self.world_size = self.replica, int(os.environ.get(REPLICAS, "1"))
         self.local_rank = self.servers.local_rank
-        self._steps = self._seen = 0
-        self._before: np.ndarray | None = None  # weights at the last push or fetch
-        self._accrued: np.ndarray | None = None  # changes of steps before the last fetch, which are not pushed yet
+        self._own = Replica(self.replica, self.servers, push_every, fetch_every)
 
     @property
     def sharing(self) -> str:
@@ -185,7 +237,7 @@ class Downpour(SingleDeviceStrategy):
         if self.is_global_zero:
             self.servers.begin(self._weights())
         until = time.monotonic() + _BEGIN_SECONDS
-        while not self._fetch():
+        while not self._take(self._own.fetch(self._weights)):
             if time.monotonic() > until:
                 raise UserError(f"replica {self.replica} waits for the first one's weights since {_BEGIN_SECONDS:g} s")
             time.sleep(_ASK_SECONDS)
@@ -193,11 +245,7 @@ class Downpour(SingleDeviceStrategy):
     def optimizer_step(self, optimizer: Optimizer, closure: Callable[[], Any], model: Any = None, **kwargs: Any) -> Any:
         """Step as always; every few steps push what was changed, and fetch what all have made of it."""
         output = super().optimizer_step(optimizer, closure, model, **kwargs)
-        self._steps += 1
-        if self._steps % self.push_every == 0:
-            self._push(float(optimizer.param_groups[0]["lr"]))
-        if self._steps % self.fetch_every == 0:
-            self._fetch()
+        self._take(self._own.step(self._weights, float(optimizer.param_groups[0]["lr"])))
         return output
 
     def on_validation_start(self) -> None:
@@ -209,7 +257,7 @@ class Downpour(SingleDeviceStrategy):
                 self.servers.finish(self.replica)
                 if self.is_global_zero:
                     self._wait_for_others()
-            self._fetch()
+            self._take(self._own.fetch(self._weights))
 
     def _wait_for_others(self) -> None:
         until = time.monotonic() + self.wait_seconds
@@ -236,31 +284,14 @@ class Downpour(SingleDeviceStrategy):
     def _weights(self) -> np.ndarray:
         return np.concatenate([each.detach().float().cpu().numpy().reshape(-1) for each in self._trained()])
 
-    def _push(self, rate: float) -> None:
-        now = self._weights()
-        change = self._changed(now)
-        if change is not None:
-            self.servers.push(self.replica, change, rate, self._seen)
-        self._before, self._accrued, self._seen = now, None, self._seen + 1  # its own push makes nothing staler
-
-    def _changed(self, now: np.ndarray) -> np.ndarray | None:
-        """What this replica's steps took from the weights since its last push; None before the first step."""
-        if self._before is None:
-            return None
-        change: np.ndarray = self._before - now
-        return change if self._accrued is None else np.add(self._accrued, change)
-
-    def _fetch(self) -> bool:
-        version, weights = self.servers.fetch()
+    def _take(self, weights: np.ndarray | None) -> bool:
+        """Go on with weights of the servers, where there are any."""
         if weights is None:
             return False
-        if self._steps % self.push_every:
-            self._accrued = self._changed(self._weights())
+        first = 0
         with torch.no_grad():
-            first = 0
             for parameter in self._trained():
                 part = weights[first : first + parameter.numel()]
                 parameter.copy_(torch.from_numpy(part.copy()).view_as(parameter))
                 first += parameter.numel()
-        self._before, self._seen = weights.copy(), version
         return True

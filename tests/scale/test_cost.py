@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -36,6 +37,7 @@ def test_operations_are_those_of_the_networks() -> None:
     torch = pytest.importorskip("torch")
     from benchmark import models
     from benchmark.cost import gflop_by_shapes
+    from benchmark.models.layers import Resolution
 
     classes = {
         "single_frame": (models.SingleFrame, "full"),
@@ -49,7 +51,7 @@ def test_operations_are_those_of_the_networks() -> None:
     for network in NETWORKS:
         cls, resolution = classes[network.name]
         with torch.device("meta"):
-            made = cls(487, resolution=resolution, width=1.0)
+            made = cls(487, resolution=cast(Resolution, resolution), width=1.0)
         assert gflop_by_shapes(made) == pytest.approx(network.gflop, abs=0.006)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.scale.downpour import Servers
+from benchmark.scale.downpour import Replica, Servers
 from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer
 
 
@@ -18,7 +18,9 @@ def test_sgd_subtracts_what_is_pushed() -> None:
     server.begin(np.ones(7, np.float32))
     for change in changes():
         server.push(0, change, 0.1, 0)
-    assert np.allclose(server.fetch()[1], 1 - changes().sum(0), atol=1e-6)
+    weights_now = server.fetch()[1]
+    assert weights_now is not None
+    assert np.allclose(weights_now, 1 - changes().sum(0), atol=1e-6)
 
 
 def test_momentum_at_the_server_sums_over_pushes() -> None:
@@ -29,7 +31,9 @@ def test_momentum_at_the_server_sums_over_pushes() -> None:
         server.push(number % 2, change, 0.1, 0)
         velocity = 0.5 * velocity + change
         weights = weights - velocity
-    assert np.allclose(server.fetch()[1], weights, atol=1e-5)
+    weights_now = server.fetch()[1]
+    assert weights_now is not None
+    assert np.allclose(weights_now, weights, atol=1e-5)
 
 
 def test_adagrad_divides_by_the_root_of_the_squares_so_far() -> None:
@@ -41,7 +45,9 @@ def test_adagrad_divides_by_the_root_of_the_squares_so_far() -> None:
         for place, gradient in enumerate(change.tolist()):
             squares[place] += gradient**2
             weights[place] -= 0.2 * gradient / squares[place] ** 0.5
-    assert np.allclose(server.fetch()[1], weights, atol=1e-5)
+    weights_now = server.fetch()[1]
+    assert weights_now is not None
+    assert np.allclose(weights_now, weights, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -79,3 +85,30 @@ def test_staleness_counts_the_pushes_of_others() -> None:
 def test_options_that_mean_nothing_are_refused(rule: Rule, place: MomentumAt, more: dict[str, float]) -> None:
     with pytest.raises(UserError, match="strategy"):
         ServerOptions(rule, place, **more)
+
+
+@pytest.mark.parametrize(("push_every", "fetch_every"), [(1, 1), (3, 3), (2, 3), (3, 2), (4, 1)])
+def test_no_step_of_a_replica_is_lost_or_counted_twice(push_every: int, fetch_every: int) -> None:
+    """Two replicas whose steps take known numbers; all that was pushed is gone from the servers' weights."""
+    servers = Servers(2, ServerOptions())
+    servers.begin(np.zeros(3, np.float32))
+    replicas = [Replica(number, servers, push_every, fetch_every) for number in range(2)]
+    weights = []
+    for replica in replicas:
+        begun = replica.fetch(lambda: np.zeros(3, np.float32))
+        assert begun is not None
+        weights.append(begun.copy())
+    taken = np.zeros(3)
+    steps = 12  # a multiple of each push_every
+    for step in range(steps):
+        for number, replica in enumerate(replicas):
+            change = np.array([1.0, 10.0 * number, step], np.float32)
+            taken += change
+            weights[number] = weights[number] - change
+            found = replica.step(lambda own=weights[number]: own, 0.1)  # type: ignore[misc]
+            assert (found is not None) == ((step + 1) % fetch_every == 0)
+            weights[number] = weights[number] if found is None else found.copy()
+    left = servers.fetch()[1]
+    assert left is not None
+    assert np.allclose(left, -taken)
+    assert servers.state()["pushes"] == 2 * steps // push_every
