@@ -1,16 +1,21 @@
-"""Runs fit, validate, test or predict on the workers of a Ray cluster, and goes on where a worker is lost."""
+"""Runs fit, validate, test or predict on the workers of a Ray cluster, or a grid's cells as its tasks."""
 
 import argparse
+import contextlib
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.command_line import PlainParser
+from benchmark.commands import command
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.usual_options import TRAINER_VERBS
 
+_GRIDS = ("evaluate", "transfer", "reproduce")
 _EPILOG = """After the options comes a verb with its own, as without `launch`:
 
   clipbench launch --workers 8 --gpus 1 fit --config conf/slow_fusion.yaml --run_dir /shared/runs/slow
@@ -19,15 +24,18 @@ Each worker is a process with --cpus processors and --gpus GPUs of the cluster, 
 lost, with its machine or alone, is replaced up to --failures times, and the fit goes on from its last checkpoint with
 the same clips; the same command again does so too. Machines need not share the run folder; --store URL keeps a
 checkpoint an epoch elsewhere, for when all are lost. With --downpour the workers are replicas that never wait for each
-other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "replica"}'."""
+other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "replica"}'.
+
+evaluate, transfer and reproduce run a cell a task, --workers of them at a time; their machines share the folder."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `launch --workers N VERB [options]` and return the exit code."""
-    place = next((number for number, word in enumerate(argv) if word in TRAINER_VERBS), len(argv))
+    verbs = (*TRAINER_VERBS, *_GRIDS)
+    place = next((number for number, word in enumerate(argv) if word in verbs), len(argv))
     chosen = _parser().parse_args(list(argv[:place]))
     if place == len(argv):
-        raise UserError(f"launch needs a verb after its options: one of {', '.join(TRAINER_VERBS)}")
+        raise UserError(f"launch needs a verb after its options: one of {', '.join(verbs)}")
     low, high = _counts(chosen.workers)
     if chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
         raise UserError(
@@ -35,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
             "above 0, the others 0 or more"
         )
     require_extra("ray", "launch")
+    if argv[place] in _GRIDS:
+        return _grid(argv[place], tuple(argv[place + 1 :]), chosen)
     return _launch(argv[place], argv[place + 1 :], chosen, low, high)
 
 
@@ -79,6 +89,23 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace, low: in
     if refused is not None:
         raise UserError(refused)
     return 0
+
+
+def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
+    """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables."""
+    from benchmark.scale.cluster import connected, run_cells  # imports torch
+
+    if chosen.downpour is not None or chosen.store is not None or {"--cell", "--list"} & {*words}:
+        raise UserError(f"--downpour and --store are for fit, and launch chooses --cell of {verb}; leave them out")
+    module = command(verb)
+    with contextlib.redirect_stdout(io.StringIO()) as listed:
+        module.main([*words, "--list"])
+    cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
+    most = _counts(chosen.workers)[1]
+    with connected(chosen.address, chosen.cpus * (most if chosen.address is None else 1), chosen.gpus):
+        run_cells(verb, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
+    code: int = module.main(words)
+    return code
 
 
 def _counts(text: str) -> tuple[int, int]:

@@ -3,13 +3,15 @@
 import contextlib
 import importlib
 import os
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.scale.downpour import KEEPER, REPLICA, REPLICAS, Keeper
-from benchmark.scale.workers import Job, replicate, work
+from benchmark.scale.workers import Job, replicate, run_cell, work
 
 
 @contextlib.contextmanager
@@ -153,3 +155,41 @@ def run_replicas(job: Job, options: str, *, replicas: int, cpus: float, gpus: fl
             for other in running:
                 ray.cancel(other, force=True)
             return refused
+
+
+def run_cells(
+    grid: Callable[[Sequence[str]], int],
+    words: tuple[str, ...],
+    cells: list[int],
+    *,
+    workers: int,
+    cpus: float,
+    gpus: float,
+    failures: int,
+) -> None:
+    """Run cells of a grid as tasks; each notes what became of it.
+
+    Args:
+        grid: `main` of its verb; all machines share its folder.
+        words: Its options.
+        cells: Numbers, from 1.
+        workers: Most cells at a time.
+        cpus: Of each.
+        gpus: Of each.
+        failures: How often a cell whose machine is lost is begun again.
+    """
+    ray: Any = importlib.import_module("ray")
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=failures)(run_cell)
+    paths = tuple(path or str(Path.cwd()) for path in sys.path)
+    waiting, running = cells[::-1], dict[Any, int]()
+    while running or waiting:
+        while waiting and len(running) < workers:
+            cell = waiting.pop()
+            running[task.remote(grid, words, cell, Path.cwd(), paths)] = cell
+        done, _ = ray.wait(list(running))
+        cell = running.pop(done[0])
+        try:
+            said = "is finished" if ray.get(done[0]) == 0 else "failed"
+        except Exception as error:  # of several classes, by what became of it
+            said = f"was lost ({type(error).__name__})"
+        print(f"cell {cell} {said}; {len(running) + len(waiting)} are left", flush=True)

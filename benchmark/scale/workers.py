@@ -7,16 +7,18 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.cli import run
+from benchmark.added_scores import take_scores
 from benchmark.errors import UserError
 from benchmark.messages import for_the_user
 from benchmark.models.stored import read_checkpoint
+from benchmark.plugins import load_plugins
 from benchmark.process import tune_process
 from benchmark.runs.ranks import LostProcess
+from benchmark.training_cli import train
 
 _REPORT = "ray.train.lightning.RayTrainReportCallback"
 _STORED = "checkpoint.ckpt"  # as RayTrainReportCallback calls it
@@ -75,7 +77,7 @@ def work(job: Job) -> str | None:
     Raises:
         LostProcess: If another worker is lost, so that Ray starts all of them again.
     """
-    _begin(job)
+    _begin(job.folder, job.paths)
     if job.verb == "fit":
         take_stored(job.run_dir)
     return _refusal(job.command())
@@ -88,20 +90,22 @@ def replicate(job: Job, options: str) -> str | None:
         job: The fit.
         options: See `Job.replica_command`.
     """
-    _begin(job)
+    _begin(job.folder, job.paths)
     return _refusal(job.replica_command(options))
 
 
-def _begin(job: Job) -> None:
+def _begin(folder: Path, paths: tuple[str, ...]) -> None:
     with contextlib.suppress(OSError):
-        os.chdir(job.folder)
-    sys.path[:0] = [path for path in job.paths if path not in sys.path]
+        os.chdir(folder)
+    sys.path[:0] = [path for path in paths if path not in sys.path]
     tune_process()
 
 
 def _refusal(words: list[str]) -> str | None:
     try:
-        run(words)
+        rest = take_scores(words[1:])
+        load_plugins()
+        train(words[0], rest)
     except LostProcess:
         raise
     except Exception as error:
@@ -143,3 +147,19 @@ def parameters_of(words: Sequence[str], option: str) -> str | None:
         if head == option:
             found = value if sign else next(iter(words[place + 1 : place + 2]), None)
     return found
+
+
+def run_cell(
+    grid: Callable[[Sequence[str]], int], words: tuple[str, ...], cell: int, folder: Path, paths: tuple[str, ...]
+) -> int:
+    """Run one cell of a grid and return its exit code.
+
+    Args:
+        grid: `main` of its verb.
+        words: Its options.
+        cell: Number, from 1.
+        folder: Where the command was given.
+        paths: See `Job`.
+    """
+    _begin(folder, paths)
+    return grid([*words, "--cell", str(cell)])

@@ -17,7 +17,7 @@ from benchmark.cli import main
 from benchmark.models.stored import read_checkpoint
 from benchmark.scale.workers import Job, parameters_of
 from tests.generators.machines import machines
-from tests.generators.small_test import VIDEOS, options
+from tests.generators.small_test import CONF, VIDEOS, options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--workers", "2", "fit", "--run_dir=a", "--trainer.strategy", "ddp"], "launch chooses --trainer.strategy"),
         (["--workers", "2", "--downpour", "test", "--run_dir=a"], "--downpour is for fit"),
         (["--worker", "2", "fit"], "--worker"),
+        (["--workers", "2", "--downpour", "transfer", "--config", "x"], "--downpour and --store are for fit"),
     ],
 )
 def test_what_cannot_be_launched_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,3 +142,16 @@ def test_replicas_go_on_without_one_that_dies_and_do_not_wait_for_a_slow_one(
     assert held["init_args"]["momentum_at"] == "none"  # the record says where momentum acts
     weights = read_checkpoint(str(tmp_path / "run/checkpoints/last.ckpt"))["state_dict"]
     assert all(torch.isfinite(each).all() for each in weights.values() if each.is_floating_point())
+
+
+@pytest.mark.timeout(600)
+def test_cells_of_a_grid_are_tasks(small_set: Path, cluster: str, tmp_path: Path) -> None:
+    words = ["evaluate", "--config", str(CONF), "--folds", "1,2", "--seeds", "1", "--leaderboards", "boards"]
+    words += ["--run_dir", "grid", "--data", "SyntheticActions", "--data.root", str(small_set)]
+    words += ["--data.source_groups", "3", "--data.num_workers", "0", "--model.width", "0.05"]
+    words += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.logger", "false"]
+    code, said = launched(cluster, tmp_path, ["--workers", "2"], words)
+    assert code == 0, said
+    assert "cell 1 is finished" in said
+    assert "cell 2 is finished" in said
+    assert "2 of 2 cells are finished" in said
