@@ -103,7 +103,7 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
     cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
     most = _counts(chosen.workers)[1]
     with connected(chosen.address, chosen.cpus * (most if chosen.address is None else 1), chosen.gpus):
-        run_cells(verb, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
+        run_cells(module.main, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
     code: int = module.main(words)
     return code
 
