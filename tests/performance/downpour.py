@@ -1,6 +1,6 @@
 """Downpour, local SGD and synchronous training at equal clips on the embedded data, over seeds.
 
-python -m tests.performance.downpour --seeds 3
+python -m tests.performance.downpour --seeds 0 1 2
 
 The replicas take turns in one process: each step of each lasts about as long as the others', so that what is pushed is
 as stale as among machines of one kind, and a slow replica makes a step while the others make ten. Pushes, fetches and
@@ -30,15 +30,15 @@ _REPLICAS, _BATCH, _RATE, _MOMENTUM = 4, 8, 0.01, 0.9
 VARIANTS: dict[str, dict[str, Any]] = {
     "synchronous": {},
     "Downpour, n=1, momentum at the replicas": {"every": 1, "options": ServerOptions(momentum_at="replica")},
-    "Downpour, n=1, no momentum": {"every": 1, "options": ServerOptions(momentum_at="none")},
-    "Downpour, n=1, momentum 0.9 at the servers": {"every": 1, "options": ServerOptions(momentum_at="server")},
     "Downpour, n=5, momentum at the replicas": {"every": 5, "options": ServerOptions(momentum_at="replica")},
+    "Downpour, n=1, momentum 0.9 at the servers": {"every": 1, "options": ServerOptions(momentum_at="server")},
+    "DiLoCo, every 10 steps": {"local": 10, "outer": (0.7, 0.9)},
     "Downpour, n=5, Adagrad": {"every": 5, "options": ServerOptions("adagrad", adagrad_rate=0.003)},
+    "local SGD, every 10 steps": {"local": 10, "outer": (1.0, 0.0)},
+    "Downpour, n=1, no momentum": {"every": 1, "options": ServerOptions(momentum_at="none")},
     "Downpour, n=1, one replica ten times slower": {
         "every": 1, "options": ServerOptions(momentum_at="replica"), "slow": 10.0,
     },
-    "local SGD, every 10 steps": {"local": 10, "outer": (1.0, 0.0)},
-    "DiLoCo, every 10 steps": {"local": 10, "outer": (0.7, 0.9)},
 }  # fmt: skip
 
 
@@ -184,14 +184,14 @@ def local(clips: Clips, every: int, outer: tuple[float, float]) -> tuple[SingleF
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--source_groups", type=int, default=9)
     parser.add_argument("--width", type=float, default=0.125)
     chosen = parser.parse_args(argv)
     tune_process()
     found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in VARIANTS}
-    for seed in range(chosen.seeds):
+    for seed in chosen.seeds:
         clips = Clips(seed, chosen.epochs, chosen.source_groups, chosen.width)
         for name, options in VARIANTS.items():
             torch.manual_seed(seed)
