@@ -36,19 +36,18 @@ def main(argv: Sequence[str]) -> int:
     chosen = _parser().parse_args(list(argv[:place]))
     if place == len(argv):
         raise UserError(f"launch needs a verb after its options: one of {', '.join(verbs)}")
-    low, high = _counts(chosen.workers)
-    if chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
+    if chosen.workers < 1 or chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
         raise UserError(
-            f"--cpus is {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures {chosen.failures}; the first must be "
-            "above 0, the others 0 or more"
+            f"--workers is {chosen.workers}, --cpus {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures "
+            f"{chosen.failures}; the first must be 1 or more, the second above 0, the others 0 or more"
         )
     require_extra("ray", "launch")
     if argv[place] in _GRIDS:
         return _grid(argv[place], tuple(argv[place + 1 :]), chosen)
-    return _launch(argv[place], argv[place + 1 :], chosen, low, high)
+    return _launch(argv[place], argv[place + 1 :], chosen)
 
 
-def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace, low: int, high: int) -> int:
+def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
     from benchmark.runs.folder import require_local
     from benchmark.scale.cluster import connected, run_job, run_replicas  # these import torch
     from benchmark.scale.workers import Job, parameters_of
@@ -60,8 +59,8 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace, low: in
         raise UserError("launch needs --run_dir after the verb: a folder that every machine can make and write to")
     if parameters_of(words, "--trainer.strategy") is not None:
         raise UserError("launch chooses --trainer.strategy; leave it out, or start the processes by torchrun or srun")
-    if chosen.downpour is not None and (verb != "fit" or low != high):
-        raise UserError("--downpour is for fit, with one number of --workers; leave it out")
+    if chosen.downpour is not None and verb != "fit":
+        raise UserError(f"--downpour is for fit; leave it out, or let the verb be fit in place of {verb}")
     require_local(Path(named), "--run_dir")
     # The last value counts, so that a worker takes the whole path.
     job = Job(
@@ -72,15 +71,20 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace, low: in
         chosen.store is not None,
         tuple(path or str(Path.cwd()) for path in sys.path),
     )
-    with connected(chosen.address, chosen.cpus * (high if chosen.address is None else low), chosen.gpus * low):
+    with connected(chosen.address, chosen.cpus * chosen.workers, chosen.gpus * chosen.workers):
         if chosen.downpour is not None:
             refused = run_replicas(
-                job, chosen.downpour, replicas=high, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures
+                job,
+                chosen.downpour,
+                replicas=chosen.workers,
+                cpus=chosen.cpus,
+                gpus=chosen.gpus,
+                failures=chosen.failures,
             )
         else:
             refused = run_job(
                 job,
-                workers=(low, high),
+                workers=chosen.workers,
                 cpus=chosen.cpus,
                 gpus=chosen.gpus,
                 failures=chosen.failures,
@@ -101,19 +105,11 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(io.StringIO()) as listed:
         module.main([*words, "--list"])
     cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
-    most = _counts(chosen.workers)[1]
+    most: int = chosen.workers
     with connected(chosen.address, chosen.cpus * (most if chosen.address is None else 1), chosen.gpus):
         run_cells(module.main, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
     code: int = module.main(words)
     return code
-
-
-def _counts(text: str) -> tuple[int, int]:
-    """Fewest and most workers of `4` or `2:8`."""
-    low, _, high = text.partition(":")
-    if not low.isdecimal() or not (high or low).isdecimal() or not 1 <= int(low) <= int(high or low):
-        raise UserError(f"--workers is {text}; give a number of 1 or more, or the fewest and the most, as 2:8")
-    return int(low), int(high or low)
 
 
 def _parser() -> PlainParser:
@@ -124,7 +120,7 @@ def _parser() -> PlainParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--workers", required=True, help="how many, or the fewest and the most: 2:8")
+    parser.add_argument("--workers", type=int, required=True, help="how many")
     parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS"),

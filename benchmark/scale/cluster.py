@@ -20,7 +20,7 @@ def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
 
     Args:
         address: Of the cluster; None starts one on this machine, with as many processors as are asked for.
-        cpus: Processors that the smallest job takes.
+        cpus: Processors that the job takes.
         gpus: GPUs likewise.
 
     Raises:
@@ -54,7 +54,7 @@ def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
 def run_job(
     job: Job,
     *,
-    workers: tuple[int, int],
+    workers: int,
     cpus: float,
     gpus: float,
     failures: int,
@@ -64,7 +64,7 @@ def run_job(
 
     Args:
         job: The verb.
-        workers: Fewest and most.
+        workers: How many.
         cpus: Of each.
         gpus: Of each.
         failures: How often workers that are lost are replaced.
@@ -78,13 +78,12 @@ def run_job(
     """
     train: Any = importlib.import_module("ray.train")
     torch: Any = importlib.import_module("ray.train.torch")
-    low, high = workers
     trainer = torch.TorchTrainer(
         work,
         train_loop_config=job,
         torch_config=torch.TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=train.ScalingConfig(
-            num_workers=high if low == high else (low, high),
+            num_workers=workers,
             use_gpu=gpus > 0,
             resources_per_worker={"CPU": cpus, **({"GPU": gpus} if gpus else {})},
         ),

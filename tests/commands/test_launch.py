@@ -25,10 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--workers", "0", "fit"], "--workers is 0; give a number of 1 or more"),
-        (["--workers", "3:2", "fit"], "--workers is 3:2"),
+        (["--workers", "0", "fit"], "--workers is 0, --cpus 1"),
+        (["--workers", "2:3", "fit"], "2:3"),
         (["--workers", "2"], "launch needs a verb after its options: one of fit, validate"),
-        (["--workers", "2", "--cpus", "0", "fit"], "--cpus is 0"),
+        (["--workers", "2", "--cpus", "0", "fit"], "--cpus 0"),
         (["--workers", "2", "fit"], "launch needs --run_dir after the verb"),
         (["--workers", "2", "fit", "--run_dir", "s3://a/b"], "--run_dir is s3://a/b, an address"),
         (["--workers", "2", "fit", "--run_dir", "a", "--ckpt_path", "last"], "leave out --ckpt_path"),
