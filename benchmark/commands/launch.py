@@ -24,7 +24,7 @@ Each worker is a process with --cpus processors and --gpus GPUs of the cluster, 
 lost, with its machine or alone, is replaced up to --failures times, and the fit goes on from its last checkpoint with
 the same clips; the same command again does so too. Machines need not share the run folder; --store URL keeps a
 checkpoint an epoch elsewhere, for when all are lost. With --downpour the workers are replicas that never wait for each
-other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "replica"}'.
+other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "none"}'.
 
 evaluate, transfer and reproduce run a cell a task, --workers of them at a time; their machines share the folder."""
 

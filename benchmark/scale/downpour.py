@@ -190,7 +190,7 @@ class Downpour(SingleDeviceStrategy):
         fetch_every: int = 1,
         servers: int = 2,
         rule: Rule = "sgd",
-        momentum_at: MomentumAt = "replica",
+        momentum_at: MomentumAt = "none",
         momentum: float = 0.9,
         adagrad_rate: float = 0.01,
         wait_seconds: float = 120.0,
