@@ -1,5 +1,6 @@
 """What is refused of a command line before torch is imported, which takes seconds: slips of typing, files not there."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,15 +51,19 @@ OPTIONS_OF_ALL = frozenset(
 )
 """First parts of all other options of Lightning's verbs."""
 
+# Of a process that torchrun, Slurm or a person started among others: those may have the file that this one lacks, or have
+# to hear that none has it.
+_AMONG_SEVERAL = frozenset({"RANK", "NODE_RANK", "SLURM_STEP_ID"})
 _FOLDERS = frozenset({"ucf101", "sports1m", "folder", "videofolder"})  # data whose `root` is a folder
 
 
-def refuse_early(verb: str, words: Sequence[str]) -> None:
+def refuse_early(verb: str, words: Sequence[str], *, runs_here: bool = True) -> None:
     """Refuse what is wrong with the words themselves; what takes a class to tell is refused later.
 
     Args:
         verb: Any.
         words: Its options.
+        runs_here: Whether it runs on this machine, and needs its files.
 
     Raises:
         UserError: With the first fault.
@@ -72,7 +77,8 @@ def refuse_early(verb: str, words: Sequence[str]) -> None:
     if verb in TRAINER_VERBS:
         require_own_options(verb, words)
         _require_known_options(verb, words)
-        if not any(word.partition("=")[0] == "--print_config" for word in words):  # which runs nothing
+        is_run = not any(word.partition("=")[0] == "--print_config" for word in words)
+        if is_run and runs_here and not _AMONG_SEVERAL & os.environ.keys():
             _require_files(verb, words)
 
 
@@ -165,7 +171,7 @@ def _require_files(verb: str, words: Sequence[str]) -> None:
     """Refuse files and folders that are not there, and a verb without its checkpoint."""
     given = _values(words)
     checkpoint = given.get("--ckpt_path")
-    if checkpoint not in {None, "", "last", "best"} and not Path(str(checkpoint)).is_file():
+    if checkpoint not in {None, "", "auto", "last", "best"} and not Path(str(checkpoint)).is_file():
         raise UserError(f"--ckpt_path {checkpoint}: there is no file {checkpoint}; give a checkpoint, `last` or `best`")
     if verb != "fit" and checkpoint is None and _needs_checkpoint(words, given):
         raise UserError(f"{verb} needs --ckpt_path: a checkpoint, `last` or `best`")

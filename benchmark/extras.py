@@ -15,6 +15,7 @@ EXTRAS = {
     "skimage": "histograms",
     "sklearn": "histograms",
     "shtab": "completion",
+    "ray": "scale",
 }
 """Extra by the library's name in Python."""
 

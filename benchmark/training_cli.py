@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jsonargparse import ArgumentError
@@ -24,6 +24,7 @@ from benchmark.models.video_classifier import VideoClassifier
 from benchmark.plugins import require_named_classes
 from benchmark.runs.averages import is_average, write_average
 from benchmark.runs.best_validation import BestValidation
+from benchmark.runs.carried import agreed_checkpoint
 from benchmark.runs.casts import CastOnce
 from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from benchmark.runs.code import code_facts
@@ -32,8 +33,9 @@ from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.first_batch import FirstBatch
-from benchmark.runs.folder import experiment_name, find_checkpoint, keep, new_run_dir, require_writable
+from benchmark.runs.folder import OWN_CHECKPOINTS, experiment_name, keep, new_run_dir, require_writable
 from benchmark.runs.loggers import end_wandb_runs, has_wandb, leave_out_wandb, move_logs, wandb_mirrors
+from benchmark.runs.meeting import Meeting
 from benchmark.runs.optimisers import BeforeFirstStep, use_named
 from benchmark.runs.predictions import PredictionTable
 from benchmark.runs.provenance import ContaminationGuard, OwnSplits, SeenVideos, ValidationNotice
@@ -48,6 +50,7 @@ from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
 from benchmark.verb_checks import (
+    require_consistent,
     require_from_fit,
     require_more_to_train,
     require_values,
@@ -73,7 +76,7 @@ class BenchmarkCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], **kwargs: Any) -> None:
-        self.together, self.words = EndTogether(), args
+        self.together, self.words, self.meeting = EndTogether(), args, Meeting.of_environment()
         try:
             super().__init__(
                 VideoClassifier,
@@ -87,7 +90,8 @@ class BenchmarkCLI(LightningCLI):
                 args=args,
                 **kwargs,
             )
-        except Exception:
+        except Exception as error:
+            self.meeting.refuse(error)
             self.together.refuse()
             raise
 
@@ -114,20 +118,20 @@ class BenchmarkCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Choose the run folder, print it first, and send logs and checkpoints there."""
         config = self.config[self.subcommand]
-        resume = config.get("ckpt_path") if config.get("ckpt_path") in {"last", "best"} else None
         named = config.get("config")
         name = experiment_name(Path(str(named[0]))) if named else config.model.class_path.split(".")[-1]
         self.experiment = name
-        if config.get("ckpt_path") == "":
-            raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
+        require_consistent(str(self.subcommand), config)
         require_values(config)
         is_averaged = is_average(config.model.class_path)
         if is_averaged and self.subcommand == "fit":
             raise UserError(UNTRAINABLE)
         require_work(str(self.subcommand), config.trainer)
-        self.run_dir = new_run_dir(config.run_dir, name, resume=resume is not None)
+        self.run_dir = new_run_dir(config.run_dir, name, resume=config.get("ckpt_path") in OWN_CHECKPOINTS)
+        self.meeting = self.meeting.of_machines(config.trainer.num_nodes)
         if config.get("ckpt_path"):
-            config.ckpt_path = find_checkpoint(config.ckpt_path, self.run_dir)
+            config.ckpt_path = agreed_checkpoint(config.ckpt_path, self.run_dir, self.meeting)
+        if config.get("ckpt_path"):
             self.checkpoint = read_checkpoint(config.ckpt_path)
             require_from_fit(self.checkpoint, config.ckpt_path)
             if self.subcommand == "fit":
@@ -138,11 +142,6 @@ class BenchmarkCLI(LightningCLI):
         elif self.subcommand != "fit":
             raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
         config.weights_only = True
-        if config.get("lr_scheduler") and not config.get("optimizer"):
-            raise UserError(
-                f"lr_scheduler is {config.lr_scheduler.class_path} without an optimizer to work on; give one too, as "
-                "in --optimizer SGD --optimizer.lr 0.01, or change model.recipe"
-            )
         if self.subcommand == "predict":
             config.return_predictions = False
             config.trainer.logger = False  # there is nothing to log
@@ -153,10 +152,16 @@ class BenchmarkCLI(LightningCLI):
         config.trainer.default_root_dir = str(self.run_dir.absolute())
         left_out = leave_out_wandb(config.trainer, config.checkpoint)
         move_logs(config.trainer, ".", config.trainer.default_root_dir)
-        if leaves_folder and int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:
+        if leaves_folder and self.meeting.rank == 0 and os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"run folder: {self.run_dir}{f'{chr(10)}{left_out}' if left_out else ''}", flush=True)
         if self.subcommand == "predict" and config.predict.videos:
             config.data = unlabelled_videos(config, self.checkpoint.get("class_names"))
+
+    def instantiate_classes(self) -> None:
+        """Make them, and begin once every process has."""
+        super().instantiate_classes()
+        self.meeting.tell()
+        self.meeting.end()
 
     def before_fit(self) -> None:
         """Let an optimiser that was named take the place of the network's own, and say so where that is a plugin's."""
@@ -222,9 +227,7 @@ class BenchmarkCLI(LightningCLI):
             if figure is not None:
                 require_writable(figure.parent, "--figure")
             self.trainer_defaults["callbacks"].append(PredictionTable(output, predict.top, figure))
-        trainer = super().instantiate_trainer(**kwargs)
-        if not isinstance(trainer, Trainer):
-            raise TypeError(f"expected {Trainer}, got {type(trainer)}")
+        trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         for each in wandb_runs:
             each.hold(trainer)
         return trainer

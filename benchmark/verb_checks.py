@@ -25,6 +25,27 @@ def require_values(config: Mapping[str, Any]) -> None:
             raise UserError(f"{part}.{name} is null, and needs a value; leave the option out to have its default")
 
 
+def require_consistent(verb: str, config: Mapping[str, Any]) -> None:
+    """Refuse options that say nothing without another one.
+
+    Raises:
+        UserError: With the option that lacks.
+    """
+    wanted = config.get("ckpt_path")
+    if wanted == "":
+        raise UserError("--ckpt_path is empty; give a checkpoint, `last` or `best`, or leave it out")
+    if wanted == "auto" and (verb != "fit" or config.get("run_dir") is None):
+        raise UserError(
+            f"--ckpt_path auto is for a fit with --run_dir, which it begins or goes on with; name the folder by "
+            f"--run_dir, or give {verb} a checkpoint, `last` or `best`"
+        )
+    if config.get("lr_scheduler") and not config.get("optimizer"):
+        raise UserError(
+            f"lr_scheduler is {config['lr_scheduler']['class_path']} without an optimizer to work on; give one too, as "
+            "in --optimizer SGD --optimizer.lr 0.01, or change model.recipe"
+        )
+
+
 # What a verb goes through, by the option that limits it; a fit may do without validation.
 _WORK = {
     "fit": ("max_epochs", "max_steps", "limit_train_batches"),

@@ -24,6 +24,7 @@ COMMANDS = {
     "every_eval_ever": "the results of a test as every-eval-ever JSON",
     "report": "make a W&B report from the leaderboards; needs no login unless it is to be published",
     "evaluate": "a whole result in one command: a configuration on all folds and seeds, each an entry, and its row",
+    "launch": "fit, test and others on the workers of a Ray cluster, grids as its tasks: launch --workers 8 fit ...",
     "transfer": "carry a trained network over to other classes: four regimes, all folds, Tables 3 and 4",
     "reproduce": "the whole paper: its systems trained and tested, every table and figure in one report",
     "speed": "where the time of training goes: loading, computing, full against multires, other libraries",

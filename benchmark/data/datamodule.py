@@ -251,7 +251,7 @@ class VideoDataModule(L.LightningDataModule):
         return self._video_loader("predict" if len(self.index.rows("predict")) else "test")
 
     def _video_loader(self, split: Split) -> DataLoader[Any]:
-        process, rows = Process.of(self.trainer), self.index.rows(split)
+        process, rows = Process.scoring(self.trainer), self.index.rows(split)
         if self.scored_rows:
             rows = rows[~np.isin(rows, list(self.scored_rows))]
         if 0 < len(rows) < process.count:
@@ -278,13 +278,13 @@ class VideoDataModule(L.LightningDataModule):
 
     def teardown(self, stage: str) -> None:
         """Say what the cache was good for; a cache in memory goes."""
-        held = self.__dict__.pop("frame_cache", None)
+        held, process = self.__dict__.pop("frame_cache", None), Process.of(self.trainer)
         if held is None:
             return
-        if Process.of(self.trainer).rank == 0:
+        if process.rank == 0:
             print(held.summary(), flush=True)
-            if self.cache == "memory":
-                shutil.rmtree(held.path, ignore_errors=True)
+        if process.local_rank == 0 and self.cache == "memory":  # each machine has its own
+            shutil.rmtree(held.path, ignore_errors=True)
 
     def on_exception(self, exception: BaseException) -> None:
         """A run that is stopped removes its cache in memory, too."""

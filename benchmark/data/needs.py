@@ -83,12 +83,20 @@ class Process:
     Args:
         rank: Its number.
         count: How many there are.
+        local_rank: Its number among those of its machine.
     """
 
     rank: int = 0
     count: int = 1
+    local_rank: int = 0
 
     @classmethod
     def of(cls, trainer: L.Trainer | None) -> Self:
         """A Trainer's process; without one this process is alone."""
-        return cls() if trainer is None else cls(trainer.global_rank, trainer.world_size)
+        return cls() if trainer is None else cls(trainer.global_rank, trainer.world_size, trainer.local_rank)
+
+    @classmethod
+    def scoring(cls, trainer: L.Trainer | None) -> Self:
+        """Likewise among those that share the videos to score; under some strategies each process scores all."""
+        is_alone = trainer is not None and getattr(trainer.strategy, "scores_alone", False)
+        return cls() if is_alone else cls.of(trainer)

@@ -59,10 +59,10 @@ class WholeVideos(L.Callback):
         if data is None:
             return
         network = cast(CountsWords, pl_module)
-        if trainer.is_global_zero:
+        if trainer.local_rank == 0:  # on each machine
             prepare(network, data)
         trainer.strategy.barrier("words")
-        if not trainer.is_global_zero:  # everything is there now
+        if trainer.local_rank != 0:  # everything is there now
             prepare(network, data)
 
 

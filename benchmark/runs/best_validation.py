@@ -14,6 +14,7 @@ from benchmark.metrics.descriptors import lower_is_better
 from benchmark.results.ledger import SCHEMA, Ledger
 from benchmark.runs.ledger_rows import NO_NUMBERS, ledger_info
 from benchmark.runs.predictions import Batch, Row, of_all_processes, said_of_videos
+from benchmark.runs.processes import from_one
 
 FILE_NAME = "validation.parquet"
 
@@ -31,9 +32,14 @@ class BestValidation(L.Callback):
 
     def __init__(self, folder: Path, monitor: str) -> None:
         self.folder, self.monitor = folder, monitor
+        self._of_run = str(folder.resolve())
         self.best: float | None = None
         self.rows: list[Row] = []
         self._keeps = False
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Go by the first process's name of the folder, which on other machines may have another."""
+        self._of_run = from_one(self._of_run, trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the validation before."""
@@ -60,7 +66,7 @@ class BestValidation(L.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking or not self._is_better(value):
             return
         self.best = value  # equal in every process, so that all of them come here
-        rows = of_all_processes(self.rows, trainer.world_size)
+        rows = of_all_processes(self.rows, trainer)
         path = self.folder / FILE_NAME
         if trainer.is_global_zero and rows:
             _ledger(rows, trainer.datamodule).write(path)  # type: ignore[attr-defined]
@@ -78,7 +84,7 @@ class BestValidation(L.Callback):
             self.best = state_dict["best"]
 
     def _place(self) -> dict[str, str]:
-        return {"folder": str(self.folder.resolve()), "monitor": self.monitor}
+        return {"folder": self._of_run, "monitor": self.monitor}
 
     def _is_better(self, value: float) -> bool:
         if math.isnan(value) or self.best is None:

@@ -17,6 +17,7 @@ _OF_TESTS = {"data.clips_per_video.test", "data.test_views"}
 DATA_PLACES = ("root", "lists", "cache", "cache_gb", "cache_dir", "num_workers", "multiprocessing_context")
 """Options of data that say where things are and how fast they come, and change no weight."""
 _VIDEOS = "the fingerprint of the videos held"
+_PROCESSES, _BATCH = "the number of processes", "data.batch_size"
 
 
 class TrainingConditions(L.Callback):
@@ -73,13 +74,25 @@ class TrainingConditions(L.Callback):
 
 
 def differences(checkpoint: dict[str, Any], facts: dict[str, Any]) -> list[str]:
-    """What a checkpoint and a fit both know and do not agree on, in words."""
+    """What a checkpoint and a fit both know and do not agree on, in words.
+
+    Other processes make the same steps where they share as many clips a step: a step's clips are a function of its
+    number, whoever trains on them.
+    """
     held = checkpoint.get(_KEY)
     if not isinstance(held, dict):
         return []
+    if {_PROCESSES, _BATCH} <= held.keys() & facts.keys() and held[_PROCESSES] != facts[_PROCESSES]:
+        held, facts = _of_all_processes(held), _of_all_processes(facts)
     videos = changes({_VIDEOS: held.get(_VIDEOS)}, facts, only_common=True) if _VIDEOS in held else []
     # Another fold has other videos, which goes without saying.
     return changes({**held, _VIDEOS: facts.get(_VIDEOS)}, facts, only_common=True) or videos
+
+
+def _of_all_processes(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts, with the clips of all processes in the place of those of one."""
+    rest = {name: value for name, value in facts.items() if name not in {_PROCESSES, _BATCH}}
+    return {**rest, f"{_BATCH} times {_PROCESSES}": facts[_BATCH] * facts[_PROCESSES]}
 
 
 def _data_facts(data: Any) -> dict[str, Any]:
@@ -119,7 +132,9 @@ _TOLD_APART = {"class", "num_classes", "recipe"}
 
 def _trainer_facts(trainer: L.Trainer) -> dict[str, Any]:
     names = ("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "precision")
-    return {f"trainer.{name}": plain(getattr(trainer, name)) for name in names}
+    facts = {f"trainer.{name}": plain(getattr(trainer, name)) for name in names}
+    sharing = getattr(trainer.strategy, "sharing", "gradients, at each step")
+    return {**facts, _PROCESSES: trainer.world_size, "what the processes share": sharing}
 
 
 def _fields(part: str, options: Any) -> dict[str, Any]:

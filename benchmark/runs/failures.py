@@ -3,19 +3,18 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning as L
-import torch.distributed
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from benchmark.clip import ClipBatch
 from benchmark.errors import UserError, printable
 from benchmark.results.csv_cells import plain_cell
+from benchmark.runs.processes import of_all
 from benchmark.wording import counted
 
-_T = TypeVar("_T")
 _USES = {"skipped in training": "to train on", "not validated": "to validate on", "not tested": "to test on"}
 _COLUMNS = ("what", "epoch", "video", "reason")
 
@@ -88,7 +87,7 @@ class FailedVideos(L.Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """List what failed so far; every process comes here."""
-        parts = _of_all_processes(self.reasons, trainer)
+        parts = of_all(self.reasons, trainer)
         if trainer.is_global_zero:
             for what in self.reasons:
                 reasons = {video: reason for part in parts for video, reason in part[what].items()}
@@ -99,7 +98,7 @@ class FailedVideos(L.Callback):
 
     def _say(self, what: str, trainer: L.Trainer, *, is_all: bool = False) -> None:
         """Collective: every process must come here; `is_all` says that this one could read nothing."""
-        parts = _of_all_processes((self.reasons[what], is_all), trainer)
+        parts = of_all((self.reasons[what], is_all), trainer)
         reasons = {video: reason for part, _ in parts for video, reason in part.items()}
         self.reasons[what] = {}
         if not reasons:
@@ -118,14 +117,6 @@ class FailedVideos(L.Callback):
         more = f"; and {len(reasons) - 5} more in failed_videos.csv" if len(reasons) > 5 else ""
         when = "" if epoch is None else f"epoch {epoch}: "
         rank_zero_warn(f"{when}{unread} ({'; '.join(named)}{more})")
-
-
-def _of_all_processes(held: _T, trainer: L.Trainer) -> list[_T]:
-    """What each process holds; all of them must come here."""
-    parts = [held] * trainer.world_size
-    if trainer.world_size > 1:
-        torch.distributed.all_gather_object(parts, held)
-    return parts
 
 
 def list_failures(folder: Path, what: str, epoch: int | None, reasons: Mapping[str, str]) -> None:

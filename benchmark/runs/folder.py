@@ -17,6 +17,10 @@ _SHARED = "CLIPBENCH_RUN_DIR"
 
 
 _MOMENT = re.compile(r"-\d{8}-\d{6}(-\d+)?")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")  # a drive of Windows has a single letter
+
+OWN_CHECKPOINTS = ("last", "best", "auto")
+"""Values of `--ckpt_path` that mean a file in the run's own folder; `auto` is `last` where there is one."""
 
 
 def experiment_name(config: Path) -> str:
@@ -36,9 +40,12 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
         parent: Where folders of runs lie.
 
     Raises:
-        UserError: If there is nothing to resume, the chosen folder is a file, is in use by another process or holds a
-            finished or broken-off run already, cannot be written to, or processes started from outside were given none.
+        UserError: If there is nothing to resume, the chosen folder is a file or a URL, is in use by another process or
+            holds a finished or broken-off run already, cannot be written to, or processes started from outside were
+            given none.
     """
+    if chosen is not None:
+        require_local(chosen, "--run_dir")
     if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
         return Path(os.environ[_SHARED])
     if _is_started_from_outside() and chosen is None:
@@ -63,7 +70,8 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
             raise UserError(f"--run_dir is {folder}, and {blocking} is a file; name a folder, which may be a new one")
         if not resume and (folder / "checkpoints" / "last.ckpt").exists():
             raise UserError(
-                f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder"
+                f"--run_dir {folder} holds a run already; go on with it by --ckpt_path last, or name another folder; "
+                "--ckpt_path auto begins where there is none and goes on where there is one"
             )
     require_writable(folder, "--run_dir")
     if "LOCAL_RANK" not in os.environ and os.environ.get("SLURM_PROCID", "0") == "0":
@@ -139,6 +147,7 @@ def require_writable(folder: Path, option: str) -> None:
     Raises:
         UserError: If that cannot be, with the option that names another.
     """
+    require_local(folder, option)
     try:
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)  # another process of the run may be quicker
@@ -151,6 +160,20 @@ def require_writable(folder: Path, option: str) -> None:
         ) from error
 
 
+def require_local(path: Path, option: str) -> None:
+    """Refuse a URL, which as the name of a folder would be one beside this process's own.
+
+    Raises:
+        UserError: With the option.
+    """
+    if _URL.match(str(path)):
+        address = re.sub(r":[/\\]+", "://", str(path), count=1)
+        raise UserError(
+            f"{option} is {address}, an address; it must be a folder of a file system. Mount the store, or name a "
+            "local folder and copy it from there"
+        )
+
+
 def _is_started_from_outside() -> bool:
     """Whether this process is one of several that something else has started, as torchrun or srun do."""
     tasks = os.environ.get("SLURM_NTASKS", "1")
@@ -159,13 +182,18 @@ def _is_started_from_outside() -> bool:
     return "LOCAL_RANK" in os.environ or (is_several and "SLURM_STEP_ID" in os.environ)
 
 
+def own_checkpoint(wanted: str, run_dir: Path) -> Path:
+    """Where one of `OWN_CHECKPOINTS` is in a run folder."""
+    return run_dir / "checkpoints" / f"{'last' if wanted == 'auto' else wanted}.ckpt"
+
+
 def find_checkpoint(wanted: str, run_dir: Path) -> str:
     """The checkpoint file that `--ckpt_path` means: `last` and `best` lie in the run folder, anything else is a path.
 
     Raises:
         UserError: If the file is not there.
     """
-    path = run_dir / "checkpoints" / f"{wanted}.ckpt" if wanted in {"last", "best"} else Path(wanted)
+    path = own_checkpoint(wanted, run_dir) if wanted in OWN_CHECKPOINTS else Path(wanted)
     if not path.is_file():
         raise UserError(f"--ckpt_path {wanted}: there is no file {path}; give a checkpoint, `last` or `best`")
     return str(path)

@@ -6,7 +6,6 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import pyarrow as pa
-import torch.distributed
 from pyarrow import csv, parquet
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from benchmark.extras import require_extra
 from benchmark.files import whole
 from benchmark.metrics.video_scores import video_scores
 from benchmark.results.csv_cells import plain_cell
+from benchmark.runs.processes import of_all
 from benchmark.wording import counted, say
 
 Batch = ClipBatch | FeatureBatch | VideoBatch
@@ -34,13 +34,9 @@ def said_of_videos(outputs: Tensor, batch: Batch) -> list[Row]:
     return rows
 
 
-def of_all_processes(rows: list[Row], processes: int) -> list[Row]:
+def of_all_processes(rows: list[Row], trainer: L.Trainer) -> list[Row]:
     """The rows of all processes in the order of the index; each of them must call this."""
-    parts: list[list[Row]] = [rows]
-    if processes > 1:
-        parts = [[] for _ in range(processes)]
-        torch.distributed.all_gather_object(parts, rows)
-    return sorted((row for part in parts for row in part), key=lambda row: row[0])
+    return sorted((row for part in of_all(rows, trainer) for row in part), key=lambda row: row[0])
 
 
 class PredictedVideos(L.Callback):
@@ -69,7 +65,7 @@ class PredictedVideos(L.Callback):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Gather the videos of all processes, in the order of the index; `table` is the first process's."""
-        self.rows = rows = of_all_processes(self.rows, trainer.world_size)
+        self.rows = rows = of_all_processes(self.rows, trainer)
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]

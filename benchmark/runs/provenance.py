@@ -78,8 +78,8 @@ class SeenVideos(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         hashes = {split: _hashes(data.index, (split,)) for split in ("train", "validation")}
         self._own = {"seen": torch.cat([*hashes.values()]), "trained": hashes["train"]}
-        if trainer.is_global_zero:
-            own_content(data)  # the other processes find it in the store
+        if trainer.local_rank == 0:
+            own_content(data)  # the other processes of the machine find it in the store
         trainer.strategy.barrier("content")
         self.content = joined(self.content, own_content(data))
 
@@ -199,7 +199,7 @@ class ContaminationGuard(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         index = data.index
         found = find_seen(self.checkpoint, index)
-        if trainer.is_global_zero and not found:
+        if trainer.local_rank == 0 and not found:
             find_seen_content(self.checkpoint, data)
         trainer.strategy.barrier("content of the test")
         same = find_seen_content(self.checkpoint, data)

@@ -37,6 +37,10 @@ _MOST_BYTES = 4096
 _END, _BEAT = "end", "well"
 
 
+class LostProcess(UserError):
+    """Another process of the run is gone, for no fault of what was asked for; with a new one the run may go on."""
+
+
 class LocalSignals(_SignalConnector):
     """Notes SIGTERM and hands it to the processes that this one has started.
 
@@ -174,7 +178,7 @@ class EndTogether(L.Callback):
         """Raise what made the others leave, if they have.
 
         Raises:
-            UserError: With the reason.
+            UserError: With the reason; `LostProcess` where that was no refusal.
             SIGTERMException: If it was an order to stop.
         """
         if self.lost is None:
@@ -182,7 +186,7 @@ class EndTogether(L.Callback):
         code, text = self.lost
         if code == 128 + signal.SIGTERM:
             raise SIGTERMException
-        raise UserError(text)
+        raise LostProcess(text) if code == 1 else UserError(text)
 
     def _say(self, text: str) -> None:
         for end in self._ends:

@@ -10,7 +10,6 @@ import lightning as L
 import numpy as np
 import pyarrow as pa
 import torch
-import torch.distributed
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from pydantic import ValidationError
 
@@ -42,9 +41,10 @@ from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.failures import list_failures
 from benchmark.runs.ledger_rows import ledger_info, ledger_rows, require_probabilities
 from benchmark.runs.pins import deviation
+from benchmark.runs.processes import from_one, of_all
 from benchmark.runs.provenance import ContaminationGuard
 from benchmark.runs.samples import listed_names, rows_named
-from benchmark.runs.unfinished import UnfinishedTest
+from benchmark.runs.unfinished import UnfinishedTest, bring_together
 from benchmark.wording import counted, say
 
 
@@ -116,9 +116,10 @@ class ResultWriter(L.Callback):
             "clips": self._keeps_clips,
             **self.settings,
         }
-        self._parts.claim(key, is_first=trainer.is_global_zero)
+        self._parts.claim(key, is_first=trainer.local_rank == 0)
         trainer.strategy.barrier("ledger")
-        held = self._parts.read()["row"].to_numpy()
+        # Machines that share no folder hold parts of their own.
+        held = np.unique(np.concatenate(of_all(self._parts.read()["row"].to_numpy(), trainer)))
         validated = held[np.isin(held, data.index.rows("validation"))]
         done = np.setdiff1d(held, validated).tolist()
         if done and trainer.is_global_zero:
@@ -186,6 +187,7 @@ class ResultWriter(L.Callback):
                 self._parts.append(self._rows_of(trainer, outputs, batch))
         self._parts.close()
         trainer.strategy.barrier("ledger written")
+        bring_together(self._parts, trainer)
         throughput = self._throughput(trainer, pl_module.device)
         values: dict[str, float] = {}
         problem: Exception | None = None
@@ -194,14 +196,13 @@ class ResultWriter(L.Callback):
                 values = self._write(trainer, throughput)
             except Exception as error:  # the other processes wait for this one
                 problem = error
-        if trainer.world_size > 1:
-            outcome: list[Any] = [values, None if problem is None else str(problem)]
-            torch.distributed.broadcast_object_list(outcome)
-            values = outcome[0]
-            if problem is None and outcome[1] is not None:
-                problem = RuntimeError(outcome[1])
+        values, said = from_one((values, None if problem is None else str(problem)), trainer)
+        if problem is None and said is not None:
+            problem = RuntimeError(said)
         if problem is not None:
             raise problem
+        if trainer.local_rank == 0:
+            self._parts.remove()
         for name, value in values.items():
             pl_module.log(f"test/{name}", value, sync_dist=True)  # equal everywhere, so their mean is the same
 
@@ -258,7 +259,6 @@ class ResultWriter(L.Callback):
         )
         list_failures(self.folder, "not tested", None, self.record.failed_videos)
         self.record.write(self.folder / RECORD_NAME)
-        self._parts.remove()
         values = {name: value.value if value.value is not None else math.nan for name, value in metrics.items()}
         return {**values, "videos": float(len(self.ledger))}
 

@@ -4,17 +4,23 @@ Each process appends its videos to a file of its own under `unfinished/`; the fi
 """
 
 import json
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+import numpy as np
 import pyarrow as pa
 
 from benchmark.changes import changes, leaves
 from benchmark.errors import UserError
-from benchmark.files import write_whole
+from benchmark.files import whole, write_whole
 from benchmark.results.ledger import SCHEMA
+from benchmark.runs.processes import from_one, of_all
+
+_ROWS_AT_ONCE = 1000
 
 # Beside the ledger's columns the number in the index, and what was said of each clip, C * K, where that is kept.
 PARTS_SCHEMA = pa.schema([pa.field("row", pa.int64()), *SCHEMA, pa.field("clip_scores", pa.list_(pa.float32()))])
@@ -78,11 +84,35 @@ class UnfinishedTest:
             self._sink.close()
             self._sink = None
 
+    def add(self, name: str, rows: pa.Table) -> None:
+        """Add a part that is there whole or not at all."""
+        with whole(self.folder / f"{name}.arrows") as unfinished, pa.OSFile(str(unfinished), "wb") as sink:
+            with pa.ipc.new_stream(sink, PARTS_SCHEMA) as writer:
+                writer.write_table(rows)
+
     def remove(self) -> None:
-        """Delete the parts, once nothing can be lost any more."""
-        for part in self.folder.iterdir():
-            part.unlink()
-        self.folder.rmdir()
+        """Delete the parts, once nothing can be lost any more; another process of the machine may do so too."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def bring_together(parts: UnfinishedTest, trainer: L.Trainer) -> None:
+    """Let the first process hold the rows of all, also of those whose folder is on another machine; collective.
+
+    Args:
+        parts: Of this process.
+        trainer: Of the test.
+    """
+    if trainer.world_size == 1:
+        return
+    own = parts.read()
+    held = from_one(own["row"].to_numpy(), trainer)
+    lacks = own.filter(pa.array(~np.isin(own["row"].to_numpy(), held)))
+    for rank, count in enumerate(of_all(len(lacks), trainer)):
+        for first in range(0, count, _ROWS_AT_ONCE):
+            mine = lacks.slice(first, _ROWS_AT_ONCE) if rank == trainer.global_rank else None
+            sent = from_one(mine, trainer, rank)
+            if trainer.is_global_zero and sent is not None:
+                parts.add(f"{uuid.uuid4().hex}", sent)
 
 
 def read_parts(folder: Path, wanted: pa.Schema) -> pa.Table:

@@ -77,6 +77,7 @@ def attached(
         lightning_module=Model() if model is None else model,
         is_global_zero=rank == 0,
         global_rank=rank,
+        local_rank=rank,
         world_size=processes,
         strategy=SimpleNamespace(root_device=torch.device(device)),
     )

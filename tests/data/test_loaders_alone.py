@@ -21,7 +21,7 @@ def test_loaders_outside_a_trainer_give_what_one_gives(tmp_path: Path, module: C
     alone.setup("fit")
     within = SmallVideos(small_index(tmp_path))
     within.trainer = cast(L.Trainer, SimpleNamespace(
-        lightning_module=module, global_rank=0, world_size=1,
+        lightning_module=module, global_rank=0, local_rank=0, world_size=1,
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
     ))  # fmt: skip
     side, frames = module.input_side, len(module.frame_offsets)

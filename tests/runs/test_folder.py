@@ -207,3 +207,17 @@ def test_runs_are_called_after_their_experiment(tmp_path: Path, monkeypatch: pyt
     assert {path: experiment_name(tmp_path / path) for path in named} == named
     monkeypatch.chdir(tmp_path / "mine")
     assert experiment_name(Path("config.yaml")) == "mine"
+
+
+@pytest.mark.parametrize("address", ["s3://clips/run1", "gs://clips/run1", "hdfs:///run1", "file:///tmp/run1"])
+def test_an_address_is_no_run_folder(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=f"--run_dir is {address.replace('///', '://').replace('::', ':')[:6]}.*an address"
+    ):
+        new_run_dir(Path(address), "slow", resume=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_a_colon_is_one(tmp_path: Path) -> None:
+    assert new_run_dir(tmp_path / "a:b", "slow", resume=False) == tmp_path / "a:b"

@@ -1,0 +1,137 @@
+"""Runs fit, validate, test or predict on the workers of a Ray cluster, or a grid's cells as its tasks."""
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.command_line import Parser
+from benchmark.commands import command
+from benchmark.early_checks import refuse_early
+from benchmark.errors import UserError
+from benchmark.extras import require_extra
+from benchmark.verbs import TRAINER_VERBS
+
+_GRIDS = ("evaluate", "transfer", "reproduce")
+_EPILOG = """After the options comes a verb with its own, as without `launch`:
+
+  clipbench launch --workers 8 --gpus 1 fit --config conf/slow_fusion.yaml --run_dir /shared/runs/slow
+
+Each worker is a process with --cpus processors and --gpus GPUs of the cluster, wherever they are. A worker that is
+lost, with its machine or alone, is replaced up to --failures times, and the fit goes on from its last checkpoint with
+the same clips; the same command again does so too. Machines need not share the run folder; --store URL keeps a
+checkpoint an epoch elsewhere, for when all are lost. With --downpour the workers are replicas that never wait for each
+other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "none"}'.
+
+evaluate, transfer and reproduce run a cell a task, --workers of them at a time; their machines share the folder."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `launch --workers N VERB [options]` and return the exit code."""
+    verbs = (*TRAINER_VERBS, *_GRIDS)
+    place = next((number for number, word in enumerate(argv) if word in verbs), len(argv))
+    chosen = _parser().parse_args(list(argv[:place]))
+    if place == len(argv):
+        raise UserError(f"launch needs a verb after its options: one of {', '.join(verbs)}")
+    if chosen.workers < 1 or chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
+        raise UserError(
+            f"--workers is {chosen.workers}, --cpus {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures "
+            f"{chosen.failures}; the first must be 1 or more, the second above 0, the others 0 or more"
+        )
+    refuse_early(argv[place], argv[place + 1 :], runs_here=False)
+    require_extra("ray", "launch")
+    if argv[place] in _GRIDS:
+        return _grid(argv[place], tuple(argv[place + 1 :]), chosen)
+    return _launch(argv[place], argv[place + 1 :], chosen)
+
+
+def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
+    from benchmark.runs.folder import require_local
+    from benchmark.scale.cluster import connected, run_job, run_replicas  # these import torch
+    from benchmark.scale.workers import Job, parameters_of
+
+    if verb == "fit" and parameters_of(words, "--ckpt_path") is not None:
+        raise UserError("launch goes on with --run_dir by itself; leave out --ckpt_path, or fit without launch")
+    named = parameters_of(words, "--run_dir")
+    if named is None:
+        raise UserError("launch needs --run_dir after the verb: a folder that every machine can make and write to")
+    if parameters_of(words, "--trainer.strategy") is not None:
+        raise UserError("launch chooses --trainer.strategy; leave it out, or start the processes by torchrun or srun")
+    if chosen.downpour is not None and verb != "fit":
+        raise UserError(f"--downpour is for fit; leave it out, or let the verb be fit in place of {verb}")
+    require_local(Path(named), "--run_dir")
+    # The last value counts, so that a worker takes the whole path.
+    job = Job(
+        verb,
+        tuple(words),
+        Path(named).absolute(),
+        Path.cwd(),
+        chosen.store is not None,
+        tuple(path or str(Path.cwd()) for path in sys.path),
+    )
+    with connected(chosen.address, chosen.cpus * chosen.workers, chosen.gpus * chosen.workers):
+        if chosen.downpour is not None:
+            refused = run_replicas(
+                job,
+                chosen.downpour,
+                replicas=chosen.workers,
+                cpus=chosen.cpus,
+                gpus=chosen.gpus,
+                failures=chosen.failures,
+            )
+        else:
+            refused = run_job(
+                job,
+                workers=chosen.workers,
+                cpus=chosen.cpus,
+                gpus=chosen.gpus,
+                failures=chosen.failures,
+                store=chosen.store,
+            )
+    if refused is not None:
+        raise UserError(refused)
+    return 0
+
+
+def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
+    """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables."""
+    from benchmark.scale.cluster import connected, run_cells  # imports torch
+
+    if chosen.downpour is not None or chosen.store is not None or {"--cell", "--list"} & {*words}:
+        raise UserError(f"--downpour and --store are for fit, and launch chooses --cell of {verb}; leave them out")
+    module = command(verb)
+    with contextlib.redirect_stdout(io.StringIO()) as listed:
+        module.main([*words, "--list"])
+    cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
+    most: int = chosen.workers
+    with connected(chosen.address, chosen.cpus * (most if chosen.address is None else 1), chosen.gpus):
+        run_cells(module.main, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
+    code: int = module.main(words)
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="clipbench launch",
+        usage="clipbench launch --workers N [options] VERB [options of the verb]",
+        description=__doc__,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--workers", type=int, required=True, help="how many")
+    parser.add_argument(
+        "--address",
+        default=os.environ.get("RAY_ADDRESS"),
+        help="of a cluster that runs, `auto` for that of this machine; without it one is started here for the job",
+    )
+    parser.add_argument("--cpus", type=float, default=1.0, help="processors of each worker (1)")
+    parser.add_argument("--gpus", type=float, default=0.0, help="GPUs of each worker (0)")
+    parser.add_argument("--failures", type=int, default=3, help="how often lost workers are replaced (3)")
+    parser.add_argument(
+        "--downpour", nargs="?", const="{}", metavar="OPTIONS", help="fit by Downpour SGD, with its options as JSON"
+    )
+    parser.add_argument("--store", help="folder or URL (s3://bucket/run) that keeps a checkpoint of each epoch too")
+    return parser

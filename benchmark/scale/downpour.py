@@ -1,0 +1,297 @@
+"""Downpour SGD (Dean et al. 2012, section 4.1) as a strategy of the Trainer: replicas that never wait for each other.
+
+Each replica trains on its share of the clips. Every few steps it sends what its steps changed to the servers, and
+fetches the weights that all replicas' changes have made by then. There is no process group: one that is lost or slow
+holds up nobody.
+"""
+
+import importlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch.optim import Optimizer
+
+from benchmark.errors import UserError
+from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer
+
+REPLICA, REPLICAS, KEEPER = "CLIPBENCH_REPLICA", "CLIPBENCH_REPLICAS", "CLIPBENCH_KEEPER"
+"""Variables of the environment: number of a replica, how many there are, and the actor that keeps their servers."""
+
+_BEGIN_SECONDS = 1800.0
+_ASK_SECONDS = 0.2
+
+
+class Keeper:
+    """An actor of whoever launches the replicas: it makes the servers, which end with it, and knows who is where."""
+
+    def __init__(self) -> None:
+        self._servers: list[Any] = []
+        self._on_machine: dict[str, list[int]] = {}
+
+    def servers(self, count: int, options: ServerOptions) -> list[Any]:
+        """The servers; the first to ask has them made."""
+        if not self._servers:
+            actor = importlib.import_module("ray").remote(num_cpus=0)(SliceServer)
+            self._servers = [actor.remote(options) for _ in range(count)]
+        return self._servers
+
+    def join(self, replica: int, machine: str) -> int:
+        """The number of a replica among those of its machine."""
+        there = self._on_machine.setdefault(machine, [])
+        if replica not in there:
+            there.append(replica)
+        return there.index(replica)
+
+
+class Servers:
+    """The servers of a run as one vector of weights, cut into equal slices.
+
+    Args:
+        count: How many.
+        options: How each applies what it is sent.
+        keeper: Name of the actor that keeps them; empty for servers in this process, of a replica alone.
+        replica: Who asks.
+    """
+
+    def __init__(self, count: int, options: ServerOptions, keeper: str = "", replica: int = 0) -> None:
+        self._ray: Any = importlib.import_module("ray") if keeper else None
+        self.local_rank = 0  # of the replica on its machine
+        if self._ray is None:
+            self._slices: list[Any] = [SliceServer(options) for _ in range(count)]
+        else:
+            held, machine = self._ray.get_actor(keeper), self._ray.get_runtime_context().get_node_id()
+            self._slices = self._ray.get(held.servers.remote(count, options))
+            self.local_rank = self._ray.get(held.join.remote(replica, machine))
+
+    def _call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of each, with an argument of each one's own where that is a list; Ray's calls do not wait."""
+        calls = []
+        for number, each in enumerate(self._slices):
+            own = [argument[number] if isinstance(argument, list) else argument for argument in arguments]
+            call = getattr(each, method)
+            calls.append(call(*own) if self._ray is None else call.remote(*own))
+        return calls
+
+    def _answers(self, method: str, *arguments: Any) -> list[Any]:
+        calls = self._call(method, *arguments)
+        return calls if self._ray is None else list(self._ray.get(calls))
+
+    def begin(self, weights: np.ndarray) -> None:
+        """Let all replicas begin with these weights, (N,) float32."""
+        self._answers("begin", np.array_split(weights, len(self._slices)))
+
+    def push(self, replica: int, change: np.ndarray, rate: float, seen: int) -> None:
+        """Send a change, (N,) float32, and go on; see `SliceServer.push`."""
+        self._call("push", replica, np.array_split(change, len(self._slices)), rate, seen)
+
+    def fetch(self) -> tuple[int, np.ndarray | None]:
+        """Pushes that the first server has applied, and the weights (N,) float32; None before any replica has begun."""
+        found = self._answers("fetch")
+        slices = [weights for _, weights in found]
+        return found[0][0], None if any(each is None for each in slices) else np.concatenate(slices)
+
+    def finish(self, replica: int) -> None:
+        """Note that a replica has made its last step."""
+        self._answers("finish", replica)
+
+    def state(self) -> dict[str, Any]:
+        """What the first server says of pushes, staleness and finished replicas."""
+        said: dict[str, Any] = self._answers("state")[0]
+        return said
+
+
+class Replica:
+    """What one replica pushes and fetches, and when.
+
+    Args:
+        number: Which one it is.
+        servers: Of all replicas.
+        push_every: Steps between two pushes.
+        fetch_every: Steps between two fetches.
+    """
+
+    def __init__(self, number: int, servers: Servers, push_every: int, fetch_every: int) -> None:
+        self.number, self.servers = number, servers
+        self.push_every, self.fetch_every = push_every, fetch_every
+        self._steps = self._seen = 0
+        self._before: np.ndarray | None = None  # weights at the last push or fetch
+        self._accrued: np.ndarray | None = None  # changes of steps before the last fetch, which are not pushed yet
+
+    def step(self, weights: Callable[[], np.ndarray], rate: float) -> np.ndarray | None:
+        """Note that the replica has made a step.
+
+        Args:
+            weights: Gives what the step has made of them, (N,) float32.
+            rate: Learning rate of the step.
+
+        Returns:
+            Weights to go on with, or None to go on with its own.
+        """
+        self._steps += 1
+        if self._steps % self.push_every == 0:
+            now = weights()
+            change = self._changed(now)
+            if change is not None:
+                self.servers.push(self.number, change, rate, self._seen)
+            self._before, self._accrued, self._seen = now, None, self._seen + 1  # its own push makes nothing staler
+        return self.fetch(weights) if self._steps % self.fetch_every == 0 else None
+
+    def fetch(self, weights: Callable[[], np.ndarray]) -> np.ndarray | None:
+        """The servers' weights; None before anybody has begun. What was not pushed yet is kept for the next push."""
+        version, found = self.servers.fetch()
+        if found is None:
+            return None
+        if self._steps % self.push_every:
+            self._accrued = self._changed(weights())
+        self._before, self._seen = found.copy(), version
+        return found
+
+    def _changed(self, now: np.ndarray) -> np.ndarray | None:
+        """What this replica's steps took from the weights since its last push; None before the first fetch."""
+        if self._before is None:
+            return None
+        change: np.ndarray = self._before - now
+        return change if self._accrued is None else np.add(self._accrued, change)
+
+
+class Downpour(SingleDeviceStrategy):
+    """A replica of Downpour SGD.
+
+    The network's own optimiser makes the replica's steps; its momentum is set to 0 unless that is to act there.
+    Each replica validates all validation videos, with the servers' weights. The first one writes the checkpoints, and
+    at its end waits for the others to end.
+
+    Args:
+        push_every: Steps between two pushes.
+        fetch_every: Steps between two fetches.
+        servers: Slices of the weights.
+        rule: See `ServerOptions`, as the next three.
+        momentum_at: Where momentum acts.
+        momentum: Of the servers.
+        adagrad_rate: Learning rate of `adagrad`.
+        wait_seconds: Most that the first replica waits at its end for the others, which may be lost or slow.
+
+    Raises:
+        UserError: If a value is not allowed.
+    """
+
+    strategy_name = "downpour"
+    scores_alone = True  # each replica validates everything, as none waits for another
+
+    def __init__(
+        self,
+        push_every: int = 1,
+        fetch_every: int = 1,
+        servers: int = 2,
+        rule: Rule = "sgd",
+        momentum_at: MomentumAt = "none",
+        momentum: float = 0.9,
+        adagrad_rate: float = 0.01,
+        wait_seconds: float = 120.0,
+    ) -> None:
+        if min(push_every, fetch_every, servers) < 1 or wait_seconds < 0:
+            raise UserError(
+                f"strategy.push_every is {push_every}, fetch_every {fetch_every}, servers {servers} and wait_seconds "
+                f"{wait_seconds:g}; the first three must be 1 or more, the last 0 or more"
+            )
+        self.options = ServerOptions(rule, momentum_at, momentum, adagrad_rate)
+        self.push_every, self.fetch_every, self.wait_seconds = push_every, fetch_every, wait_seconds
+        self.replica = int(os.environ.get(REPLICA, "0"))
+        self.servers = Servers(servers, self.options, os.environ.get(KEEPER, ""), self.replica)
+        super().__init__(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        self.global_rank, self.world_size = self.replica, int(os.environ.get(REPLICAS, "1"))
+        self.local_rank = self.servers.local_rank
+        self._own = Replica(self.replica, self.servers, push_every, fetch_every)
+
+    @property
+    def sharing(self) -> str:
+        """How what is learned is shared, for whoever goes on with it."""
+        held = self.options
+        return (
+            f"downpour, push {self.push_every}, fetch {self.fetch_every}, {held.rule}, momentum at {held.momentum_at}"
+        )
+
+    @property
+    def is_global_zero(self) -> bool:
+        """Whether this is the replica that writes."""
+        return self.replica == 0
+
+    def setup(self, trainer: L.Trainer) -> None:
+        """Begin with the first replica's weights, and take the optimiser's momentum away where it acts elsewhere."""
+        super().setup(trainer)
+        if trainer.state.fn != "fit":
+            return
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                if self.options.momentum_at != "replica" and group.get("momentum"):
+                    group["momentum"] = 0.0
+
+    def on_train_start(self) -> None:
+        """Wait for the weights, which after a resume are those of the checkpoint."""
+        if self.is_global_zero:
+            self.servers.begin(self._weights())
+        until = time.monotonic() + _BEGIN_SECONDS
+        while not self._take(self._own.fetch(self._weights)):
+            if time.monotonic() > until:
+                raise UserError(f"replica {self.replica} waits for the first one's weights since {_BEGIN_SECONDS:g} s")
+            time.sleep(_ASK_SECONDS)
+
+    def optimizer_step(self, optimizer: Optimizer, closure: Callable[[], Any], model: Any = None, **kwargs: Any) -> Any:
+        """Step as always; every few steps push what was changed, and fetch what all have made of it."""
+        output = super().optimizer_step(optimizer, closure, model, **kwargs)
+        self._take(self._own.step(self._weights, float(optimizer.param_groups[0]["lr"])))
+        return output
+
+    def on_validation_start(self) -> None:
+        """Validate what all replicas have made."""
+        if self.lightning_module is not None and self.lightning_module.trainer.state.fn == "fit":
+            trainer = self.lightning_module.trainer
+            is_last = trainer.max_epochs is not None and trainer.current_epoch + 1 >= trainer.max_epochs
+            if is_last:
+                self.servers.finish(self.replica)
+                if self.is_global_zero:
+                    self._wait_for_others()
+            self._take(self._own.fetch(self._weights))
+
+    def _wait_for_others(self) -> None:
+        until = time.monotonic() + self.wait_seconds
+        while len(self.servers.state()["finished"]) < self.world_size and time.monotonic() < until:
+            time.sleep(_ASK_SECONDS)
+
+    def on_train_end(self) -> None:
+        """Say what reached the servers, and how stale it was."""
+        if not self.is_global_zero:
+            return
+        state = self.servers.state()
+        lines = [
+            f"  replica {number}: {each['pushes']} pushes, staleness mean "
+            f"{each['total'] / max(each['pushes'], 1):.2f}, most {each['most']}"
+            for number, each in state["staleness"].items()
+        ]
+        print("\n".join([f"downpour: {state['pushes']} pushes reached the servers", *lines]), flush=True)
+
+    def _trained(self) -> list[torch.nn.Parameter]:
+        if self.lightning_module is None:
+            raise RuntimeError("there is no network yet")
+        return [each for each in self.lightning_module.parameters() if each.requires_grad]
+
+    def _weights(self) -> np.ndarray:
+        return np.concatenate([each.detach().float().cpu().numpy().reshape(-1) for each in self._trained()])
+
+    def _take(self, weights: np.ndarray | None) -> bool:
+        """Go on with weights of the servers, where there are any."""
+        if weights is None:
+            return False
+        first = 0
+        with torch.no_grad():
+            for parameter in self._trained():
+                part = weights[first : first + parameter.numel()]
+                parameter.copy_(torch.from_numpy(part.copy()).view_as(parameter))
+                first += parameter.numel()
+        return True
