@@ -15,6 +15,9 @@ EXTRAS = {
     "skimage": "histograms",
     "sklearn": "histograms",
     "shtab": "completion",
+    "ray": "scale",
+    "s3fs": "scale",
+    "yt_dlp": "scale",
 }
 """Extra by the library's name in Python."""
 
