@@ -10,11 +10,10 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from benchmark.commands.text import aligned
-from benchmark.content import POSITIONS, Pairs, shared
-from benchmark.data.content_store import RECORD, contents_of
+from benchmark.content import Pairs, shared
+from benchmark.data.content_store import RECORD
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import VideoIndex
-from benchmark.data.spread_frames import spread_frames
 from benchmark.errors import UserError, printable
 from benchmark.plugins import require_named_classes
 from benchmark.results.csv_cells import plain_cell
@@ -26,7 +25,7 @@ COLUMNS = ("first", "second", "kind", "difference", "first_split", "second_split
            "same_source_group")  # fmt: skip
 
 _SHOWN = 20
-_SIDE = 160  # pixels of a frame in a picture
+_SIDE = 112  # pixels of a frame in a picture
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,9 +47,10 @@ def main(argv: Sequence[str]) -> int:
     for folder, option in ((options.output.parent, "--output"), (options.pictures, "--pictures")):
         if folder is not None:
             require_writable(folder, option)
-    index: VideoIndex = parser.instantiate(options).data.index
+    data: VideoDataModule = parser.instantiate(options).data
+    index = data.index
     rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
-    contents = contents_of(index, rows, most=None)
+    contents = data.contents_of(rows, most=None)
     pairs = shared(contents)
     print(index.summary())
     print(
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     if options.pictures is not None:
         order = np.argsort(pairs.difference, kind="stable")[: options.most_pictures]
         for number, place in enumerate(order.tolist(), start=1):
-            _write_picture(options.pictures / f"{number:04d}.jpg", index, rows, pairs, place)
+            _write_picture(options.pictures / f"{number:04d}.jpg", data, rows, pairs, place)
         print(f"wrote {len(order):,} pictures to {options.pictures}")
     return 0
 
@@ -124,22 +124,22 @@ def _show(lines: Sequence[tuple[str, ...]]) -> None:
         print(f"and {len(lines) - len(shown):,} more")
 
 
-def _write_picture(file: Path, index: VideoIndex, rows: np.ndarray, pairs: Pairs, place: int) -> None:
-    """Three frames of both videos, one under the other, with their names."""
+def _write_picture(file: Path, data: VideoDataModule, rows: np.ndarray, pairs: Pairs, place: int) -> None:
+    """Frames of both videos, one under the other, with their names."""
     strips = []
     for row in (int(rows[pairs.first[place]]), int(rows[pairs.second[place]])):
-        video = index.video(row)
-        name = np.full((24, _SIDE * len(POSITIONS), 3), 255, np.uint8)
-        shown = printable(video.video_id).encode("ascii", "replace").decode()[-60:]
+        video_id = data.index.video(row).video_id
+        strip = _strip(data.shown_frames(video_id))
+        name = np.full((24, strip.shape[1], 3), 255, np.uint8)
+        shown = printable(video_id).encode("ascii", "replace").decode()[-60:]
         cv2.putText(name, shown, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-        strips += [name, _strip(video.path)]
+        strips += [name, strip]
     encoded = cv2.imencode(".jpg", np.concatenate(strips))[1]
     file.write_bytes(encoded.tobytes())
 
 
-def _strip(path: Path) -> np.ndarray:
-    """(S, 3 S, 3) uint8 BGR; grey where the file cannot be read."""
-    frames = spread_frames(path, POSITIONS, _SIDE)
+def _strip(frames: np.ndarray | None) -> np.ndarray:
+    """(S, 5 S, 3) uint8 BGR of (5, S, S, 3) RGB; grey where there are none."""
     if frames is None:
-        return np.full((_SIDE, _SIDE * len(POSITIONS), 3), 128, np.uint8)
+        return np.full((_SIDE, _SIDE * 5, 3), 128, np.uint8)
     return np.concatenate(list(frames[..., ::-1]), 1)

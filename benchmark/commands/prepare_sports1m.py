@@ -259,7 +259,7 @@ def prepared(
         raise UserError(f"--workers is {workers}; it must be 1 or more")
     listed = dealt(table).slice(0, made.videos).combine_chunks()
     settings = StoreSettings(
-        made.format, made.clips, made.sampler_seed, made.videos_per_shard, class_names, _digest(listed)
+        made.format, made.clips, made.sampler_seed, made.videos_per_shard, class_names, _digest(listed), len(table)
     )
     place = Store(store)
     with Manifest(work / "manifest.sqlite") as manifest:

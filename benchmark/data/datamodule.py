@@ -6,7 +6,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, cast, get_args
+from typing import Any, Self, cast
 
 import lightning as L
 import numpy as np
@@ -20,13 +20,14 @@ from benchmark.data.agreement import require_same_index
 from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
-from benchmark.data.content_store import contents_of
+from benchmark.data.content_store import MOST_VIDEOS, contents_of
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips, find_broken
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.needs import ClipNeeds, Loaders, ModelNeeds, Process, WholeVideoLoaders, clip_frames, require_needs
+from benchmark.data.options import require_options
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_shared_memory, require_start_method, worker_options
@@ -66,6 +67,8 @@ class VideoDataModule(L.LightningDataModule):
         cache_dir: Folder of the disk cache; None is `frames` in the user's cache folder.
     """
 
+    frames_made_by = ""  # what the bytes of a frame depend on besides file and decoder
+
     def __init__(
         self,
         root: Path | None,
@@ -85,37 +88,18 @@ class VideoDataModule(L.LightningDataModule):
         cache_dir: Path | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or num_workers < 0:
-            raise UserError(
-                f"data.batch_size is {batch_size} and data.num_workers is {num_workers}; "
-                "the first must be 1 or more, the second 0 or more"
-            )
-        if not test_views or not set(test_views) <= set(get_args(View)):
-            raise UserError(f"data.test_views is {list(test_views)}; name one or more of {', '.join(get_args(View))}")
-        if not 0 <= seed < 2**31 or sampler_seed < 0:
-            raise UserError(
-                f"data.seed is {seed} and data.sampler_seed is {sampler_seed}; "
-                "both must be 0 or more, the first below 2**31"
-            )
-        if clip_seconds is not None and not 0 < clip_seconds < 1e6:
-            raise UserError(f"data.clip_seconds is {clip_seconds}; it must be above 0, or null to count frames")
-        if not 0 < cache_gb < 1e6:
-            raise UserError(f"data.cache_gb is {cache_gb}; it must be above 0")
+        require_options(batch_size, num_workers, test_views, seed, sampler_seed, clip_seconds, cache, cache_gb)
         self.root = root
-        if cache not in get_args(CacheMode):
-            raise UserError(f"data.cache is {cache}; allowed are off, memory and disk")
         self.cache, self.cache_gb, self.cache_dir = cast(CacheMode, cache), cache_gb, cache_dir
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.multiprocessing_context = require_start_method(multiprocessing_context)
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
-        # Rows of videos that a test which goes on has scored before.
-        self.scored_rows: frozenset[int] = frozenset()
+        self.scored_rows: frozenset[int] = frozenset()  # of videos that a test which goes on has scored before
         # Where set, a fit trains and validates on these.
         self.fit_loaders: Loaders | None = None
         # Where set, videos are read whole, by these.
         self.whole_videos: WholeVideoLoaders | None = None
-        # What loaders outside a Trainer give.
-        self._served: ModelNeeds = ClipNeeds()
+        self._served: ModelNeeds = ClipNeeds()  # what loaders outside a Trainer give
         # Whether `setup` says what it found.
         self.says_what_it_found = True
         self._test_protocol = Protocol(
@@ -186,7 +170,11 @@ class VideoDataModule(L.LightningDataModule):
 
     def contents(self, split: Split) -> Contents:
         """What the videos of a split show, one for each of `index.rows(split)`; of large datasets, what is known."""
-        return contents_of(self.index, self.index.rows(split))
+        return self.contents_of(self.index.rows(split))
+
+    def contents_of(self, rows: np.ndarray, *, most: int | None = MOST_VIDEOS) -> Contents:
+        """The same of some rows; where more than `most` videos are held, what is known."""
+        return contents_of(self.index, rows, most=most)
 
     def shown_frames(self, video_id: str) -> np.ndarray | None:
         """Five frames of a video for a picture of it, (5, S, S, 3) uint8 RGB; None where they cannot be read."""
@@ -227,7 +215,13 @@ class VideoDataModule(L.LightningDataModule):
             return self.whole_videos.training(self.training_batches())
         needs = self._needs()
         return ResumableLoader(
-            TrainingClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
+            TrainingClips(
+                self.index,
+                self.clip_reader(self.test_protocol, self.frame_cache),
+                needs.input_side,
+                self.seed,
+                self.augmentation,
+            ),  # type: ignore[arg-type]  # collated
             batch_sampler=self.training_batches(),
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
             **self._workers(self.batch_size, needs.input_side),
@@ -237,14 +231,21 @@ class VideoDataModule(L.LightningDataModule):
         """Training clips in chosen draws of their augmentation; each batch is one of `chunks(keys)`."""
         needs = self._needs()
         return DataLoader(
-            DrawnClips(self.index, self._reader(), needs.input_side, self.seed, self.augmentation),  # type: ignore[arg-type]  # collated
+            DrawnClips(
+                self.index,
+                self.clip_reader(self.test_protocol, self.frame_cache),
+                needs.input_side,
+                self.seed,
+                self.augmentation,
+            ),  # type: ignore[arg-type]  # collated
             batch_sampler=[[chunk] for chunk in chunks(keys, self.batch_size)],
             collate_fn=Collate(self.num_classes, len(needs.frame_offsets), needs.input_side, ("centre",)),
             **self._workers(self.batch_size, needs.input_side),
         )
 
-    def _reader(self) -> ClipReader:
-        return ClipReader(self.test_protocol, self._needs().frame_offsets, self.decoder, self.frame_cache)
+    def clip_reader(self, protocol: Protocol, cache: FrameCache | None) -> ClipReader:
+        """What reads clips: of files, unless a subclass keeps them elsewhere."""
+        return ClipReader(protocol, self._needs().frame_offsets, self.decoder, cache)
 
     def training_batches(self, draws: int | None = None) -> EpochBatches:
         """Which clips an epoch visits, in which order, in which of `draws` augmentations."""
@@ -294,7 +295,7 @@ class VideoDataModule(L.LightningDataModule):
             return self.whole_videos.evaluation(batches)
         offsets = self._needs().frame_offsets
         return DataLoader(
-            VideoClips(self.index, ClipReader(protocol, offsets, self.decoder, cache)),  # type: ignore[arg-type]  # collated
+            VideoClips(self.index, self.clip_reader(protocol, cache)),  # type: ignore[arg-type]  # collated
             batch_sampler=batches,
             collate_fn=Collate(self.num_classes, len(offsets), protocol.frame_side, protocol.views),
             **self._workers(max(self.batch_size, protocol.clips_per_video), protocol.frame_side),
@@ -313,14 +314,13 @@ class VideoDataModule(L.LightningDataModule):
             decoder=self.decoder,
             side=self.test_protocol.frame_side,
             capacity_bytes=int(self.cache_gb * 1e9),
+            made_by=self.frames_made_by,
         )
 
     def teardown(self, stage: str) -> None:
         """Say what the cache was good for; a cache in memory goes."""
         held = self.__dict__.pop("frame_cache", None)
-        if held is None:
-            return
-        if Process.of(self.trainer).rank == 0:
+        if held is not None and Process.of(self.trainer).rank == 0:
             print(held.summary(), flush=True)
             if self.cache == "memory":
                 shutil.rmtree(held.path, ignore_errors=True)

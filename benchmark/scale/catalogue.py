@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import io
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -31,7 +30,7 @@ VIDEOS = pa.schema(
         *(SIDECAR.field(name) for name in ("frames", "offset", "index_offset", "end")),
     ]
 )
-"""One row a listed video, whatever became of it; places count where the state is `fetched`."""
+"""One row a listed video, in the order of the lists, whatever became of it; places count where it was fetched."""
 
 _CONTENTS = pa.schema([SIDECAR.field(name) for name in ("digest", "prints", "hashes")])
 
@@ -56,7 +55,7 @@ def write_catalogue(store: Store, settings: StoreSettings, listed: pa.Table, man
     Args:
         store: Where the shards are.
         settings: What it is made of.
-        listed: The wanted videos in the order of the shards.
+        listed: The wanted videos, from `dealt`.
         manifest: What became of them.
 
     Raises:
@@ -85,9 +84,10 @@ def write_catalogue(store: Store, settings: StoreSettings, listed: pa.Table, man
     contents = pa.table(
         [column(name, missing).cast(_CONTENTS.field(name).type) for name, missing in empty.items()], schema=_CONTENTS
     )
+    order = pc.sort_indices(listed["place"])
     for name, whole in ((CONTENTS_FILE, contents), (VIDEOS_FILE, table)):  # the one that a reader looks for comes last
         sink = io.BytesIO()
-        pq.write_table(whole, sink, compression="zstd")
+        pq.write_table(whole.take(order), sink, compression="zstd")
         store.write(name, sink.getvalue())
 
 
@@ -144,8 +144,3 @@ def _words(column: pa.ChunkedArray, words: int) -> np.ndarray:
     if buffer is None or not len(held):
         return np.zeros((0, words), np.uint64)
     return np.frombuffer(buffer, "<u8", len(held) * words, held.offset * 8 * words).reshape(-1, words).astype(np.uint64)
-
-
-def location(store: Store) -> Path:
-    """A path that names a store where one is asked for: never opened."""
-    return Path(store.url)

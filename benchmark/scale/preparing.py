@@ -32,10 +32,19 @@ _SHARD_ORDER = 20141  # seed of the hash that deals videos into shards; apart fr
 
 
 def dealt(listed: pa.Table, seed: int = _SHARD_ORDER) -> pa.Table:
-    """The listed videos in the order of the shards: by a hash of their names, so that each shard has all classes."""
+    """The listed videos in the order of the shards, by a hash of their names, so that each shard has all classes.
+
+    Args:
+        listed: Columns of an index.
+        seed: Of the hash.
+
+    Returns:
+        The same, with the place of each in the lists as `place`.
+    """
     ids = listed["video_id"].combine_chunks()
     names = ids.to_numpy(zero_copy_only=False).astype("S11")
-    return listed.take(pa.array(np.lexsort((names, id_hashes(ids, seed)))))
+    order = np.lexsort((names, id_hashes(ids, seed)))
+    return listed.take(pa.array(order)).append_column("place", pa.array(order, pa.int64()))
 
 
 @dataclasses.dataclass
@@ -43,7 +52,7 @@ class Preparing:
     """A job that can be interrupted at any moment.
 
     Args:
-        listed: The wanted videos in the order of the shards, columns of an index.
+        listed: The wanted videos, from `dealt`.
         settings: What the store is made of.
         store: Where the shards go.
         manifest: What became of each video.

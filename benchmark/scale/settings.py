@@ -29,6 +29,7 @@ class StoreSettings:
         videos_per_shard: Listed videos that share a shard, whichever of them are there.
         class_names: K names.
         listed: Digest of the chosen videos with labels and splits.
+        official_videos: How many videos the official lists name, of which these may be a sample.
         version: Of the protocol's pixels.
     """
 
@@ -38,6 +39,7 @@ class StoreSettings:
     videos_per_shard: int
     class_names: tuple[str, ...]
     listed: str
+    official_videos: int
     version: int = VERSION
 
     @property
@@ -83,7 +85,8 @@ class StoreSettings:
             if held["form"] not in get_args(Format):
                 raise ValueError(f"its format is {held['form']!r}")
             made = cls(held["form"], clips, held["sampler_seed"], held["videos_per_shard"],
-                       tuple(held["class_names"]), held["listed"], held["version"])  # fmt: skip
+                       tuple(held["class_names"]), held["listed"], held["official_videos"],
+                       held["version"])  # fmt: skip
             if held["stored"] != made.stored:
                 raise UserError(
                     f"the store {store} was made by another codec ({printable(str(held['stored']))}), which this "

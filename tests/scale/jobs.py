@@ -38,7 +38,8 @@ class InlineEngine:
 
 
 def settings(lists: Path, form: Format = "exact", per_shard: int = 4) -> StoreSettings:
-    return StoreSettings(form, CLIPS, 2014, per_shard, listed_videos(lists)[0], "digest of the lists")
+    class_names, table = listed_videos(lists)
+    return StoreSettings(form, CLIPS, 2014, per_shard, class_names, "digest of the lists", len(table))
 
 
 def prepare(
