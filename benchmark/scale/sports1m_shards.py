@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from benchmark.protocol import Protocol
 from benchmark.scale import pictures
 from benchmark.scale.catalogue import Catalogue
 from benchmark.scale.clips import ShardClipReader, ShardPlaces
+from benchmark.scale.near import NearPairs, near_pairs
 from benchmark.scale.store import Store
 
 _SHOWN_OFFSETS = (0, 4, 8, 12, 15)
@@ -48,7 +50,8 @@ class Sports1MShards(VideoDataModule):
         super().__init__(None, clips_per_video=clips_per_video, **shared)
         if self.decoder != "pyav" or self._test_protocol.clip_seconds is not None:
             raise UserError(
-                f"data.decoder is {self.decoder} and data.clip_seconds is {self._test_protocol.clip_seconds}; the frames "
+                f"data.decoder is {self.decoder} and data.clip_seconds is "
+                f"{self._test_protocol.clip_seconds}; the frames "
                 "of a store were chosen and decoded when it was made. Leave out both"
             )
         self.store = store
@@ -84,8 +87,8 @@ class Sports1MShards(VideoDataModule):
         ]
         if few:
             raise UserError(
-                f"the store {self.store} keeps fewer clips a video than data.clips_per_video asks for: {', '.join(few)}; "
-                "lower them"
+                f"the store {self.store} keeps fewer clips a video than data.clips_per_video asks for: "
+                f"{', '.join(few)}; lower them"
             )
         return dataclasses.replace(wanted, stored=settings.stored)
 
@@ -140,6 +143,10 @@ class Sports1MShards(VideoDataModule):
         known = self.catalogue.contents(rows)
         held = len(self.index) - self.index.table["path"].null_count
         return known if most is None or held <= most else Contents(known.digests, np.zeros_like(known.prints))
+
+    def near_duplicates(self, rows: np.ndarray) -> NearPairs:
+        """Pairs among the videos of some rows that share frames, by their places in `rows`; fit for a million."""
+        return near_pairs(self.catalogue.hashes(rows), threads=os.cpu_count() or 1)
 
     def shown_frames(self, video_id: str) -> np.ndarray | None:
         """Five frames of the first clip of a video; None where it is not there or could not be decoded."""

@@ -138,16 +138,16 @@ class Store:
                     unfinished.write_bytes(content)
             return
 
+        if self.url.startswith(("http://", "https://")):
+            raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address")
+
         def put() -> None:
             if isinstance(content, Path):
                 self._remote.put_file(str(content), self._path(name))
             else:
                 self._remote.pipe_file(self._path(name), content)
 
-        try:
-            self._patiently(put)
-        except NotImplementedError:
-            raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address") from None
+        self._patiently(put)
 
     def names(self, folder: str) -> set[str]:
         """Names of the files in a folder of the store, without the folder's; none where there is no folder."""
