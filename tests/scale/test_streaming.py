@@ -4,6 +4,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,8 @@ def visit(
 def test_every_clip_once_an_epoch_through_kills_with_other_numbers_of_workers(folder: Path) -> None:
     whole = list(shards(folder, batch_size=2, clips_per_video=ALL).serve(ClipNeeds((8,), 64)).train_dataloader())
     seen: list[tuple[object, ...]] = []
-    state, context = None, multiprocessing.get_context("fork")
+    state: Any = None
+    context = multiprocessing.get_context("fork")
     for workers, stop in ((1, 1), (3, 2), (2, 0), (0, 1), (3, 99)):
         sink: multiprocessing.Queue[object] = context.Queue()
         process = context.Process(target=visit, args=(str(folder / "exact"), workers, state, stop, sink))
@@ -153,7 +155,7 @@ def test_every_clip_once_an_epoch_through_kills_with_other_numbers_of_workers(fo
         assert process.exitcode == (0 if stop == 99 else -signal.SIGKILL)
         while not sink.empty():
             seen.append(sink.get(timeout=10))  # type: ignore[arg-type]
-        state = seen[-1][2]  # type: ignore[assignment]
+        state = seen[-1][2]
     assert [keys for keys, *_ in seen] == [
         [*zip(batch.rows.tolist(), batch.clips.tolist(), strict=True)] for batch in whole
     ]
@@ -172,7 +174,7 @@ def test_every_clip_once_an_epoch_through_kills_with_other_numbers_of_workers(fo
         ({"decoder": "torchcodec"}, "were chosen and decoded when it was made"),
     ],
 )
-def test_what_a_store_cannot_give_is_refused(options: dict[str, object], said: str, folder: Path) -> None:
+def test_what_a_store_cannot_give_is_refused(options: dict[str, Any], said: str, folder: Path) -> None:
     with pytest.raises(UserError, match=said):
         _ = shards(folder, **options).test_protocol
 

@@ -95,7 +95,8 @@ def make_set(
 def trouble(site: VideoSite) -> None:
     """What the site does to anyone who comes."""
     names = sorted(file.stem for file in site.folder.iterdir())
-    site.passing = {name: ["truncated", 500][: 1 + number % 2] for number, name in enumerate(names[::9])}
+    faults: list[str | int] = ["truncated", 500]
+    site.passing = {name: faults[: 1 + number % 2] for number, name in enumerate(names[::9])}
     site.busy = ["1"]
 
 
@@ -231,13 +232,15 @@ def both_ways(
 
 
 def joined_by_ffmpeg(paths: Sequence[Path], target: Path) -> None:
-    """One video of several, whose pictures are scaled to one size."""
+    """One video of several, as long as all of them; of one source, so that they have one rate."""
+    source = (paths[0].suffix, paths[0].stem.rpartition("_")[0])
+    alike = [path for path in paths if (path.suffix, path.stem.rpartition("_")[0]) == source]
+    paths = [alike[number % len(alike)] for number in range(len(paths))]
     listed = target.with_suffix(".txt")
     listed.write_text("".join(f"file '{path.absolute()}'\n" for path in paths), "utf-8")
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-f", "concat", "-safe", "0", "-i", listed, "-an", "-vf", "scale=320:240",
-         "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", target],
-        check=True,
+        ["ffmpeg", "-v", "quiet", "-y", "-f", "concat", "-safe", "0", "-i", listed, "-an", "-c", "copy", target],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     listed.unlink()
 
