@@ -51,8 +51,8 @@ OPTIONS_OF_ALL = frozenset(
 )
 """First parts of all other options of Lightning's verbs."""
 
-# Of a process that torchrun, Slurm or a person started among others: those may have the file that this one lacks, or have
-# to hear that none has it.
+# Of a process that torchrun, Slurm or a person started among others: those may have the file that this one lacks, or
+# have to hear that none has it.
 _AMONG_SEVERAL = frozenset({"RANK", "NODE_RANK", "SLURM_STEP_ID"})
 _FOLDERS = frozenset({"ucf101", "sports1m", "folder", "videofolder"})  # data whose `root` is a folder
 

@@ -16,6 +16,8 @@ EXTRAS = {
     "sklearn": "histograms",
     "shtab": "completion",
     "ray": "scale",
+    "s3fs": "scale",
+    "yt_dlp": "scale",
 }
 """Extra by the library's name in Python."""
 

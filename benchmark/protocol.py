@@ -2,7 +2,7 @@
 
 The protocol fixes which clips of a video are scored, how a frame becomes a 200x200 picture, which views of it a
 network sees and how scores are averaged. What belongs to one architecture (frame offsets, crop size, normalisation)
-is not part of it. This module imports neither torch nor anything else of this package.
+is not part of it. This module imports neither torch nor what does.
 """
 
 import dataclasses
@@ -10,6 +10,8 @@ import hashlib
 import json
 import math
 from typing import Literal
+
+from benchmark.wording import counted
 
 View = Literal["upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped", "centre"]
 """A crop of the 200x200 frame at one of three places; `_flipped` mirrors it left to right."""
@@ -44,6 +46,7 @@ class Protocol:
         clip_seconds: How long a clip lasts at any frame rate; its `clip_frames` moments are spread evenly over that
             time, and each reads the frame that is shown then. None counts consecutive frames.
         version: Of the code that makes pixels and scores, 1 for results from before this was recorded.
+        stored: What a store of prepared clips has done to the pixels, in words; None where they are those of the files.
 
     Raises:
         ValueError: If a count is below 1, a clip lasts no time, or no view is given.
@@ -57,6 +60,7 @@ class Protocol:
     averaging: Literal["mean_probability"] = "mean_probability"
     clip_seconds: float | None = None
     version: int = 1
+    stored: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("clip_frames", "frame_side", "clips_per_video", "version"):
@@ -81,8 +85,22 @@ class Protocol:
         Fields that came later are left out while they say what held before them: results keep their hash.
         """
         fields = dataclasses.asdict(self)
-        for name, before in (("clip_seconds", None), ("version", 1)):
+        for name, before in (("clip_seconds", None), ("version", 1), ("stored", None)):
             if fields[name] == before:
                 del fields[name]
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def in_words(self) -> str:
+        """All of it in one line."""
+        lasting = f"{self.clip_frames} frames" + (
+            "" if self.clip_seconds is None else f" in {self.clip_seconds:g} seconds"
+        )
+        return (
+            f"{counted(self.clips_per_video, 'clip')} of {lasting} a video, {counted(len(self.views), 'view')} of "
+            f"each in frames of {self.frame_side}x{self.frame_side}, {self.averaging.replace('_', ' ')}, "
+            f"sampler seed {self.sampler_seed}"
+            + ("" if self.version == 1 else f", version {self.version}")
+            + ("" if self.stored is None else f", stored as {self.stored}")
+        )

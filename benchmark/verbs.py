@@ -11,7 +11,7 @@ TRAINER_VERBS = {
 COMMANDS = {
     "configs": "configurations that come with clipbench, by name; `configs copy NAME` writes one to change",
     "models": "networks that --model names, and what each reads of a clip",
-    "prepare": "unpack, fetch, generate and check a dataset: prepare ucf101, sports1m or synthetic",
+    "prepare": "unpack, fetch, generate and check a dataset; Sports-1M as a store of clips: prepare sports1m",
     "audit": "videos of a dataset that show the same, under whatever names, with a picture of each pair",
     "rescore": "all numbers of a ledger again, with intervals, classes, confusions and coverage",
     "average": "the mean of several tests' class probabilities, from their ledgers alone, as an entry of its own",

@@ -15,12 +15,14 @@ import yaml
 import benchmark.data
 import benchmark.models
 from benchmark.cli import main
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.preprocess import Augmentation
 from benchmark.models import Recipe
 from benchmark.models.frame_average import ImageArchitecture
 from benchmark.models.pytorchvideo_video import PytorchvideoArchitecture
 from benchmark.models.recurrent import Cell
 from benchmark.models.torchvision_video import TorchvisionArchitecture
+from benchmark.plugins import load_class
 from benchmark.transfer.grid import Experiment
 from benchmark.transfer.regimes import REGIMES
 
@@ -179,6 +181,10 @@ RESOLVED: dict[str, dict[str, Any]] = {
         **{"source_group": None, "clips": (50, 5), "augmentation": VARIED},
     },
     "sports1m": {**SPORTS1M, "augmentation": VARIED},
+    "sports1m_shards": {
+        **{"class_path": "scale.sports1m_shards.Sports1MShards", "store": "data/sports1m-store", "clips": (100, 2)},
+        "augmentation": VARIED,
+    },
     "synthetic": {
         **{"class_path": "SyntheticActions", "root": None, "fold": 1, "classes": None, "source_groups": 18},
         **{"generation_seed": 0, "clips": (50, 2), "augmentation": PAPERS},
@@ -194,7 +200,7 @@ def test_a_file_of_data_says_what_differs_from_its_class() -> None:
     for path in DATASETS:
         assert len(path.read_text("utf-8").splitlines()) <= 8
         written = yaml.safe_load(path.read_text("utf-8"))
-        defaults = inspect.signature(getattr(benchmark.data, written["class_path"])).parameters
+        defaults = inspect.signature(load_class(written["class_path"], VideoDataModule)).parameters
         same = {name for name, value in written.get("init_args", {}).items() if defaults.get(name, inspect) == value}
         assert not same
 
@@ -208,7 +214,8 @@ def test_a_dataset_replaces_every_option_of_the_one_before(
     expected = dict(RESOLVED[name])
     train, train_epoch = expected.pop("clips")
     clips = {"train": train, "train_epoch": train_epoch, "validation": 4, "test": 20}
-    class_path = f"benchmark.data.{expected.pop('class_path')}"
+    own = str(expected.pop("class_path"))
+    class_path = f"benchmark.{own}" if "." in own else f"benchmark.data.{own}"
     for given in (["--data", name], [f"--data={ROOT / 'conf/data' / name}.yaml"]):
         config = resolved(capsys, "fit", "--config", experiment, *given)
         options = config["data"]["init_args"]

@@ -81,3 +81,11 @@ def test_no_view_is_refused() -> None:
 def test_a_protocol_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Protocol().clip_frames = 4  # type: ignore[misc]
+
+
+def test_a_store_that_changes_pixels_is_another_protocol_and_one_that_does_not_is_the_same() -> None:
+    lossy = dataclasses.replace(Protocol(), stored="h264, 1")
+    assert lossy.hash != Protocol().hash
+    assert dataclasses.replace(lossy, stored="h264, 2").hash != lossy.hash
+    assert dataclasses.replace(lossy, stored=None).hash == Protocol().hash
+    assert lossy.in_words == f"{Protocol().in_words}, stored as h264, 1"

@@ -6,24 +6,27 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from benchmark.command_line import Parser
 from benchmark.commands.chosen_data import add_data, words_of_data
 from benchmark.commands.text import aligned
-from benchmark.content import POSITIONS, Pairs, shared
-from benchmark.data.content_store import RECORD, contents_of
+from benchmark.content import Pairs, shared
+from benchmark.data.content_store import MOST_VIDEOS, RECORD
+from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import VideoIndex
-from benchmark.data.spread_frames import spread_frames
 from benchmark.errors import printable
 from benchmark.results.csv_cells import plain_cell
 from benchmark.runs.folder import require_writable
+from benchmark.scale.near import FRAMES, LEAST_FRAMES, NearPairs
+from benchmark.scale.sports1m_shards import Sports1MShards
 from benchmark.wording import counted
 
 COLUMNS = ("first", "second", "kind", "difference", "first_split", "second_split", "first_labels", "second_labels",
            "same_source_group")  # fmt: skip
 
 _SHOWN = 20
-_SIDE = 160  # pixels of a frame in a picture
+_SIDE = 112  # pixels of a frame in a picture
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,9 +40,12 @@ def main(argv: Sequence[str]) -> int:
     for folder, option in ((options.output.parent, "--output"), (options.pictures, "--pictures")):
         if folder is not None:
             require_writable(folder, option)
-    index: VideoIndex = parser.instantiate(options).data.index
+    data: VideoDataModule = parser.instantiate(options).data
+    index = data.index
     rows = np.flatnonzero(index.table["path"].is_valid().to_numpy())
-    contents = contents_of(index, rows, most=None)
+    is_store = isinstance(data, Sports1MShards)
+    # All pairs of a million videos take hours; of a store frames are known that can be sorted.
+    contents = data.contents_of(rows, most=MOST_VIDEOS if is_store else None)
     pairs = shared(contents)
     print(index.summary())
     print(
@@ -47,6 +53,10 @@ def main(argv: Sequence[str]) -> int:
         f"{int(contents.has_print.sum()):,} by three frames; {RECORD.itemsize} bytes a video are kept for later"
     )
     lines = list(_lines(index, rows, pairs))
+    if isinstance(data, Sports1MShards):
+        pairs, others = _with_near(pairs, data.near_duplicates(rows))
+        lines += list(_lines(index, rows, others, "shares frames"))
+        _show_near(others, index, rows)
     with options.output.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *([plain_cell(cell) for cell in line] for line in lines)])
     _show(lines)
@@ -54,12 +64,35 @@ def main(argv: Sequence[str]) -> int:
     if options.pictures is not None:
         order = np.argsort(pairs.difference, kind="stable")[: options.most_pictures]
         for number, place in enumerate(order.tolist(), start=1):
-            _write_picture(options.pictures / f"{number:04d}.jpg", index, rows, pairs, place)
+            _write_picture(options.pictures / f"{number:04d}.jpg", data, rows, pairs, place)
         print(f"wrote {counted(len(order), 'picture')} to {options.pictures}")
     return 0
 
 
-def _lines(index: VideoIndex, rows: np.ndarray, pairs: Pairs) -> Iterator[tuple[str, ...]]:
+def _with_near(pairs: Pairs, near: NearPairs) -> tuple[Pairs, Pairs]:
+    """All pairs, and those alone that share frames and are not known otherwise."""
+    known = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    is_new = np.array([pair not in known for pair in zip(near.first.tolist(), near.second.tolist(), strict=True)], bool)
+    share = 1 - near.frames[is_new] / FRAMES
+    others = Pairs(near.first[is_new], near.second[is_new], share, np.zeros(len(share), bool))
+    columns = ("first", "second", "difference", "same_bytes")
+    return Pairs(*(np.concatenate([getattr(pairs, name), getattr(others, name)]) for name in columns)), others
+
+
+def _show_near(near: Pairs, index: VideoIndex, rows: np.ndarray) -> None:
+    splits = index.table["split"].cast(pa.string()).take(pa.array(rows)).to_numpy(zero_copy_only=False)
+    across = splits[near.first] != splits[near.second]
+    videos = len(np.unique(np.concatenate([near.first[across], near.second[across]])))
+    print(
+        f"{counted(len(near), 'more pair shares', 'more pairs share')} at least {LEAST_FRAMES} of {FRAMES} frames; "
+        f"{int(across.sum()):,} are on two sides of the split, {videos:,} of {counted(len(rows), 'video')} "
+        "(the paper counts 1,755 of a million with near-duplicate frames)"
+    )
+
+
+def _lines(
+    index: VideoIndex, rows: np.ndarray, pairs: Pairs, kind: str = "looks the same"
+) -> Iterator[tuple[str, ...]]:
     """A row of the table a pair."""
     table = index.table
     for one, other, difference, is_file in zip(
@@ -71,7 +104,7 @@ def _lines(index: VideoIndex, rows: np.ndarray, pairs: Pairs) -> Iterator[tuple[
         )
         labels = ["|".join(index.class_names[n] for n in table["labels"][place].as_py()) for place in places]
         same_group = "unknown" if None in groups else "yes" if groups[0] == groups[1] else "no"
-        yield (*names, "same file" if is_file else "looks the same", f"{difference:.3f}", *splits, *labels, same_group)
+        yield (*names, "same file" if is_file else kind, f"{difference:.3f}", *splits, *labels, same_group)
 
 
 def _show(lines: Sequence[tuple[str, ...]]) -> None:
@@ -90,22 +123,22 @@ def _show(lines: Sequence[tuple[str, ...]]) -> None:
         print(f"and {len(lines) - len(shown):,} more")
 
 
-def _write_picture(file: Path, index: VideoIndex, rows: np.ndarray, pairs: Pairs, place: int) -> None:
-    """Three frames of both videos, one under the other, with their names."""
+def _write_picture(file: Path, data: VideoDataModule, rows: np.ndarray, pairs: Pairs, place: int) -> None:
+    """Frames of both videos, one under the other, with their names."""
     strips = []
     for row in (int(rows[pairs.first[place]]), int(rows[pairs.second[place]])):
-        video = index.video(row)
-        name = np.full((24, _SIDE * len(POSITIONS), 3), 255, np.uint8)
-        shown = printable(video.video_id).encode("ascii", "replace").decode()[-60:]
+        video_id = data.index.video(row).video_id
+        strip = _strip(data.shown_frames(video_id))
+        name = np.full((24, strip.shape[1], 3), 255, np.uint8)
+        shown = printable(video_id).encode("ascii", "replace").decode()[-60:]
         cv2.putText(name, shown, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-        strips += [name, _strip(video.path)]
+        strips += [name, strip]
     encoded = cv2.imencode(".jpg", np.concatenate(strips))[1]
     file.write_bytes(encoded.tobytes())
 
 
-def _strip(path: Path) -> np.ndarray:
-    """(S, 3 S, 3) uint8 BGR; grey where the file cannot be read."""
-    frames = spread_frames(path, POSITIONS, _SIDE)
+def _strip(frames: np.ndarray | None) -> np.ndarray:
+    """(S, 5 S, 3) uint8 BGR of (5, S, S, 3) RGB; grey where there are none."""
     if frames is None:
-        return np.full((_SIDE, _SIDE * len(POSITIONS), 3), 128, np.uint8)
+        return np.full((_SIDE, _SIDE * 5, 3), 128, np.uint8)
     return np.concatenate(list(frames[..., ::-1]), 1)

@@ -17,17 +17,14 @@ from benchmark.extras import require_extra
 from benchmark.verbs import TRAINER_VERBS
 
 _GRIDS = ("evaluate", "transfer", "reproduce")
-_EPILOG = """After the options comes a verb with its own, as without `launch`:
-
-  clipbench launch --workers 8 --gpus 1 fit --config conf/slow_fusion.yaml --run_dir /shared/runs/slow
-
-Each worker is a process with --cpus processors and --gpus GPUs of the cluster, wherever they are. A worker that is
-lost, with its machine or alone, is replaced up to --failures times, and the fit goes on from its last checkpoint with
-the same clips; the same command again does so too. Machines need not share the run folder; --store URL keeps a
-checkpoint an epoch elsewhere, for when all are lost. With --downpour the workers are replicas that never wait for each
-other, and do share the run folder: --downpour '{"push_every": 5, "fetch_every": 5, "momentum_at": "none"}'.
-
-evaluate, transfer and reproduce run a cell a task, --workers of them at a time; their machines share the folder."""
+_EPILOG = """After the options comes a verb with its own, as without `launch`: clipbench launch --workers 8 --gpus 1 fit
+--config slow_fusion --run_dir /shared/runs/slow. Each worker is a process with --cpus processors and --gpus GPUs of the
+cluster, wherever they are. A worker that is lost, with its machine or alone, is replaced up to --failures times, and
+the fit goes on from its last checkpoint with the same clips; the same command again does so too. Machines need not
+share the run folder; --store URL keeps a checkpoint an epoch elsewhere, for when all are lost. With --downpour the
+workers are replicas that never wait for each other, and do share the run folder: --downpour '{"push_every": 5,
+"fetch_every": 5, "momentum_at": "none"}'. evaluate, transfer and reproduce run a cell a task, --workers of them at a
+time; their machines share the folder."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -121,17 +118,17 @@ def _parser() -> Parser:
         description=__doc__,
         epilog=_EPILOG,
     )
-    parser.add_argument("--workers", type=int, required=True, help="how many")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--workers", type=int, required=True, help="How many.")
+    add(
         "--address",
+        type=str | None,
         default=os.environ.get("RAY_ADDRESS"),
-        help="of a cluster that runs, `auto` for that of this machine; without it one is started here for the job",
+        help="Of a cluster that runs, `auto` for that of this machine; without it one is started here for the job.",
     )
-    parser.add_argument("--cpus", type=float, default=1.0, help="processors of each worker (1)")
-    parser.add_argument("--gpus", type=float, default=0.0, help="GPUs of each worker (0)")
-    parser.add_argument("--failures", type=int, default=3, help="how often lost workers are replaced (3)")
-    parser.add_argument(
-        "--downpour", nargs="?", const="{}", metavar="OPTIONS", help="fit by Downpour SGD, with its options as JSON"
-    )
-    parser.add_argument("--store", help="folder or URL (s3://bucket/run) that keeps a checkpoint of each epoch too")
+    add("--cpus", type=float, default=1.0, help="Processors of each worker.")
+    add("--gpus", type=float, default=0.0, help="GPUs of each worker.")
+    add("--failures", type=int, default=3, help="How often lost workers are replaced.")
+    add("--downpour", nargs="?", const="{}", metavar="OPTIONS", help="Fit by Downpour SGD, with its options as JSON.")
+    add("--store", type=str | None, help="Folder or URL (s3://bucket/run) that keeps a checkpoint of each epoch too.")
     return parser

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from benchmark.class_options import options_of
 from benchmark.command_line import Parser
+from benchmark.commands import prepare_sports1m
 from benchmark.commands.archive import find_rar_tools, unpack
 from benchmark.commands.download import fetch
 from benchmark.data.broken import find_broken
@@ -133,11 +134,20 @@ def synthetic(root: Path | None = None) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run `prepare DATASET [options]` and return the exit code."""
     parser = Parser(prog="clipbench prepare", description="Unpack, fetch, generate and check a dataset.")
-    datasets: dict[str, Callable[..., int]] = {"ucf101": ucf101, "sports1m": sports1m, "synthetic": synthetic}
+    datasets: dict[str, Callable[..., int]] = {
+        "ucf101": ucf101,
+        "sports1m": prepare_sports1m.run,
+        "synthetic": synthetic,
+    }
     choices = parser.add_subcommands(dest="dataset")
     for name, function in datasets.items():
         options = Parser(description=str(function.__doc__).partition("\n")[0])
-        options.add_function_arguments(function, as_group=False, skip={"archives", "download"})
+        options.add_function_arguments(
+            function, as_group=False, skip={"archives", "download", "check", "made", "fetch"}
+        )
+        if function is prepare_sports1m.run:
+            for group in prepare_sports1m.GROUPS:
+                options.add_class_arguments(group)
         if function is ucf101:
             options.add_argument(
                 "--archives",
@@ -154,7 +164,13 @@ def main(argv: Sequence[str]) -> int:
             )
         choices.add_subcommand(name, options, help=options.description)
     chosen = parser.parse_args(list(argv))
-    return datasets[chosen.dataset](**chosen[chosen.dataset])
+    given = chosen[chosen.dataset].as_dict()
+    if chosen.dataset == "sports1m":
+        given = {**prepare_sports1m.grouped(given), "check": sports1m}
+    try:
+        return datasets[chosen.dataset](**given)
+    except DatasetNotFoundError as error:
+        raise DatasetNotFoundError(_own(error)) from None
 
 
 def _own(error: UserError) -> str:

@@ -47,6 +47,7 @@ def open_cache(
     decoder: decode.DecoderName,
     side: int,
     capacity_bytes: int,
+    made_by: str = "",
 ) -> FrameCache:
     """The cache of a run.
 
@@ -59,6 +60,7 @@ def open_cache(
         decoder: Backend that decodes.
         side: Height and width of a frame in pixels.
         capacity_bytes: See `FrameCache`; a cache of another size on the same videos gives way, unless it is in use.
+        made_by: What else the bytes of a frame depend on.
 
     Raises:
         UserError: If the machine has no memory file system, or the folder cannot be used.
@@ -73,7 +75,7 @@ def open_cache(
     boot = boot_file.read_text("utf-8").strip() if boot_file.exists() else ""
     machine = f"frames-{_digest(platform.node())}"
     start = f"{machine}-{_digest(boot)}"
-    content = _digest(videos.absolute(), decoder, side, _made_by(decoder), owner if mode == "memory" else "")
+    content = _digest(videos.absolute(), decoder, side, _made_by(decoder), made_by, owner if mode == "memory" else "")
     path = folder / f"{start}-{content}-{capacity_bytes}"
     for other in folder.glob(f"{machine}-*"):
         # Of an earlier start of this machine, or of another size; in memory, of a run that was killed.

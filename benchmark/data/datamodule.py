@@ -6,7 +6,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, cast, get_args
+from typing import Any, Self, cast
 
 import lightning as L
 import numpy as np
@@ -21,12 +21,13 @@ from benchmark.data.broken import what_was_found
 from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import CacheMode, open_cache
 from benchmark.data.clips_per_video import ClipsPerVideo
-from benchmark.data.content_store import contents_of
+from benchmark.data.content_store import MOST_VIDEOS, contents_of
 from benchmark.data.decode import DecoderName, require_decoder
 from benchmark.data.index import Split, VideoIndex
 from benchmark.data.loader import EpochBatches, VideoBatches
 from benchmark.data.loaders import ClipLoaders, Loaders
 from benchmark.data.needs import ClipNeeds, ModelNeeds, Process, clip_frames, require_needs
+from benchmark.data.options import require_options
 from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_start_method
@@ -67,6 +68,8 @@ class VideoDataModule(L.LightningDataModule):
         cache_dir: Folder of the disk cache; None is `frames` in the user's cache folder.
     """
 
+    frames_made_by = ""  # what the bytes of a frame depend on besides file and decoder
+
     def __init__(
         self,
         root: Path | None,
@@ -86,35 +89,16 @@ class VideoDataModule(L.LightningDataModule):
         cache_dir: Path | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or num_workers < 0:
-            raise UserError(
-                f"data.batch_size is {batch_size} and data.num_workers is {num_workers}; "
-                "the first must be 1 or more, the second 0 or more"
-            )
-        if not test_views or not set(test_views) <= set(get_args(View)):
-            raise UserError(f"data.test_views is {list(test_views)}; name one or more of {', '.join(get_args(View))}")
-        if not 0 <= seed < 2**31 or sampler_seed < 0:
-            raise UserError(
-                f"data.seed is {seed} and data.sampler_seed is {sampler_seed}; "
-                "both must be 0 or more, the first below 2**31"
-            )
-        if clip_seconds is not None and not 0 < clip_seconds < 1e6:
-            raise UserError(f"data.clip_seconds is {clip_seconds}; it must be above 0, or null to count frames")
-        if not 0 < cache_gb < 1e6:
-            raise UserError(f"data.cache_gb is {cache_gb}; it must be above 0")
+        require_options(batch_size, num_workers, test_views, seed, sampler_seed, clip_seconds, cache, cache_gb)
         self.root = root
-        if cache not in get_args(CacheMode):
-            raise UserError(f"data.cache is {cache}; allowed are off, memory and disk")
         self.cache, self.cache_gb, self.cache_dir = cast(CacheMode, cache), cache_gb, cache_dir
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.multiprocessing_context = require_start_method(multiprocessing_context)
         self.clips_per_video, self.augmentation, self.decoder = clips_per_video, augmentation, decoder
-        # Rows of videos that a test which goes on has scored before.
-        self.scored_rows: frozenset[int] = frozenset()
+        self.scored_rows: frozenset[int] = frozenset()  # of videos that a test which goes on has scored before
         # Who makes the loaders; another may take the place.
         self.loaders: Loaders = ClipLoaders(self)
-        # What loaders outside a Trainer give.
-        self._served: ModelNeeds = ClipNeeds()
+        self._served: ModelNeeds = ClipNeeds()  # what loaders outside a Trainer give
         # Whether `setup` says what it found.
         self.says_what_it_found = True
         self._test_protocol = Protocol(
@@ -185,7 +169,11 @@ class VideoDataModule(L.LightningDataModule):
 
     def contents(self, split: Split) -> Contents:
         """What the videos of a split show, one for each of `index.rows(split)`; of large datasets, what is known."""
-        return contents_of(self.index, self.index.rows(split))
+        return self.contents_of(self.index.rows(split))
+
+    def contents_of(self, rows: np.ndarray, *, most: int | None = MOST_VIDEOS) -> Contents:
+        """The same of some rows; where more than `most` videos are held, what is known."""
+        return contents_of(self.index, rows, most=most)
 
     def shown_frames(self, video_id: str) -> np.ndarray | None:
         """Five frames of a video for a picture of it, (5, S, S, 3) uint8 RGB; None where they cannot be read."""
@@ -274,6 +262,7 @@ class VideoDataModule(L.LightningDataModule):
             decoder=self.decoder,
             side=self.test_protocol.frame_side,
             capacity_bytes=int(self.cache_gb * 1e9),
+            made_by=self.frames_made_by,
         )
 
     def teardown(self, stage: str) -> None:

@@ -6,7 +6,8 @@ Letters: n clips of one video, B clips of a batch, T frames, H height, W width, 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -63,6 +64,9 @@ class ClipReader:
     decoder: DecoderName = "pyav"
     cache: FrameCache | None = None
 
+    reads_files: ClassVar[bool] = True
+    """Whether each video is a file that a decoder opens."""
+
     def __post_init__(self) -> None:
         if not self.frame_offsets or not all(0 <= t < self.protocol.clip_frames for t in self.frame_offsets):
             raise UserError(
@@ -95,6 +99,18 @@ class ClipReader:
         is_one_clip = len(clips) == 1 and np.array_equal(distinct, numbers[0])
         frames = pictures[None] if is_one_clip else pictures[places.reshape(numbers.shape)]
         return Sample(video.row, video.labels, frames, clips, starts, plan.is_short)
+
+    def read_each(self, wanted: Sequence[tuple[Video, Sequence[int]]]) -> Iterator[Sample | Failure]:
+        """Clips of each of some videos, in order; a reader may fetch them together.
+
+        Args:
+            wanted: Videos, and which of their clips.
+        """
+        for video, clips in wanted:
+            try:
+                yield self.read(video, clips)
+            except DecodeError as error:
+                yield Failure(video.row, video.video_id, str(error))
 
 
 class _SquareFrames:
@@ -181,12 +197,16 @@ class TrainingClips(Dataset[Sample | Failure]):
         self.augmentation = augmentation
 
     def __getitem__(self, key: tuple[int, int, int]) -> Sample | Failure:
-        epoch, row, clip = key
-        video = self.index.video(row)
-        try:
-            sample = self.reader.read(video, [clip])
-        except DecodeError as error:
-            return Failure(row, video.video_id, str(error))
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
+        """The samples of a batch, which PyTorch asks for at once."""
+        read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys])
+        return [self._varied(sample, *key) for sample, key in zip(read, keys, strict=True)]
+
+    def _varied(self, sample: Sample | Failure, epoch: int, row: int, clip: int) -> Sample | Failure:
+        if isinstance(sample, Failure):
+            return sample
         rng = augmentation_rng(self.seed, epoch, row, clip)
         frames = augment(sample.frames[0], self.side, rng, self.augmentation)
         lap("cut")
@@ -210,11 +230,12 @@ class VideoClips(Dataset[Sample | Failure]):
         self.index, self.reader = index, reader
 
     def __getitem__(self, row: int) -> Sample | Failure:
-        video = self.index.video(row)
-        try:
-            return self.reader.read(video, range(self.reader.protocol.clips_per_video))
-        except DecodeError as error:
-            return Failure(row, video.video_id, str(error))
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Sample | Failure]:
+        """The samples of a batch, which PyTorch asks for at once."""
+        clips = range(self.reader.protocol.clips_per_video)
+        return list(self.reader.read_each([(self.index.video(row), clips) for row in rows]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,13 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from benchmark.clip import ClipBatch
+from benchmark.data.cache import FrameCache
 from benchmark.data.dataset import ClipReader, Collate, TrainingClips, VideoClips
 from benchmark.data.drawn_clips import DrawnClips, chunks
 from benchmark.data.index import Split
 from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.workers import require_shared_memory, worker_options
+from benchmark.protocol import Protocol as ScoringProtocol
 
 if TYPE_CHECKING:
     from benchmark.data.datamodule import VideoDataModule
@@ -50,13 +52,13 @@ class ClipLoaders:
     def training(self, batches: EpochBatches) -> ResumableLoader:
         """Random clips, augmented."""
         data, side = self.data, self.data.needs.input_side
-        clips = TrainingClips(data.index, self._reader(), side, data.seed, data.augmentation)
+        clips = TrainingClips(data.index, self._random_clips(), side, data.seed, data.augmentation)
         return ResumableLoader(clips, batch_sampler=batches, **self._centre())  # type: ignore[arg-type]  # collated
 
     def drawn(self, keys: np.ndarray) -> DataLoader[ClipBatch]:
         """Training clips in chosen draws of their augmentation; each batch is one of `chunks(keys)`."""
         data, side = self.data, self.data.needs.input_side
-        clips = DrawnClips(data.index, self._reader(), side, data.seed, data.augmentation)
+        clips = DrawnClips(data.index, self._random_clips(), side, data.seed, data.augmentation)
         batches = [[chunk] for chunk in chunks(keys, data.batch_size)]
         return DataLoader(clips, batch_sampler=batches, **self._centre())  # type: ignore[arg-type]  # collated
 
@@ -64,7 +66,7 @@ class ClipLoaders:
         """All clips of each video, each in all views; those of validation come from the cache where there is one."""
         data, offsets, is_validation = self.data, self.data.needs.frame_offsets, split == "validation"
         protocol = data.validation_protocol if is_validation else data.test_protocol
-        reader = ClipReader(protocol, offsets, data.decoder, data.frame_cache if is_validation else None)
+        reader = self.reader(protocol, data.frame_cache if is_validation else None)
         return DataLoader(
             VideoClips(data.index, reader),  # type: ignore[arg-type]  # collated
             batch_sampler=batches,
@@ -72,9 +74,12 @@ class ClipLoaders:
             **self._workers(max(data.batch_size, protocol.clips_per_video), protocol.frame_side),
         )
 
-    def _reader(self) -> ClipReader:
-        data = self.data
-        return ClipReader(data.test_protocol, data.needs.frame_offsets, data.decoder, data.frame_cache)
+    def reader(self, protocol: ScoringProtocol, cache: FrameCache | None) -> ClipReader:
+        """What reads the clips of files, for those loaders."""
+        return ClipReader(protocol, self.data.needs.frame_offsets, self.data.decoder, cache)
+
+    def _random_clips(self) -> ClipReader:
+        return self.reader(self.data.test_protocol, self.data.frame_cache)
 
     def _centre(self) -> dict[str, Any]:
         """What loaders of training clips have in common."""

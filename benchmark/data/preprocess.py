@@ -75,10 +75,11 @@ def square_rgb(picture: Picture, side: int, out: np.ndarray | None = None) -> np
         (side, side, 3) uint8 RGB.
     """
     square = np.empty((side, side, 3), np.uint8) if out is None else out
-    if picture.rgb is not None:
+    planes = square_planes(picture, side)
+    if planes is not None:
+        rgb_from_i420(planes, square)
+    elif picture.rgb is not None:
         _resize(_centre_square(picture.rgb, picture.pixel_shape), side, square)
-    elif picture.yuv is not None and picture.pixel_shape == SQUARE_PIXELS and _is_even(picture.yuv[0]):
-        _square_from_planes(*picture.yuv, side, square)
     elif picture.yuv is not None:
         _resize(_centre_square(_rgb_from_planes(*picture.yuv), picture.pixel_shape), side, square)
     if any(picture.orientation):
@@ -120,14 +121,30 @@ def _is_even(y: np.ndarray) -> bool:
     return short % 2 == 0 and (height - short) % 4 == 0 and (width - short) % 4 == 0
 
 
-def _square_from_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, side: int, out: np.ndarray) -> None:
-    """Crop and resize the planes, then convert: only pixels that survive are touched."""
+def square_planes(picture: Picture, side: int) -> np.ndarray | None:
+    """The centre square as planes: only pixels that survive are touched.
+
+    Args:
+        picture: Any size.
+        side: Side of the square in pixels, even.
+
+    Returns:
+        (side * 3 / 2, side) uint8 I420, not yet turned as it is shown; None where planes would make other pixels.
+    """
+    if picture.yuv is None or picture.pixel_shape != SQUARE_PIXELS or not _is_even(picture.yuv[0]):
+        return None
     half = side // 2
     planes = np.empty((side * 3 // 2, side), np.uint8)
     chroma = planes[side:].reshape(2, half, half)
+    y, u, v = picture.yuv
     _resize(_centre_square(y), side, planes[:side])
     _resize(_centre_square(u), half, chroma[0])
     _resize(_centre_square(v), half, chroma[1])
+    return planes
+
+
+def rgb_from_i420(planes: np.ndarray, out: np.ndarray) -> None:
+    """Convert planes (S * 3 / 2, S) uint8 I420 into (S, S, 3) uint8 RGB."""
     cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420, dst=out)
 
 

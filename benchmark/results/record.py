@@ -72,6 +72,7 @@ class ProtocolFields(Part):
     averaging: Literal["mean_probability"]
     clip_seconds: float | None = None
     version: Count = 1
+    stored: Plain | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

@@ -64,7 +64,9 @@ def measure_loading(data: VideoDataModule, *, clips: int, rounds: int, seed: int
         )
     loader = data.train_dataloader()
     clips_of_fit, collate = loader.dataset, loader.collate_fn
-    if not (isinstance(clips_of_fit, TrainingClips) and isinstance(collate, Collate)):
+    if not (
+        isinstance(clips_of_fit, TrainingClips) and isinstance(collate, Collate) and clips_of_fit.reader.reads_files
+    ):
         raise UserError(
             f"{type(data).__name__} trains on {type(clips_of_fit).__name__}, whose stages are not known here; "
             "speed measures data modules that read video files with the loaders of VideoDataModule"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from benchmark.data import sports1m, ucf101
+from benchmark.data import sports1m_lists, ucf101
 from benchmark.data.annotations import read_annotations
 from benchmark.data.lists import read_lines
 from benchmark.leaderboard.claims import read_claims
@@ -71,8 +71,8 @@ def _use_ucf101(path: Path) -> None:
 
 
 def _use_sports1m(path: Path) -> None:
-    table = sports1m.read_list(path, CLASSES)
-    assert len(sports1m.id_hashes(table["video_id"].combine_chunks(), 0)) == len(table)
+    table = sports1m_lists.read_list(path, CLASSES)
+    assert len(sports1m_lists.id_hashes(table["video_id"].combine_chunks(), 0)) == len(table)
     numbers = table["labels"].combine_chunks().flatten().to_pylist()
     assert all(0 <= number < CLASSES for number in numbers)
 
@@ -146,7 +146,7 @@ READERS = {
         _use_sports1m,
     ),
     "class names": Reader(
-        "labels.txt", lambda: [b"archery\nbowling\n"], lambda path: sports1m.read_class_names(path.parent)
+        "labels.txt", lambda: [b"archery\nbowling\n"], lambda path: sports1m_lists.read_class_names(path.parent)
     ),
     "lines": Reader("lines.txt", lambda: ["\ufeffa\r\né\n".encode()], read_lines),
     "table in CSV": Reader(

@@ -43,7 +43,7 @@ def test_pairs_are_listed_in_a_table_on_the_screen_and_as_pictures(
     assert "2 pairs show the same, 1 of them the same file; 1 are on two sides of the split" in said
     assert "1 have other labels" in said
     shapes = [np.asarray(cv2.imread(str(file))).shape for file in sorted(pictures.iterdir())]
-    assert shapes == [(2 * (24 + 160), 3 * 160, 3)] * 2
+    assert shapes == [(2 * (24 + 112), 5 * 112, 3)] * 2
 
 
 def test_a_configuration_is_read_for_its_data_alone(

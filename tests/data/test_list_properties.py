@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data import sports1m, ucf101
+from benchmark.data import sports1m_lists, ucf101
 from benchmark.data.annotations import read_annotations
 from tests.generators.refusals import tried
 
@@ -77,11 +77,11 @@ def test_official_lists_of_sports1m(rows: list[tuple[str, list[int], int]], end:
     path = tmp_path / "train_partition.txt"
     lines = [f"{heads[head]}{video} {','.join(map(str, labels))}" for video, labels, head in rows]
     path.write_bytes(end.join([*lines, ""]).encode())
-    table = sports1m.read_list(path, 487)
+    table = sports1m_lists.read_list(path, 487)
     assert table["video_id"].to_pylist() == [video for video, _, _ in rows]
     assert table["labels"].to_pylist() == [labels for _, labels, _ in rows]
-    hashes = sports1m.id_hashes(table["video_id"].combine_chunks(), 7)
-    assert [*hashes[::-1]] == [*sports1m.id_hashes(table["video_id"].combine_chunks()[::-1], 7)]
+    hashes = sports1m_lists.id_hashes(table["video_id"].combine_chunks(), 7)
+    assert [*hashes[::-1]] == [*sports1m_lists.id_hashes(table["video_id"].combine_chunks()[::-1], 7)]
 
 
 @FAST
@@ -92,7 +92,7 @@ def test_official_lists_of_sports1m(rows: list[tuple[str, list[int], int]], end:
 def test_any_line_as_one_of_sports1m(video: str, labels: str, tmp_path: Path) -> None:
     path = tmp_path / "train_partition.txt"
     path.write_bytes(f"{video} {labels}\nabcdefghijk 3\n".encode())
-    table, refusal = tried(lambda file: sports1m.read_list(file, 487), path)
+    table, refusal = tried(lambda file: sports1m_lists.read_list(file, 487), path)
     if table is None:
         assert "line 1 of" in refusal
     else:

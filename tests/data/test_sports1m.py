@@ -12,13 +12,10 @@ from benchmark.data.decode import open_video
 from benchmark.data.sports1m import (
     Sports1M,
     describe_shares,
-    find_list,
     find_videos,
-    id_hashes,
-    read_class_names,
-    read_list,
     read_sports1m_index,
 )
+from benchmark.data.sports1m_lists import find_list, id_hashes, read_class_names, read_list
 from benchmark.errors import DatasetNotFoundError, UserError
 from tests.generators.videos import touch, write_video
 
@@ -89,7 +86,7 @@ def lists(tmp_path: Path) -> Path:
 def test_the_index_equals_what_a_plain_reader_finds(
     lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.data.sports1m._BLOCK_BYTES", 2**14)  # many blocks of a small file
+    monkeypatch.setattr("benchmark.data.sports1m_lists._BLOCK_BYTES", 2**14)  # many blocks of a small file
     (tmp_path / "videos").mkdir()
     for seed, share in ((0, 1 / 8), (7, 0.4), (0, 0)):
         index = read_sports1m_index(tmp_path / "videos", lists=lists, split_seed=seed, validation_share=share)
@@ -202,7 +199,7 @@ def test_different_ids_with_the_same_hash_are_all_kept(
     lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "benchmark.data.sports1m.id_hashes", lambda ids, seed: np.arange(len(ids), dtype=np.uint64) // 4
+        "benchmark.data.sports1m_lists.id_hashes", lambda ids, seed: np.arange(len(ids), dtype=np.uint64) // 4
     )
     index = read_sports1m_index(lists, lists=lists)
     assert len(set(index.table["video_id"].to_pylist())) == len(index) == 3800

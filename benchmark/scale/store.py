@@ -1,0 +1,212 @@
+"""A place for files by its URL: a folder, S3 or whatever fsspec knows; HTTP for reading.
+
+Files are there whole or not at all. What fails for a while is tried again for some minutes, what is not there at once.
+"""
+
+import functools
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from benchmark.errors import UserError
+from benchmark.extras import require_extra
+from benchmark.files import whole
+
+T = TypeVar("T")
+
+_PATIENCE_S = 300.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0
+_AT_ONCE = 64  # ranges asked for at the same time
+_NEEDED = {"s3": "s3fs", "s3a": "s3fs"}  # libraries that a protocol needs, where they come with an extra
+
+
+class ShortError(OSError):
+    """A file ends before the bytes that were asked for."""
+
+
+_SETTLED = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ShortError, UserError)
+
+
+class Range(NamedTuple):
+    """Some bytes of a file, from `start` to before `end`."""
+
+    name: str
+    start: int
+    end: int
+
+
+class Store:
+    """Files by their names within a folder or bucket; handed to other processes by its URL alone.
+
+    Args:
+        url: A folder, or an address such as `s3://bucket/folder`. Keys and endpoints come from where the library of
+            the protocol looks for them: for S3 the environment or ~/.aws.
+        patience_s: Seconds for which what fails is tried again.
+
+    Raises:
+        UserError: If nothing installed knows the protocol.
+    """
+
+    def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
+        self.url, self.patience_s = url.rstrip("/") or "/", patience_s
+        protocol, sign, rest = url.partition("://")
+        self._folder = Path(rest if sign and protocol == "file" else url) if not sign or protocol == "file" else None
+        if self._folder is None:
+            if protocol in _NEEDED:
+                require_extra(_NEEDED[protocol], f"the store {url}")
+            _ = self._remote
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.url, self.patience_s)
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def _remote(self) -> Any:
+        """The file system of fsspec, of this very process: its connections must not be used across a fork."""
+        try:
+            return _file_system(self.url, os.getpid())
+        except (ImportError, ValueError) as error:
+            raise UserError(
+                f"the store {self.url} cannot be used: {error}; give a folder or an s3:// address"
+            ) from None
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            UserError: If the store gives nothing for minutes.
+        """
+        if self._folder is not None:
+            return self._patiently(lambda: (self._local / name).read_bytes())
+        held: bytes = self._patiently(lambda: self._remote.cat_file(self._path(name)))
+        return held
+
+    def read_ranges(self, ranges: Sequence[Range]) -> list[bytes]:
+        """The bytes of each range, asked for at the same time.
+
+        Raises:
+            FileNotFoundError: If a file is not there.
+            ShortError: If one ends too early.
+            UserError: If the store gives nothing for minutes.
+        """
+        if self._folder is not None:
+            return [self._patiently(functools.partial(_read_range, self._local, part)) for part in ranges]
+        found: list[Any] = [None] * len(ranges)
+        lacking = list(range(len(ranges)))
+
+        def ask() -> None:
+            parts = [ranges[place] for place in lacking]
+            answers = self._remote.cat_ranges(
+                [self._path(part.name) for part in parts],
+                [part.start for part in parts],
+                [part.end for part in parts],
+                batch_size=_AT_ONCE,
+                on_error="return",
+            )
+            errors = []
+            for place, answer in zip(list(lacking), answers, strict=True):
+                if isinstance(answer, Exception):
+                    errors.append(answer)
+                elif len(answer) != ranges[place].end - ranges[place].start:
+                    errors.append(ShortError(f"{ranges[place].name} is shorter than it should be"))
+                else:
+                    found[place] = bytes(answer)
+                    lacking.remove(place)
+            if errors:
+                raise errors[0]
+
+        if ranges:
+            self._patiently(ask)
+        return found
+
+    def write(self, name: str, content: bytes | Path) -> None:
+        """Put bytes, or a copy of a local file, in the store, whole or not at all.
+
+        Raises:
+            UserError: If the store takes nothing for minutes, or is for reading alone.
+        """
+        if self._folder is not None:
+            with whole(self._local / name, shared=True) as unfinished:
+                if isinstance(content, Path):
+                    _copied(content, unfinished)
+                else:
+                    unfinished.write_bytes(content)
+            return
+
+        if self.url.startswith(("http://", "https://")):
+            raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address")
+
+        def put() -> None:
+            if isinstance(content, Path):
+                self._remote.put_file(str(content), self._path(name))
+            else:
+                self._remote.pipe_file(self._path(name), content)
+
+        self._patiently(put)
+
+    def names(self, folder: str) -> set[str]:
+        """Names of the files in a folder of the store, without the folder's; none where there is no folder."""
+        try:
+            if self._folder is not None:
+                return {file.name for file in (self._local / folder).iterdir()}
+            self._remote.invalidate_cache()
+            listed: list[str] = self._patiently(lambda: self._remote.ls(self._path(folder), detail=False))
+        except FileNotFoundError:
+            return set()
+        return {name.rstrip("/").rpartition("/")[2] for name in listed}
+
+    @property
+    def _local(self) -> Path:
+        if self._folder is None:
+            raise ValueError(f"{self.url} is no folder")
+        return self._folder
+
+    def _path(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def _patiently(self, request: Callable[[], T]) -> T:
+        """The answer to a request that is made again for a while if it fails for a reason that may pass."""
+        wait_s, end = _FIRST_WAIT_S, time.monotonic() + self.patience_s
+        while True:
+            try:
+                return request()
+            except _SETTLED:
+                raise
+            except Exception as error:  # each library of fsspec's raises its own
+                if time.monotonic() + wait_s > end:
+                    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    raise UserError(
+                        f"the store {self.url} failed for {self.patience_s:.0f} s ({said}); try again when it answers"
+                    ) from error
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+@functools.lru_cache(maxsize=64)
+def _file_system(url: str, process: int) -> Any:
+    import fsspec.core
+
+    return fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)[0]
+
+
+def _read_range(folder: Path, part: Range) -> bytes:
+    with (folder / part.name).open("rb", buffering=0) as file:
+        file.seek(part.start)
+        held = file.read(part.end - part.start)
+        while len(held) < part.end - part.start and (more := file.read(part.end - part.start - len(held))):
+            held += more
+    if len(held) != part.end - part.start:
+        raise ShortError(f"{part.name} is shorter than it should be")
+    return held
+
+
+def _copied(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        target.write_bytes(source.read_bytes())

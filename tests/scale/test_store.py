@@ -1,0 +1,151 @@
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.data.sampling import ClipPlan
+from benchmark.errors import UserError
+from benchmark.protocol import Protocol
+from benchmark.scale.shards import Layout, unpacked_index
+from benchmark.scale.sports1m_shards import Sports1MShards
+from benchmark.scale.store import Range, ShortError, Store
+from tests.generators.object_store import ObjectStore, object_store
+from tests.generators.sports1m_set import ids, write_lists, write_videos
+from tests.scale.jobs import prepare
+from tests.scale.test_streaming import TAKEN, require_equal, shards
+
+needs_s3 = pytest.mark.extra("s3fs")
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    with object_store(tmp_path / "remote") as store:
+        store.use(monkeypatch)
+        yield store
+
+
+def folder(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "local"))
+
+
+def bucket(tmp_path: Path) -> Store:
+    return Store("s3://bucket/some/place")
+
+
+@pytest.mark.parametrize("make", [folder, pytest.param(bucket, marks=needs_s3)])
+def test_files_of_a_store(make: Callable[[Path], Store], remote: ObjectStore, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    assert store.names("") == set()
+    store.write("a/one", b"0123456789")
+    (tmp_path / "file").write_bytes(b"abc" * 1000)
+    store.write("two", tmp_path / "file")
+    assert store.names("a") == {"one"}
+    assert "two" in store.names("")
+    assert store.read("two") == b"abc" * 1000
+    assert store.read_ranges([Range("a/one", 2, 5), Range("two", 0, 4), Range("a/one", 9, 10)]) == [
+        b"234",
+        b"abca",
+        b"9",
+    ]
+    assert store.read_ranges([]) == []
+    store.write("two", b"new")
+    assert store.read("two") == b"new"
+    with pytest.raises(FileNotFoundError):
+        store.read("three")
+    with pytest.raises(FileNotFoundError):
+        store.read_ranges([Range("a/one", 0, 1), Range("three", 0, 4)])
+    with pytest.raises(ShortError):
+        store.read_ranges([Range("a/one", 5, 20)])
+
+
+def test_a_store_over_http_is_for_reading(remote: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir()
+    (tmp_path / "remote" / "one").write_bytes(b"0123456789")
+    store = Store(remote.address, patience_s=0.1)
+    assert store.read_ranges([Range("one", 2, 5), Range("one", 0, 1)]) == [b"234", b"0"]
+    with pytest.raises(FileNotFoundError):
+        store.read("two")
+    with pytest.raises(UserError, match="for reading alone"):
+        store.write("two", b"")
+
+
+@needs_s3
+def test_a_store_that_fails_for_a_while_is_waited_for_and_then_given_up(remote: ObjectStore) -> None:
+    store = Store("s3://bucket", patience_s=60)
+    store.write("one", b"0123456789")
+    remote.fails_until = time.monotonic() + 2
+    assert store.read_ranges([Range("one", 0, 3)]) == [b"012"]
+    remote.fails_until = time.monotonic() + 3600
+    with pytest.raises(UserError, match=r"the store s3://bucket failed for 1 s \(.*\); try again when it answers"):
+        Store("s3://bucket", patience_s=1).read("one")
+    remote.fails_until = 0.0
+
+
+@needs_s3
+def test_a_job_into_s3_and_training_from_it_are_those_of_a_folder(remote: ObjectStore, tmp_path: Path) -> None:
+    names = ids(10)
+    write_lists(tmp_path / "lists", names, tests=3)
+    write_videos(tmp_path / "videos", names)
+    prepare(tmp_path / "lists", tmp_path / "videos", Store(str(tmp_path / "exact")), tmp_path / "work0")
+    prepare(tmp_path / "lists", tmp_path / "videos", Store("s3://bucket/exact"), tmp_path / "work1")
+    for file in (tmp_path / "exact").rglob("*"):
+        if file.is_file():
+            there = tmp_path / "remote" / "bucket" / "exact" / file.relative_to(tmp_path / "exact")
+            assert there.read_bytes() == file.read_bytes()
+    near = shards(tmp_path)
+    for workers in (0, 2):  # forked after this process has used its own connections
+        far = Sports1MShards("s3://bucket/exact", clips_per_video=TAKEN, batch_size=5, num_workers=workers)
+        far.serve(near.needs)
+        for loader in ("train_dataloader", "test_dataloader"):
+            assert require_equal(iter(getattr(far, loader)()), iter(getattr(near, loader)()))
+
+
+@needs_s3
+def test_no_more_is_fetched_than_frames_and_indexes(remote: ObjectStore, tmp_path: Path) -> None:
+    names = ids(10)
+    write_lists(tmp_path / "lists", names, tests=3)
+    write_videos(tmp_path / "videos", names)
+    prepare(tmp_path / "lists", tmp_path / "videos", Store("s3://bucket/exact"), tmp_path / "work")
+    data = Sports1MShards("s3://bucket/exact", clips_per_video=TAKEN, batch_size=4, num_workers=0)
+    loader = data.train_dataloader()  # all 16 frames of a clip
+    _ = data.catalogue
+    before = remote.bytes_given
+    clips = defaultdict[int, list[int]](list)
+    for batch in loader:
+        for row, clip in zip(batch.rows.tolist(), batch.clips.tolist(), strict=True):
+            clips[row].append(clip)
+    given, rows = remote.bytes_given - before, [*clips]
+    # What the store has to give at least: all frames of each clip, and what says where those are.
+    least = 0
+    for row in rows:
+        shard, offset, index, end, frames, kept = data.places.numbers[row].tolist()
+        block = (tmp_path / "remote/bucket/exact/shards" / f"{shard:06d}.shard").read_bytes()
+        plan = ClipPlan(Protocol(), data.index.video(row).video_id, frames)
+        layout = Layout.of(plan, kept, "exact")
+        places = offset + unpacked_index(block[index:end], len(layout.sizes))
+        least += end - index
+        for clip in clips[row]:
+            first = int(np.searchsorted(layout.numbers, plan.start(clip)))
+            least += int(places[first + 16] - places[first])
+    assert given == least
+
+
+def test_a_library_that_is_not_there_is_named() -> None:
+    code = """
+import sys
+sys.modules["s3fs"] = None
+from benchmark.errors import UserError
+from benchmark.scale.store import Store
+try:
+    Store("s3://bucket")
+except UserError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    assert "the store s3://bucket needs s3fs" in said
+    assert "pip install 'clipbench[scale]'" in said
