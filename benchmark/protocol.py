@@ -2,7 +2,7 @@
 
 The protocol fixes which clips of a video are scored, how a frame becomes a 200x200 picture, which views of it a
 network sees and how scores are averaged. What belongs to one architecture (frame offsets, crop size, normalisation)
-is not part of it. This module imports neither torch nor what does.
+is not part of it. This module imports neither torch nor anything else of this package.
 """
 
 import dataclasses
@@ -10,8 +10,6 @@ import hashlib
 import json
 import math
 from typing import Literal
-
-from benchmark.wording import counted
 
 View = Literal["upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped", "centre"]
 """A crop of the 200x200 frame at one of three places; `_flipped` mirrors it left to right."""
@@ -90,17 +88,3 @@ class Protocol:
                 del fields[name]
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def in_words(self) -> str:
-        """All of it in one line."""
-        lasting = f"{self.clip_frames} frames" + (
-            "" if self.clip_seconds is None else f" in {self.clip_seconds:g} seconds"
-        )
-        return (
-            f"{counted(self.clips_per_video, 'clip')} of {lasting} a video, {counted(len(self.views), 'view')} of "
-            f"each in frames of {self.frame_side}x{self.frame_side}, {self.averaging.replace('_', ' ')}, "
-            f"sampler seed {self.sampler_seed}"
-            + ("" if self.version == 1 else f", version {self.version}")
-            + ("" if self.stored is None else f", stored as {self.stored}")
-        )

@@ -17,6 +17,7 @@ from benchmark.leaderboard.folds import Configuration, compare_configurations, c
 from benchmark.leaderboard.links import links_of
 from benchmark.leaderboard.speeds import Speeds, read_speeds
 from benchmark.metrics.arrays import ranks
+from benchmark.protocol import Protocol
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Provenance, Record, Value
@@ -113,7 +114,7 @@ def mean_board(folds: tuple[int, ...], held: Sequence[Configuration]) -> Board:
     return Board(
         dataclasses.replace(record.identity, fold=None),
         record.protocol_value.hash,
-        record.protocol_value.in_words,
+        in_words(record.protocol_value),
         tuple(rows),
         standing.detectable,
         standing.pair_detectable,
@@ -139,7 +140,7 @@ def _board(entries: Sequence[Entry]) -> Board:
     return Board(
         record.identity,
         protocol.hash,
-        protocol.in_words,
+        in_words(protocol),
         tuple(rows),
         standing.detectable,
         standing.pair_detectable,
@@ -148,6 +149,19 @@ def _board(entries: Sequence[Entry]) -> Board:
 
 def _hit1(row: Row) -> float:
     return (row.metrics.get("video_hit1") or Value(value=None)).value or 0.0
+
+
+def in_words(protocol: Protocol) -> str:
+    """A protocol in one line."""
+    seconds, frames = protocol.clip_seconds, f"{protocol.clip_frames} frames"
+    lasting = frames if seconds is None else f"{frames} in {seconds:g} seconds"
+    return (
+        f"{counted(protocol.clips_per_video, 'clip')} of {lasting} a video, {counted(len(protocol.views), 'view')} of "
+        f"each in frames of {protocol.frame_side}x{protocol.frame_side}, {protocol.averaging.replace('_', ' ')}, "
+        f"sampler seed {protocol.sampler_seed}"
+        + ("" if protocol.version == 1 else f", version {protocol.version}")
+        + ("" if protocol.stored is None else f", stored as {protocol.stored}")
+    )
 
 
 @dataclasses.dataclass(frozen=True)
