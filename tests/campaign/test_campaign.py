@@ -63,6 +63,11 @@ def test_what_decoding_in_order_loses_after_an_error_is_read(seed: int, tmp_path
     assert outcome.verdict == "survived"
 
 
+def test_a_jpeg_without_its_tables_is_damaged(tmp_path: Path) -> None:
+    """FFmpeg takes those of the picture before it, or gives back grey where it is the first, and says nothing."""
+    made(videos.VIDEOS, videos.prepare(tmp_path), range(8704, 8705), tmp_path)  # one verdict, or a fault
+
+
 @needs_openssh
 @pytest.mark.extra("plotly")
 def test_tampered_boards(tmp_path: Path) -> None:
