@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
-from benchmark.class_options import listed, nearest, options_of, settings_of, subclasses
+from benchmark.class_options import nearest, nearest_names, options_of, settings_of, subclasses
 
 # How jsonargparse wraps what is wrong with one option of a class.
 _NESTED = re.compile(
@@ -226,6 +226,6 @@ def _unknown_class(text: str, named: str) -> str:
     kind = " or ".join(dict.fromkeys(base.__name__ for base in bases)) or "class"
     asked = f"did you mean {meant}? There" if meant else "there"
     return (
-        f"{option} is {named}, which is no {kind}; {asked} are {listed(named, known)}. A class of your own file "
+        f"{option} is {named}, which is no {kind}; {asked} are {nearest_names(named, known)}. A class of your own file "
         "is named with the file: my_file.MyClass"
     )

@@ -67,7 +67,7 @@ def subclasses(base: type[Base]) -> list[type[Base]]:
 _MOST_NAMES, _FEW_NAMES = 16, 6
 
 
-def listed(name: str, known: list[str]) -> str:
+def nearest_names(name: str, known: list[str]) -> str:
     """Known names in one line; of many, those most alike to the one that was given."""
     if len(known) <= _MOST_NAMES:
         return ", ".join(known) or "none"

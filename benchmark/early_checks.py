@@ -8,7 +8,7 @@ import yaml
 
 from benchmark.class_options import nearest
 from benchmark.command_line import GROUPS, NAMES_ELSEWHERE
-from benchmark.errors import UserError
+from benchmark.errors import UserError, needs_checkpoint, no_such_checkpoint, no_such_video, not_a_folder
 from benchmark.shipped import configuration_file, shipped_folder, with_files
 from benchmark.verbs import TRAINER_VERBS
 
@@ -172,15 +172,15 @@ def _require_files(verb: str, words: Sequence[str]) -> None:
     given = _values(words)
     checkpoint = given.get("--ckpt_path")
     if checkpoint not in {None, "", "auto", "last", "best"} and not Path(str(checkpoint)).is_file():
-        raise UserError(f"--ckpt_path {checkpoint}: there is no file {checkpoint}; give a checkpoint, `last` or `best`")
+        raise no_such_checkpoint(str(checkpoint), str(checkpoint))
     if verb != "fit" and checkpoint is None and _needs_checkpoint(words, given):
-        raise UserError(f"{verb} needs --ckpt_path: a checkpoint, `last` or `best`")
+        raise needs_checkpoint(verb)
     videos = given.get("--predict.videos", "")
     if videos and videos[0] not in "[{\"'" and not Path(videos).exists() and videos != "null":
-        raise UserError(f"--predict.videos names {videos}, which does not exist")
+        raise no_such_video("--predict.videos", videos)
     root, data = given.get("--data.root"), Path(given.get("--data", "")).stem.rpartition(".")[2]
     if root and data.casefold() in _FOLDERS and not Path(root).is_dir():
-        raise UserError(f"data.root is {root}, which is not a folder. Pass the folder of the videos.")
+        raise not_a_folder(root)
 
 
 def _needs_checkpoint(words: Sequence[str], given: dict[str, str]) -> bool:

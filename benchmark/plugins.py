@@ -26,7 +26,7 @@ from lightning import Callback
 
 import benchmark
 from benchmark.added_scores import add_scores
-from benchmark.class_options import listed, nearest, subclasses
+from benchmark.class_options import nearest, nearest_names, subclasses
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
@@ -220,7 +220,7 @@ def load_class(class_path: str, base: type[Any]) -> Any:
             alike = nearest(name, known)
             meant = f"did you mean {alike}? There" if alike else "there"
             raise UserError(
-                f"there is no {base.__name__} called {name!r}; {meant} are {listed(name, list(known))}. A class "
+                f"there is no {base.__name__} called {name!r}; {meant} are {nearest_names(name, list(known))}. A class "
                 "of your own file is named with the file: my_file.MyClass"
             )
         return known[name]

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from benchmark.command_line import unknown_option
 from benchmark.data.datamodule import VideoDataModule
-from benchmark.errors import UserError
+from benchmark.errors import UserError, needs_checkpoint
 from benchmark.files import file_hash
 from benchmark.models.average import UNTRAINABLE
 from benchmark.models.options import plain
@@ -140,7 +140,7 @@ class BenchmarkCLI(LightningCLI):
             config.ckpt_path = write_average(plain(config.model.init_args), self.run_dir)
             self.checkpoint = read_checkpoint(config.ckpt_path)
         elif self.subcommand != "fit":
-            raise UserError(f"{self.subcommand} needs --ckpt_path: a checkpoint, `last` or `best`")
+            raise needs_checkpoint(str(self.subcommand))
         config.weights_only = True
         if self.subcommand == "predict":
             config.return_predictions = False

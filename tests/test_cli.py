@@ -339,17 +339,3 @@ def test_without_a_verb_the_verbs_are_listed(capsys: pytest.CaptureFixture[str])
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"clipbench {importlib.metadata.version('clipbench')}\n"
-
-
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    shown = subprocess.run(
-        [f"{sys.executable} -m benchmark leaderboard build --help | head -c 10"],
-        cwd=ROOT,
-        shell=True,
-        executable="/bin/bash",
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    assert "Traceback" not in shown.stderr
-    assert len(shown.stdout) == 10

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from benchmark.models import Recipe, VideoClassifier
 from tests.generators.forked import forked
 from tests.generators.small_test import options
 
+ROOT = Path(__file__).resolve().parents[1]
 RECIPE = Recipe()
 
 
@@ -197,3 +200,17 @@ def _nobody() -> None:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    shown = subprocess.run(
+        [f"{sys.executable} -m benchmark leaderboard build --help | head -c 10"],
+        cwd=ROOT,
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert "Traceback" not in shown.stderr
+    assert len(shown.stdout) == 10

@@ -139,8 +139,8 @@ def show(experiment: Experiment) -> None:
         if cell.state() == "failed":
             print(f"\nfailed: cell {cell.number}, {cell.name}: {cell.failure()}")
     written = [experiment.folder / f"transfer.{kind}" for kind in ("md", "csv", "svg")]
-    write_whole(written[0], results.markdown())
-    write_whole(written[1], results.comma_separated())
+    write_whole(written[0], results.markdown(), shared=True)
+    write_whole(written[1], results.comma_separated(), shared=True)
     if reason := why_missing("matplotlib"):
         print(f"\nno picture: matplotlib {reason}")
         written.pop()

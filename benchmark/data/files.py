@@ -8,7 +8,7 @@ from benchmark.data.class_folders import videos_under
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, can_be_written
 from benchmark.data.index import VideoIndex
-from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.errors import DatasetNotFoundError, UserError, no_such_video
 from benchmark.identity import Identity
 
 
@@ -42,7 +42,7 @@ class VideoFiles(VideoDataModule):
         files: dict[Path, None] = {}
         for path in self.videos:
             if not path.exists():
-                raise DatasetNotFoundError(f"{self.named_by} names {path}, which does not exist")
+                raise no_such_video(self.named_by, path)
             if not can_be_written(path):
                 raise UserError(
                     f"{self.named_by} names {str(path)!a}, whose name is not UTF-8 or holds control "

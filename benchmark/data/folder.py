@@ -14,7 +14,7 @@ from benchmark.data.held import file_of, name_linked, name_one_class, spelt
 from benchmark.data.index import VideoIndex
 from benchmark.data.spelling import found_otherwise, require_distinct
 from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
-from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.errors import DatasetNotFoundError, UserError, not_a_folder
 from benchmark.identity import Identity
 from benchmark.wording import counted
 
@@ -48,7 +48,7 @@ def read_folder_index(
             groups differ only in how they are written.
     """
     if not root.is_dir():
-        raise DatasetNotFoundError(f"data.root is {root}, which is not a folder. Pass the folder of the videos.")
+        raise not_a_folder(root)
     videos = scan_folder(root) if annotations is None else read_annotations(annotations, source_group)
     if source_group is not None and not (annotations is not None and source_group in column_names(annotations)):
         videos = _grouped(videos, source_group)

@@ -1,5 +1,6 @@
 """The packets of a stream, the frames decoded from them, and whether anything on the way was damaged."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,16 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator["VideoPa
             return
         if packet.size:
             yield packet
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether a JPEG has a size, a scan and, unless it is lossless, tables of quantisation.
+
+    FFmpeg takes what is not there from the picture before it, or gives back grey, without an error. In a scan no byte
+    of ones is followed by one of these.
+    """
+    has_tables = b"\xff\xdb" in data or b"\xff\xc3" in data
+    return has_tables and b"\xff\xda" in data and re.search(rb"\xff[\xc0-\xc3]", data) is not None
 
 
 class Decoding:
@@ -108,7 +119,7 @@ class Decoding:
             # Faults before the first keyframe are those of a recording that began in the middle.
             has_begun = has_begun or packet.is_keyframe
             counts = has_begun and not (self._clock == "pts" and time is not None and time < self._begin)
-            if packet.is_corrupt and counts:
+            if counts and (packet.is_corrupt or (context.name == "mjpeg" and not _is_whole_jpeg(bytes(packet)))):
                 self._faults.append(self._fed)
             yield from self._decoded(packet, counts=counts)
             if self._is_astray:

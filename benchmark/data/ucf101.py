@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.index import Split, VideoIndex, require_classes
 from benchmark.data.lists import read_lines
-from benchmark.errors import DatasetNotFoundError, UserError
+from benchmark.errors import DatasetNotFoundError, UserError, not_a_folder
 from benchmark.identity import Identity
 from benchmark.wording import counted
 
@@ -178,7 +178,7 @@ def find_videos(root: Path) -> dict[str, str]:
         DatasetNotFoundError: If the root is not a folder.
     """
     if not root.is_dir():
-        raise DatasetNotFoundError(f"data.root is {root}, which is not a folder. Pass the folder of UCF-101's videos.")
+        raise not_a_folder(root)
     found: dict[str, Path] = {}
     for file in _video_files(root):
         known = found.setdefault(file.stem.lower(), file)

@@ -66,7 +66,7 @@ def draw_moving_filters(streams: Mapping[str, np.ndarray], path: Path) -> None:
             part[: sheet.shape[1], : sheet.shape[2]] = sheet[number % len(sheet)]
             parts.append(part)
         pictures.append(Image.fromarray(np.concatenate(parts, 1).repeat(_ZOOM, 0).repeat(_ZOOM, 1)))
-    with whole(path) as unfinished:
+    with whole(path, shared=True) as unfinished:
         pictures[0].save(
             unfinished, format="PNG", save_all=True, append_images=pictures[1:], duration=_MILLISECONDS, loop=0
         )

@@ -55,7 +55,7 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        with whole(path) as unfinished:
+        with whole(path, shared=True) as unfinished:
             figure.savefig(unfinished, format=kind, dpi=_DOTS_PER_INCH, metadata=_METADATA[kind])
 
 

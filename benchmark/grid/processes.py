@@ -96,6 +96,8 @@ def _signal_name(number: int) -> str:
 def reporting(folder: Path) -> Iterator[None]:
     """Write the report of a grid alone: cells of a cluster end at the same time, and the last must see them all.
 
+    Where the file system has no locks they may still write at once, so each writes to names of its own first.
+
     Raises:
         UserError: If another process does not finish its own.
     """

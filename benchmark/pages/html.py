@@ -48,7 +48,7 @@ def write_html(
         return f"data:image/png;base64,{base64.b64encode((pictures / file).read_bytes()).decode()}"
 
     page = environment.get_template(template)
-    write_whole(path, page.render(style=report_style(), image=image, **held) + "\n")
+    write_whole(path, page.render(style=report_style(), image=image, **held) + "\n", shared=True)
 
 
 def _asset(name: str, package: str = _HERE) -> str:

@@ -123,7 +123,7 @@ def write_pdf(report: Report, path: Path) -> None:
         report: All of it.
         path: A .pdf file.
     """
-    with styled(), whole(path) as unfinished:
+    with styled(), whole(path, shared=True) as unfinished:
         metadata = {"CreationDate": None, "ModDate": None, "Producer": "clipbench", "Title": report.title}
         with PdfPages(unfinished, metadata=metadata) as pdf:
             pages = _Pages(pdf)

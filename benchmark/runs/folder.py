@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, no_such_checkpoint
 
 # Processes that Lightning starts for the other devices inherit the environment and so share the first one's folder.
 _SHARED = "CLIPBENCH_RUN_DIR"
@@ -195,5 +195,5 @@ def find_checkpoint(wanted: str, run_dir: Path) -> str:
     """
     path = own_checkpoint(wanted, run_dir) if wanted in OWN_CHECKPOINTS else Path(wanted)
     if not path.is_file():
-        raise UserError(f"--ckpt_path {wanted}: there is no file {path}; give a checkpoint, `last` or `best`")
+        raise no_such_checkpoint(wanted, path)
     return str(path)

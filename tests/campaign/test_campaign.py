@@ -56,10 +56,16 @@ def test_damaged_videos(tmp_path: Path) -> None:
     assert verdicts(made(kind, sources, range(2 * len(MUTATIONS)), tmp_path)) == {"survived", "refused"}
 
 
-def test_a_damaged_sequence_header_is_not_passed_over(tmp_path: Path) -> None:
-    """FFmpeg refuses 12 packets of this one, or none where it checks the bitstream; what comes before them is read."""
-    (outcome,) = made(videos.VIDEOS, videos.prepare(tmp_path), range(6222, 6223), tmp_path)
+@pytest.mark.parametrize("seed", [4291, 6222, 7959])
+def test_what_decoding_in_order_loses_after_an_error_is_read(seed: int, tmp_path: Path) -> None:
+    """A sequence header of which FFmpeg refuses 12 packets, or none where it checks the bitstream; frames that wait."""
+    (outcome,) = made(videos.VIDEOS, videos.prepare(tmp_path), range(seed, seed + 1), tmp_path)
     assert outcome.verdict == "survived"
+
+
+def test_a_jpeg_without_its_tables_is_damaged(tmp_path: Path) -> None:
+    """FFmpeg takes those of the picture before it, or gives back grey where it is the first, and says nothing."""
+    made(videos.VIDEOS, videos.prepare(tmp_path), range(8704, 8705), tmp_path)  # one verdict, or a fault
 
 
 @needs_openssh
