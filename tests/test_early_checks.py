@@ -76,6 +76,7 @@ def test_the_options_that_are_known_early_are_those_of_the_parsers(verb: str, mo
         "test --config multires --model my_file.MyAverage",
         "test --config own.yaml",
         "test --config multires --ckpt_path last",
+        "fit --config multires --run_dir x --ckpt_path auto",
         "predict --config multires --ckpt_path here.ckpt --predict.videos [a.mp4,b.mp4]",
         "predict --config multires --ckpt_path here.ckpt --predict.videos here.ckpt",
         "fit --config multires --data my_file.Streamed --data.root anywhere",
@@ -107,3 +108,15 @@ def test_the_last_of_several_values_counts(tmp_path: Path) -> None:
     words = ["--config", "multires", "--ckpt_path", "gone.ckpt"]
     assert "gone.ckpt" in refused("test", words)
     refuse_early("test", [*words, f"--ckpt_path={tmp_path / 'here.ckpt'}"])
+
+
+@pytest.mark.parametrize("variable", ["RANK", "NODE_RANK", "SLURM_STEP_ID"])
+def test_of_several_processes_another_may_have_the_file(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "NODE_RANK", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    words = ["--config", "multires", "--ckpt_path", "gone.ckpt"]
+    assert "gone.ckpt" in refused("test", words)
+    refuse_early("test", words, runs_here=False)
+    monkeypatch.setenv(variable, "0")
+    refuse_early("test", words)
+    assert "--max-epochs" in refused("test", [*words, "--max-epochs", "3"])  # a slip is one everywhere
