@@ -197,10 +197,15 @@ class TrainingClips(Dataset[Sample | Failure]):
         self.augmentation = augmentation
 
     def __getitem__(self, key: tuple[int, int, int]) -> Sample | Failure:
-        return self.__getitems__([key])[0]
+        return self._read([key])[0]
 
     def __getitems__(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
         """The samples of a batch, which PyTorch asks for at once."""
+        if type(self).__getitem__ is not TrainingClips.__getitem__:  # a subclass makes samples of its own
+            return [self[key] for key in keys]
+        return self._read(keys)
+
+    def _read(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
         read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys])
         return [self._varied(sample, *key) for sample, key in zip(read, keys, strict=True)]
 
@@ -230,10 +235,15 @@ class VideoClips(Dataset[Sample | Failure]):
         self.index, self.reader = index, reader
 
     def __getitem__(self, row: int) -> Sample | Failure:
-        return self.__getitems__([row])[0]
+        return self._read([row])[0]
 
     def __getitems__(self, rows: Sequence[int]) -> list[Sample | Failure]:
         """The samples of a batch, which PyTorch asks for at once."""
+        if type(self).__getitem__ is not VideoClips.__getitem__:  # a subclass makes samples of its own
+            return [self[row] for row in rows]
+        return self._read(rows)
+
+    def _read(self, rows: Sequence[int]) -> list[Sample | Failure]:
         clips = range(self.reader.protocol.clips_per_video)
         return list(self.reader.read_each([(self.index.video(row), clips) for row in rows]))
 

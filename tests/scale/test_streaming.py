@@ -129,6 +129,7 @@ def visit(
     store: str, workers: int, state: dict[str, int] | None, stop: int, sink: "multiprocessing.Queue[object]"
 ) -> None:
     """Read on from a state, tell each batch, and be killed after some."""
+    torch.set_num_threads(1)  # a fork has none of the threads that OpenMP would wait for
     data = Sports1MShards(store, clips_per_video=ALL, batch_size=2, num_workers=workers).serve(ClipNeeds((8,), 64))
     loader = data.train_dataloader()
     if state is not None:
@@ -152,6 +153,7 @@ def test_every_clip_once_an_epoch_through_kills_with_other_numbers_of_workers(fo
         process = context.Process(target=visit, args=(str(folder / "exact"), workers, state, stop, sink))
         process.start()
         process.join(120)
+        process.kill()
         assert process.exitcode == (0 if stop == 99 else -signal.SIGKILL)
         while not sink.empty():
             seen.append(sink.get(timeout=10))  # type: ignore[arg-type]
