@@ -16,7 +16,12 @@ from benchmark.wording import counted
 _COLUMNS = {"path": ("path",), "labels": ("labels", "label"), "split": ("split",), "group": ("source_group", "group")}
 
 
-def _rows(annotations: Path) -> tuple[list[str], list[dict[str, object]]]:
+def read_rows(annotations: Path) -> tuple[list[str], list[dict[str, object]]]:
+    """Column names and rows of a table in CSV, in UTF-8 and with a header, or in Parquet.
+
+    Raises:
+        UserError: If it cannot be read, or a row has more or fewer cells than the header.
+    """
     try:
         if annotations.suffix.lower() == ".parquet":
             table = parquet.read_table(annotations)
@@ -81,7 +86,7 @@ def _safe_path(cell: object, where: str) -> str:
 
 def column_names(annotations: Path) -> list[str]:
     """Names of the columns of an annotation file, as `read_annotations` reads it."""
-    return _rows(annotations)[0]
+    return read_rows(annotations)[0]
 
 
 def read_annotations(annotations: Path, group_column: str | None = None) -> list[FoundVideo]:
@@ -103,7 +108,7 @@ def read_annotations(annotations: Path, group_column: str | None = None) -> list
     """
     if not annotations.is_file():
         raise DatasetNotFoundError(f"data.annotations is {annotations}, which is not a file.")
-    columns, rows = _rows(annotations)
+    columns, rows = read_rows(annotations)
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise UserError(f"{annotations} has several columns named {', '.join(twice)}; rename all but one.")

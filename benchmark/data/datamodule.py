@@ -20,6 +20,7 @@ from benchmark.data.agreement import require_same_index
 from benchmark.data.broken import what_was_found
 from benchmark.data.cache import FrameCache
 from benchmark.data.cache_file import CacheMode, open_cache
+from benchmark.data.class_groups import read_class_groups
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.content_store import MOST_VIDEOS, contents_of
 from benchmark.data.decode import DecoderName, require_decoder
@@ -61,6 +62,8 @@ class VideoDataModule(L.LightningDataModule):
         seed: Seed of order, choice of clips and augmentation in training.
         sampler_seed: Seed of the clip positions, apart from `seed`; part of the protocol.
         clip_seconds: How long a clip lasts, at any frame rate; None takes consecutive frames, 16 for most networks.
+        class_groups: CSV or Parquet file with the columns class and group, by which average precision is also told;
+            None takes the groups that the dataset has, if any.
         decoder: Backend that decodes.
         cache: Where the decoded frames of training and validation are kept for later epochs: `memory` goes with the
             run, `disk` is shared by all runs on these videos, `off` decodes every time. The same bytes either way.
@@ -83,6 +86,7 @@ class VideoDataModule(L.LightningDataModule):
         seed: int = 0,
         sampler_seed: int = 2014,
         clip_seconds: float | None = None,
+        class_groups: Path | None = None,
         decoder: DecoderName = "pyav",
         cache: str | bool = "off",
         cache_gb: float = 8.0,
@@ -90,7 +94,7 @@ class VideoDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         require_options(batch_size, num_workers, test_views, seed, sampler_seed, clip_seconds, cache, cache_gb)
-        self.root = root
+        self.root, self.class_groups = root, class_groups
         self.cache, self.cache_gb, self.cache_dir = cast(CacheMode, cache), cache_gb, cache_dir
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.multiprocessing_context = require_start_method(multiprocessing_context)
@@ -150,7 +154,10 @@ class VideoDataModule(L.LightningDataModule):
     @functools.cached_property
     def index(self) -> VideoIndex:
         """The videos, read when first asked for."""
-        return self.read_index()
+        index = self.read_index()
+        if self.class_groups is None:
+            return index
+        return dataclasses.replace(index, class_groups=read_class_groups(self.class_groups, index.class_names))
 
     @property
     def num_classes(self) -> int:

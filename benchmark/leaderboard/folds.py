@@ -25,9 +25,9 @@ from benchmark.results.statistics import Paired, exchange_p_value, interval
 # validation videos, where files are, and what changes no score.
 _OF_A_RUN = {
     "seed_everything", "data.fold", "data.seed", "transfer.keep_probability",
-    "data.root", "data.store", "data.lists", "data.num_workers", "data.multiprocessing_context", "data.cache",
-    "data.cache_gb", "data.cache_dir", "run_dir", "ckpt_path", "entry_name", "verbose", "checkpoint.minutes",
-    "trainer.default_root_dir",
+    "data.root", "data.store", "data.lists", "data.class_groups", "data.num_workers", "data.multiprocessing_context",
+    "data.cache", "data.cache_gb", "data.cache_dir", "run_dir", "ckpt_path", "entry_name", "verbose",
+    "checkpoint.minutes", "trainer.default_root_dir",
 }  # fmt: skip
 _PARTS_OF_A_RUN = ("trainer.logger", "trainer.callbacks", "trainer.enable_", "predict.", "sample.", "wandb.")
 

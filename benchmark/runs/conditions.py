@@ -14,7 +14,10 @@ from benchmark.models.options import plain
 _KEY = "conditions"
 # What comes after training, which another value does not change.
 _OF_TESTS = {"data.clips_per_video.test", "data.test_views"}
-DATA_PLACES = ("root", "store", "lists", "cache", "cache_gb", "cache_dir", "num_workers", "multiprocessing_context")
+DATA_PLACES = (
+    *("root", "store", "lists", "class_groups"),
+    *("cache", "cache_gb", "cache_dir", "num_workers", "multiprocessing_context"),
+)
 """Options of data that say where things are and how fast they come, and change no weight."""
 _VIDEOS = "the fingerprint of the videos held"
 _PROCESSES, _BATCH = "the number of processes", "data.batch_size"
