@@ -214,7 +214,6 @@ class VideoDataModule(L.LightningDataModule):
             self.batch_size,
             clips_per_video=1 if self.reads_whole_videos else self.clips_per_video.train,
             clips_per_epoch=1 if self.reads_whole_videos else self.clips_per_video.train_epoch,
-            together=1 if self.reads_whole_videos else self.clips_per_video.train_together,
             seed=self.seed,
             rank=process.rank,
             processes=process.count,

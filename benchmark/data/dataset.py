@@ -6,7 +6,6 @@ Letters: n clips of one video, B clips of a batch, T frames, H height, W width, 
 import contextlib
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
@@ -201,24 +200,17 @@ class TrainingClips(Dataset[Sample | Failure]):
         return self.__getitems__([key])[0]
 
     def __getitems__(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
-        """The samples of a batch, which PyTorch asks for at once; neighbours of one video are decoded together."""
-        groups = [list(group) for _, group in itertools.groupby(keys, key=lambda key: key[1])]
-        read = self.reader.read_each([(self.index.video(group[0][1]), [key[2] for key in group]) for group in groups])
-        samples: list[Sample | Failure] = []
-        for sample, group in zip(read, groups, strict=True):
-            if isinstance(sample, Failure) and len(group) > 1:  # a clip takes no other along
-                samples += [self[key] for key in group]
-            else:
-                samples += [self._varied(sample, place, *key) for place, key in enumerate(group)]
-        return samples
+        """The samples of a batch, which PyTorch asks for at once."""
+        read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys])
+        return [self._varied(sample, *key) for sample, key in zip(read, keys, strict=True)]
 
-    def _varied(self, sample: Sample | Failure, place: int, epoch: int, row: int, clip: int) -> Sample | Failure:
+    def _varied(self, sample: Sample | Failure, epoch: int, row: int, clip: int) -> Sample | Failure:
         if isinstance(sample, Failure):
             return sample
         rng = augmentation_rng(self.seed, epoch, row, clip)
-        frames = augment(sample.frames[place], self.side, rng, self.augmentation)
+        frames = augment(sample.frames[0], self.side, rng, self.augmentation)
         lap("cut")
-        return dataclasses.replace(sample, frames=frames[None], clips=[clip], starts=[sample.starts[place]])
+        return dataclasses.replace(sample, frames=frames[None])
 
 
 def augmentation_rng(seed: int, turn: int, row: int, clip: int) -> np.random.Generator:

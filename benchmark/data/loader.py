@@ -19,7 +19,6 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         batch_size: Clips a batch on each process.
         clips_per_video: Clips a video offers.
         clips_per_epoch: Clips of each video that an epoch visits.
-        together: Of these, clips that follow each other in the order; they divide `clips_per_epoch`.
         seed: Seed of order and choice.
         rank: Number of this process.
         processes: Number of processes; up to `processes - 1` clips at the end of an epoch's order are left out.
@@ -34,14 +33,13 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         *,
         clips_per_video: int,
         clips_per_epoch: int,
-        together: int = 1,
         seed: int,
         rank: int = 0,
         processes: int = 1,
         draws: int | None = None,
     ) -> None:
         self.rows, self.batch_size, self.seed, self.draws = rows, batch_size, seed, draws
-        self.clips_per_video, self.clips_per_epoch, self.together = clips_per_video, clips_per_epoch, together
+        self.clips_per_video, self.clips_per_epoch = clips_per_video, clips_per_epoch
         self.rank, self.processes = rank, processes
         self.epoch = 0
         self.first_batch: dict[int, int] = {}  # by epoch: where a resumed one goes on
@@ -60,19 +58,14 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         clips = visited_clips(self.seed, self.epoch, len(self.rows), self.clips_per_video, self.clips_per_epoch)
-        groups = epoch_order(self.seed, self.epoch, clips.size // self.together)
-        order = (groups[:, None] * self.together + np.arange(self.together)).reshape(-1)
-        order = order[: len(order) // self.processes * self.processes]
+        order = epoch_order(self.seed, self.epoch, clips.size)
+        mine = order[: clips.size // self.processes * self.processes][self.rank :: self.processes]
         first, self.first_batch = self.first_batch.get(self.epoch, 0), {}
         for batch in range(first, len(self)):
-            places = self._mine(order[batch * self.batch_size * self.processes :][: self.batch_size * self.processes])
+            places = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
             rows, numbers = self.rows[places // self.clips_per_epoch], clips.reshape(-1)[places]
             turns = self._turns(self.epoch)[places % self.clips_per_epoch]
             yield [(int(turn), int(row), int(n)) for turn, row, n in zip(turns, rows, numbers, strict=True)]
-
-    def _mine(self, step: np.ndarray) -> np.ndarray:
-        """This process's part of the clips of a step: neighbours, who are often of one video."""
-        return np.split(step, self.processes)[self.rank]
 
     def _turns(self, epoch: int) -> np.ndarray:
         """What chooses the augmentation of each of the clips that an epoch visits in a video, (clips,) int64."""

@@ -24,7 +24,7 @@ class StoreSettings:
 
     Args:
         form: How frames are kept.
-        clips: Clips kept of each video, by its split; what is said of epochs does not count here.
+        clips: Clips kept of each video, by its split; `train_epoch` says nothing here.
         sampler_seed: Seed of the clip positions.
         videos_per_shard: Listed videos that share a shard, whichever of them are there.
         class_names: K names.
@@ -60,8 +60,7 @@ class StoreSettings:
     def text(self) -> str:
         """As `store.json` has it."""
         fields = dataclasses.asdict(self) | {"layout": _VERSION, "stored": self.stored}
-        for name in ("train_epoch", "train_together"):
-            del fields["clips"][name]
+        fields["clips"].pop("train_epoch")
         return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
 
     @property

@@ -173,10 +173,10 @@ class _Passes:
     def read(self, dataset: TrainingClips, keys: list[Key]) -> None:
         """As a loader worker does it."""
         for batch in self._batches(keys):
-            self.collate(dataset.__getitems__(batch))
+            self.collate([dataset[key] for key in batch])
 
     def decoding_alone(self, keys: list[Key]) -> None:
-        """The least that a reader of each clip by itself must do."""
+        """The least that any reader must do."""
         for _, row, clip in keys:
             plan, rate = self.facts[row]
             numbers = plan.numbers(plan.start(clip), self.dataset.reader.frame_offsets)
@@ -187,7 +187,7 @@ class _Passes:
         start = time.perf_counter()
         with measured_laps() as seconds:
             for batch in self._batches(keys):
-                samples = self.dataset.__getitems__(batch)
+                samples = [self.dataset[key] for key in batch]
                 lap("cut")  # what is left of a sample
                 self.collate(samples)
                 lap("batch")

@@ -100,7 +100,7 @@ class Loading:
         decoder: Backend that decoded.
         stages: What a clip goes through, in order.
         whole: All stages together, as a loader worker runs them.
-        decoding_alone: The least for the same clips, each by itself: open, seek, decode, convert nothing.
+        decoding_alone: The least any reader must do for the same clips: open, seek, decode, convert nothing.
         timelines: Learning which frame is where, once a file; its `clips` count files.
         cached: The same clips from the frame cache, where one is configured.
         unreadable: Clips that could not be read and are not counted.

@@ -183,7 +183,7 @@ def test_wrong_settings_are_refused(videos: VideoIndex, change: dict[str, Any], 
         SmallVideos(videos, **change)
 
 
-@pytest.mark.parametrize("name", ["train", "train_epoch", "train_together", "validation", "test"])
+@pytest.mark.parametrize("name", ["train", "train_epoch", "validation", "test"])
 def test_a_count_of_clips_below_one_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=f"clips_per_video.{name} is 0"):
         ClipsPerVideo(**{name: 0})
@@ -192,20 +192,6 @@ def test_a_count_of_clips_below_one_is_refused(name: str) -> None:
 def test_an_epoch_of_more_clips_than_a_video_offers_is_refused() -> None:
     with pytest.raises(UserError, match="train_epoch is 3, more than the 2 clips that a video offers"):
         ClipsPerVideo(train=2, train_epoch=3)
-
-
-def test_clips_that_come_together_divide_those_of_an_epoch() -> None:
-    assert ClipsPerVideo(train_epoch=6, train_together=3).train_together == 3
-    for together in (4, 12):
-        with pytest.raises(UserError, match=f"train_together is {together}, which does not divide the 6 clips"):
-            ClipsPerVideo(train_epoch=6, train_together=together)
-
-
-def test_a_training_batch_has_the_clips_of_a_video_that_come_together(videos: VideoIndex) -> None:
-    data = SmallVideos(videos, batch_size=4, num_workers=0, clips_per_video=ClipsPerVideo(4, 2, 2))
-    for batch in data.train_dataloader():
-        rows = batch.rows.tolist()
-        assert rows[::2] == rows[1::2]
 
 
 LOADERS: list[Callable[[VideoDataModule], object]] = [

@@ -1,4 +1,3 @@
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from benchmark.clip import Failure
 from benchmark.data import dataset
 from benchmark.data.broken import find_broken
 from benchmark.data.dataset import ClipReader, Collate, Sample, TrainingClips, VideoClips
-from benchmark.data.decode import DecodeError, DecoderName, OpenVideo, open_video
+from benchmark.data.decode import open_video
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.loader import VideoBatches
 from benchmark.data.preprocess import Picture, augment, square_rgb
@@ -115,50 +114,6 @@ def test_a_training_clip_is_the_test_clip_cropped(index: VideoIndex) -> None:
         rng = np.random.default_rng([5, 2, *key])
         np.testing.assert_array_equal(sample.frames[0], augment(whole.frames[0], 30, rng))
         assert (list(sample.clips), sample.starts) == ([key[2]], whole.starts)
-
-
-def test_neighbours_of_one_video_are_read_together_to_the_same_bytes(
-    index: VideoIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[Path] = []
-
-    def noted(path: Path, decoder: DecoderName) -> contextlib.AbstractContextManager[OpenVideo]:
-        opened.append(path)
-        return open_video(path, decoder)
-
-    monkeypatch.setattr(dataset, "open_video", noted)
-    clips = TrainingClips(index, ClipReader(PROTOCOL, OFFSETS), side=30, seed=5)
-    keys = [(2, 0, 7), (2, 0, 1), (2, 0, 30), (2, 3, 4), (2, BROKEN, 0), (2, SHORT, 9), (2, SHORT, 2), (2, 0, 8)]
-    together = clips.__getitems__(keys)
-    assert [index.video(row).path for row in (0, 3, BROKEN, SHORT, 0)] == opened
-    for key, sample in zip(keys, together, strict=True):
-        alone = clips[key]
-        if key[1] == BROKEN:
-            assert sample == alone
-            continue
-        assert isinstance(sample, Sample)
-        assert isinstance(alone, Sample)
-        np.testing.assert_array_equal(sample.frames, alone.frames)
-        assert (sample.row, list(sample.clips), list(sample.starts)) == (key[1], [key[2]], alone.starts)
-
-
-def test_a_clip_that_cannot_be_read_takes_none_of_its_video_along(
-    index: VideoIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = ClipReader.read
-
-    def damaged_in_clip_3(reader: ClipReader, video: Video, clips: Sequence[int]) -> Sample:
-        if 3 in clips:
-            raise DecodeError("damaged there")
-        return read(reader, video, clips)
-
-    monkeypatch.setattr(ClipReader, "read", damaged_in_clip_3)
-    training = TrainingClips(index, ClipReader(PROTOCOL, OFFSETS), side=30, seed=5)
-    first, second, third = training.__getitems__([(0, 0, 2), (0, 0, 3), (0, 0, 4)])
-    assert second == Failure(0, "v0", "damaged there")
-    for sample, clip in ((first, 2), (third, 4)):
-        assert isinstance(sample, Sample)
-        assert list(sample.clips) == [clip]
 
 
 def test_augmentation_is_a_function_of_seed_epoch_row_and_clip(index: VideoIndex) -> None:

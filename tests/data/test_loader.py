@@ -54,37 +54,6 @@ def test_processes_together_see_what_one_process_sees() -> None:
     assert set(together) == set(chain.from_iterable(epoch_batches()))
 
 
-@pytest.mark.parametrize("together", [1, 3])
-def test_a_step_has_the_same_clips_whoever_shares_it(together: int) -> None:
-    def steps(processes: int) -> list[set[Key]]:
-        shares = [
-            epoch_batches(rank, processes, batch_size=6 // processes, together=together) for rank in range(processes)
-        ]
-        return [set(chain.from_iterable(parts)) for parts in zip(*shares, strict=True)]
-
-    one = steps(1)
-    assert [len(step) for step in one] == [6, 6, 6, 3]
-    for processes in (2, 3):
-        assert steps(processes)[:3] == one[:3]
-        assert steps(processes)[3] <= one[3]
-
-
-@pytest.mark.parametrize(("rank", "processes"), [(0, 1), (0, 2), (1, 2)])
-def test_clips_of_a_video_come_together(rank: int, processes: int) -> None:
-    settings: dict[str, Any] = {"clips_per_epoch": 4, "clips_per_video": 12, "batch_size": 6, "together": 2}
-    batches = epoch_batches(rank, processes, **settings)
-    batches.set_epoch(1)
-    keys = list(chain.from_iterable(batches))
-    pairs = list(zip(keys[::2], keys[1::2], strict=True))
-    assert len(pairs) == 14 // processes
-    assert all(one[1] == other[1] and one[2] != other[2] for one, other in pairs)
-    assert [one[1] for one, _ in pairs] != sorted(one[1] for one, _ in pairs)
-    mixed = epoch_batches(**settings | {"together": 1})
-    mixed.set_epoch(1)
-    assert set(keys) <= set(chain.from_iterable(mixed))
-    assert len(set(keys)) == len(keys)
-
-
 def test_an_epoch_is_a_function_of_the_seed() -> None:
     assert list(epoch_batches()) == list(epoch_batches())
     assert list(epoch_batches()) != list(epoch_batches(seed=2))
@@ -122,21 +91,20 @@ def as_batch(keys: list[Key]) -> ClipBatch:
     return ClipBatch(frames, torch.zeros(len(keys), 1), rows, clips, epochs, torch.zeros(len(keys), dtype=torch.bool))
 
 
-def loader(workers: int = 0, together: int = 1) -> ResumableLoader:
+def loader(workers: int = 0) -> ResumableLoader:
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
-    batches = epoch_batches(together=together)
-    return ResumableLoader(cast(Any, Keys()), batch_sampler=batches, collate_fn=as_batch, **settings)
+    return ResumableLoader(cast(Any, Keys()), batch_sampler=epoch_batches(), collate_fn=as_batch, **settings)
 
 
 def keys_of(batches: list[ClipBatch]) -> list[list[Key]]:
     return [list(zip(b.starts.tolist(), b.rows.tolist(), b.clips.tolist(), strict=True)) for b in batches]
 
 
-@pytest.mark.parametrize(("workers", "stop", "together"), [(0, 1, 1), (0, 3, 1), (0, 5, 1), (2, 2, 1), (2, 2, 3)])
-def test_a_loader_goes_on_behind_the_batches_that_were_handed_out(workers: int, stop: int, together: int) -> None:
-    whole = epoch_batches(together=together)
+@pytest.mark.parametrize(("workers", "stop"), [(0, 1), (0, 3), (0, 5), (2, 2)])
+def test_a_loader_goes_on_behind_the_batches_that_were_handed_out(workers: int, stop: int) -> None:
+    whole = epoch_batches()
     whole.set_epoch(2)
-    interrupted, resumed = loader(workers, together), loader(workers, together)
+    interrupted, resumed = loader(workers), loader(workers)
     interrupted.batch_sampler.set_epoch(2)
     first = list(islice(interrupted, stop))
     assert keys_of(first) == list(whole)[:stop]

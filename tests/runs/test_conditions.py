@@ -15,10 +15,6 @@ CHANGED = [
     (["--seed_everything", "4"], "seed_everything was 0 and is 4 now"),
     (["--data.batch_size", "8"], "data.batch_size was 4 and is 8 now"),
     (["--data.clips_per_video.train_epoch", "2"], "data.clips_per_video.train_epoch was 1 and is 2 now"),
-    (
-        ["--data.clips_per_video.train_epoch", "2", "--data.clips_per_video.train_together", "2"],
-        "data.clips_per_video.train_epoch was 1 and is 2 now; data.clips_per_video.train_together was 1 and is 2 now",
-    ),
     (["--data.augmentation.grey", "0.5"], "data.augmentation.grey was 0.0 and is 0.5 now"),
     (["--model.recipe.learning_rate", "0.02"], "model.recipe.learning_rate was 0.01 and is 0.02 now"),
     (["--model.dropout", "0.3"], "model.dropout was 0.5 and is 0.3 now"),
