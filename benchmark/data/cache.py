@@ -122,7 +122,7 @@ class FrameCache:
             numbers: (n,) frame numbers.
             pictures: (n, side, side, 3) uint8.
         """
-        if self._is_full:  # seen without the lock that writers take in turn
+        if self.is_full:  # seen without the lock that writers take in turn
             return
         if not self._leaves_room(len(numbers)):
             self._counts[_PROCESSES] = 1
@@ -139,8 +139,20 @@ class FrameCache:
         except (lmdb.DiskError, lmdb.MapFullError):
             self._counts[_PROCESSES] = 1
 
+    def keeps(self, video: int, numbers: np.ndarray) -> np.ndarray:
+        """(n,) bool: which of n frames are kept; this is not counted.
+
+        Args:
+            video: From `video_key`.
+            numbers: (n,) frame numbers.
+        """
+        store = self._store
+        with store.environment.begin(store.frames, buffers=True) as reading:
+            return np.array([reading.get(_key(video, number)) is not None for number in numbers.tolist()], bool)
+
     @property
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether no frame fits any more."""
         return self.used_bytes + self._frame_bytes > self.capacity_bytes
 
     def _leaves_room(self, frames: int) -> bool:
@@ -153,7 +165,7 @@ class FrameCache:
         hits, misses = self.hits_and_misses
         share = f"{hits / (hits + misses):.1%}" if hits + misses else "none"
         end = ""
-        if self._is_full:
+        if self.is_full:
             end = " and is full; raise data.cache_gb to keep the others"
         elif self._counts[_PROCESSES].any():
             end = f"; it kept no more, since what is free in {self.path.parent} is left for others"

@@ -66,7 +66,8 @@ class VideoDataModule(L.LightningDataModule):
             None takes the groups that the dataset has, if any.
         decoder: Backend that decodes.
         cache: Where the decoded frames of training and validation are kept for later epochs: `memory` goes with the
-            run, `disk` is shared by all runs on these videos, `off` decodes every time. The same bytes either way.
+            run, `disk` is shared by all runs on these videos, `off` decodes every time. The same bytes either way. With
+            one, an epoch's clips of a video are decoded together.
         cache_gb: Most that the frames kept may take, in units of 10^9 bytes; a frame of 200x200 takes 0.00012.
         cache_dir: Folder of the disk cache; None is `frames` in the user's cache folder.
     """

@@ -79,8 +79,13 @@ class ClipReader:
         name, counts = video.sampled_as or video.video_id, self.protocol.clip_seconds is None
         return ClipPlan(self.protocol, name, frames, None if counts else shown_seconds(), video.starts)
 
-    def read(self, video: Video, clips: Sequence[int]) -> Sample:
+    def read(self, video: Video, clips: Sequence[int], ahead: Sequence[int] = ()) -> Sample:
         """Clips of a video; a frame that several clips share is decoded once. The frames must not be written to.
+
+        Args:
+            video: The video.
+            clips: Their numbers.
+            ahead: Clips that will be wanted later: where anything has to be decoded, the cache is given theirs too.
 
         Raises:
             DecodeError: If the file cannot be read.
@@ -89,28 +94,45 @@ class ClipReader:
             held = _SquareFrames(video, self, stack)
             plan = self.plan(video, held.length, held.shown_seconds)
             starts = [plan.start(clip) for clip in clips]
-            numbers = np.array([plan.numbers(start, self.frame_offsets) for start in starts])
+            numbers, span = self._frames(plan, starts)
             distinct, places = np.unique(numbers, return_inverse=True)
-            whole = [plan.numbers(start, tuple(range(self.protocol.clip_frames))) for start in starts]
+            later = functools.partial(self._frames_of, plan, ahead) if ahead else None
             lap("open")
-            pictures = held.read(distinct, np.unique(whole))
+            pictures = held.read(distinct, span, later)
         lap("open")  # closing goes with it
         # What is usual in training, one clip without a repeated frame, is there already.
         is_one_clip = len(clips) == 1 and np.array_equal(distinct, numbers[0])
         frames = pictures[None] if is_one_clip else pictures[places.reshape(numbers.shape)]
         return Sample(video.row, video.labels, frames, clips, starts, plan.is_short)
 
-    def read_each(self, wanted: Sequence[tuple[Video, Sequence[int]]]) -> Iterator[Sample | Failure]:
+    def _frames(self, plan: ClipPlan, starts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Frames of clips that begin there: (n, T) that are read, and ascending all that have to be sound."""
+        read = np.array([plan.numbers(start, self.frame_offsets) for start in starts])
+        return read, np.unique([plan.numbers(start, tuple(range(self.protocol.clip_frames))) for start in starts])
+
+    def _frames_of(self, plan: ClipPlan, clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The same of clips by their numbers, both ascending."""
+        read, span = self._frames(plan, [plan.start(clip) for clip in clips])
+        return np.unique(read), span
+
+    def read_each(
+        self, wanted: Sequence[tuple[Video, Sequence[int]]], ahead: Sequence[Sequence[int]] | None = None
+    ) -> Iterator[Sample | Failure]:
         """Clips of each of some videos, in order; a reader may fetch them together.
 
         Args:
             wanted: Videos, and which of their clips.
+            ahead: Other clips of each video that will be wanted later, if that is known.
         """
-        for video, clips in wanted:
+        for number, (video, clips) in enumerate(wanted):
             try:
-                yield self.read(video, clips)
+                yield self.read(video, clips, ahead[number] if ahead else ())
             except DecodeError as error:
                 yield Failure(video.row, video.video_id, str(error))
+
+
+Later = Callable[[], tuple[np.ndarray, np.ndarray]]
+"""Works out which frames will be wanted later, and which have to be sound for them."""
 
 
 class _SquareFrames:
@@ -150,7 +172,7 @@ class _SquareFrames:
         """When the frames are shown, which no cache keeps."""
         return self.opened.shown_seconds()
 
-    def read(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:
+    def read(self, numbers: np.ndarray, span: np.ndarray, later: Later | None = None) -> np.ndarray:
         """(n, side, side, 3) uint8 of n ascending frame numbers; not to be written to.
 
         What is decoded fails unless the whole span is sound; frames that the cache has were sound when they came there.
@@ -160,9 +182,24 @@ class _SquareFrames:
             return self._decode(numbers, span)
         pictures, is_kept = cache.read(self.key, numbers)
         if not is_kept.all():
-            pictures[~is_kept] = self._decode(numbers[~is_kept], span)
-            cache.add(self.key, self.length, numbers[~is_kept], pictures[~is_kept])
+            pictures[~is_kept] = self._kept(cache, numbers[~is_kept], span, later)
         return pictures
+
+    def _kept(self, cache: FrameCache, numbers: np.ndarray, span: np.ndarray, later: Later | None) -> np.ndarray:
+        """The same of frames that the cache is given, and those that are wanted later on the way."""
+        wanted = numbers
+        if later is not None and not cache.is_full:
+            more, more_span = later()
+            wanted = np.union1d(numbers, more[~cache.keeps(self.key, more)])
+        try:
+            decoded = self._decode(wanted, span if wanted is numbers else np.union1d(span, more_span))
+        except DecodeError:
+            if wanted is numbers:
+                raise
+            self.__dict__.pop("opened", None)  # whatever the damage has left it in
+            return self._kept(cache, numbers, span, None)
+        cache.add(self.key, self.length, wanted, decoded)
+        return decoded[np.searchsorted(wanted, numbers)]
 
     def _decode(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:
         side = self.reader.protocol.frame_side
@@ -183,6 +220,7 @@ class TrainingClips(Dataset[Sample | Failure]):
         side: Side of the random region in pixels: the model's input.
         seed: Seed of the augmentation, which is a function of (seed, epoch, row, clip).
         augmentation: How clips vary.
+        visited: Clips of a video that come in an epoch, by epoch and row: what has a cache decodes them together.
     """
 
     def __init__(
@@ -192,9 +230,11 @@ class TrainingClips(Dataset[Sample | Failure]):
         side: int,
         seed: int,
         augmentation: Augmentation = Augmentation(),
+        visited: Callable[[int, int], Sequence[int]] | None = None,
     ) -> None:
         self.index, self.reader, self.side, self.seed = index, reader, side, seed
         self.augmentation = augmentation
+        self.visited = visited if reader.cache is not None else None
 
     def __getitem__(self, key: tuple[int, int, int]) -> Sample | Failure:
         return self._read([key])[0]
@@ -206,7 +246,8 @@ class TrainingClips(Dataset[Sample | Failure]):
         return self._read(keys)
 
     def _read(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
-        read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys])
+        ahead = [self.visited(epoch, row) for epoch, row, _ in keys] if self.visited is not None else None
+        read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys], ahead)
         return [self._varied(sample, *key) for sample, key in zip(read, keys, strict=True)]
 
     def _varied(self, sample: Sample | Failure, epoch: int, row: int, clip: int) -> Sample | Failure:

@@ -15,7 +15,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
     """Batches of (epoch, row, clip) for training, the same number on every process.
 
     Args:
-        rows: Rows of the training videos, (N,).
+        rows: Rows of the training videos, (N,), ascending.
         batch_size: Clips a batch on each process.
         clips_per_video: Clips a video offers.
         clips_per_epoch: Clips of each video that an epoch visits.
@@ -42,6 +42,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         self.clips_per_video, self.clips_per_epoch = clips_per_video, clips_per_epoch
         self.rank, self.processes = rank, processes
         self.epoch = 0
+        self._visited: tuple[int, np.ndarray, np.ndarray] | None = None
         self.first_batch: dict[int, int] = {}  # by epoch: where a resumed one goes on
 
     @property
@@ -57,15 +58,31 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         return math.ceil(len(self.rows) * self.clips_per_epoch // self.processes / self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        clips = visited_clips(self.seed, self.epoch, len(self.rows), self.clips_per_video, self.clips_per_epoch)
-        order = epoch_order(self.seed, self.epoch, clips.size)
-        mine = order[: clips.size // self.processes * self.processes][self.rank :: self.processes]
+        clips, mine = self._order(self.epoch)
         first, self.first_batch = self.first_batch.get(self.epoch, 0), {}
         for batch in range(first, len(self)):
             places = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
             rows, numbers = self.rows[places // self.clips_per_epoch], clips.reshape(-1)[places]
             turns = self._turns(self.epoch)[places % self.clips_per_epoch]
             yield [(int(turn), int(row), int(n)) for turn, row, n in zip(turns, rows, numbers, strict=True)]
+
+    def visited(self, epoch: int, row: int) -> list[int]:
+        """The clips of a video that come in an epoch on this process."""
+        if self._visited is None or self._visited[0] != epoch:
+            clips, mine = self._order(epoch)
+            comes = np.zeros(clips.size, bool)
+            comes[mine] = True
+            self._visited = epoch, clips, comes.reshape(clips.shape)
+        _, clips, comes = self._visited
+        place = np.searchsorted(self.rows, row)
+        found: list[int] = clips[place][comes[place]].tolist()
+        return found
+
+    def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """(videos, clips) clip numbers that an epoch visits, and their places in the order of this process."""
+        clips = visited_clips(self.seed, epoch, len(self.rows), self.clips_per_video, self.clips_per_epoch)
+        order = epoch_order(self.seed, epoch, clips.size)
+        return clips, order[: clips.size // self.processes * self.processes][self.rank :: self.processes]
 
     def _turns(self, epoch: int) -> np.ndarray:
         """What chooses the augmentation of each of the clips that an epoch visits in a video, (clips,) int64."""

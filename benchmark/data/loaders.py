@@ -52,7 +52,9 @@ class ClipLoaders:
     def training(self, batches: EpochBatches) -> ResumableLoader:
         """Random clips, augmented."""
         data, side = self.data, self.data.needs.input_side
-        clips = TrainingClips(data.index, self._random_clips(), side, data.seed, data.augmentation)
+        clips = TrainingClips(
+            data.index, self._random_clips(), side, data.seed, data.augmentation, visited=batches.visited
+        )
         return ResumableLoader(clips, batch_sampler=batches, **self._centre())  # type: ignore[arg-type]  # collated
 
     def drawn(self, keys: np.ndarray) -> DataLoader[ClipBatch]:

@@ -106,14 +106,16 @@ class ShardClipReader(ClipReader):
 
     reads_files: ClassVar[bool] = False
 
-    def read(self, video: Video, clips: Sequence[int]) -> Sample:
-        """See `ClipReader.read`."""
+    def read(self, video: Video, clips: Sequence[int], ahead: Sequence[int] = ()) -> Sample:
+        """See `ClipReader.read`; a store gives later clips as fast when they are wanted."""
         (sample,) = self.read_each([(video, clips)])
         if isinstance(sample, Failure):
             raise DecodeError(sample.reason)
         return sample
 
-    def read_each(self, wanted: Sequence[tuple[Video, Sequence[int]]]) -> Iterator[Sample | Failure]:
+    def read_each(
+        self, wanted: Sequence[tuple[Video, Sequence[int]]], ahead: Sequence[Sequence[int]] | None = None
+    ) -> Iterator[Sample | Failure]:
         """See `ClipReader.read_each`.
 
         Raises:

@@ -62,6 +62,16 @@ def test_an_epoch_is_a_function_of_the_seed() -> None:
     assert [[key[1:] for key in batch] for batch in other] != [[key[1:] for key in batch] for batch in epoch_batches()]
 
 
+@pytest.mark.parametrize(("rank", "processes"), [(0, 1), (0, 2), (1, 2)])
+def test_what_an_epoch_visits_on_a_process_is_known_beforehand(rank: int, processes: int) -> None:
+    batches = epoch_batches(rank, processes)
+    for epoch in (1, 4, 1):
+        batches.set_epoch(epoch)
+        came = sorted((row, clip) for _, row, clip in chain.from_iterable(batches))
+        batches.set_epoch(0)  # a worker is not told
+        assert sorted((row, clip) for row in ROWS.tolist() for clip in batches.visited(epoch, row)) == came
+
+
 def test_keys_are_plain_integers() -> None:
     assert {type(part) for key in next(iter(epoch_batches())) for part in key} == {int}
 

@@ -162,3 +162,21 @@ def test_dropout_stands_before_both_hidden_layers() -> None:
         if isinstance(layer, nn.Dropout):
             kept.append(float((layer(torch.ones(1, 20000)) != 0).float().mean()))
     assert kept == pytest.approx([0.1, 0.1], abs=0.01)
+
+
+@pytest.mark.parametrize("resolution", ["full", "multires"])
+@pytest.mark.parametrize("network", STRATEGIES)
+def test_a_network_is_compiled_whole_to_the_same_function(
+    network: Callable[..., VideoClassifier], resolution: Resolution
+) -> None:
+    """A part that a compiler cannot take would raise: `fullgraph`."""
+    tested = network(5, width=0.05, resolution=resolution).double().train()
+    clips = random_clips(2, len(tested.frame_offsets), INPUT_SIDE[resolution])
+    compiled = torch.compile(tested.forward, backend="aot_eager", fullgraph=True, dynamic=False)
+    parameters, found = list(tested.parameters()), []
+    for forward in (tested.forward, compiled):
+        torch.manual_seed(0)  # which units are dropped
+        logits = forward(clips)
+        found.append((logits, *torch.autograd.grad(logits.square().sum(), parameters)))
+    for plain, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, plain)

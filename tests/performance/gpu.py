@@ -1,26 +1,30 @@
-"""How fast every network trains and tests on a GPU, ours against plain PyTorch, at the paper's width.
+"""How fast every network trains and tests on a GPU, ours against plain PyTorch, at the paper's width; and whole runs.
 
     python -m tests.performance.gpu [--only single slow_multires] [--minutes 8] [--folder DIR] [--device cpu]
 
 *Plain* is the same network from PyTorch's own layers in its default memory layout: in float32, under bfloat16 autocast,
 and under autocast compiled. *Ours* is what a long fit runs. Batches are random clips that lie on the device already; a
 step is forward, loss, backward and SGD with momentum, without a word to the host in between. Every network and way has
-a process of its own. Those of two strategies prepare side by side, then each is timed while the others do nothing. One
+a process of its own. Those of some networks prepare side by side, then each is timed while the others do nothing. One
 that fails or is not done in time is missing from the table and nothing else is. Rates are medians over rounds of
 several steps; the best plain way is the fastest of the three. For ours, the losses of the first steps are compared with
-those of the network as it is. Prints one table last and leaves `gpu.json` in the folder. `--device cpu` tries the
-script itself, on narrow networks and a few clips.
+those of the network as it is. Whole runs come after them: fits from the frame cache, and a test whose ledger has to be
+the processor's. Prints one table of all that is asked last and leaves `gpu.json` in the folder. `--device cpu` tries
+the script itself, on narrow networks and a few clips; it needs `--minutes 60` there.
 """
 
 import argparse
+import dataclasses
+import functools
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -29,16 +33,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from benchmark.commands.text import aligned
 from benchmark.cost import operation_counter
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
-from tests.performance.gpu_step import OURS, PLAIN, READY, Size, build, one, side_of
+from tests.performance.gpu_rows import rows
+from tests.performance.gpu_runs import alike, fit_from_cache, ledgers
+from tests.performance.gpu_step import OURS, PLAIN, READY, Size, build, one, side_of, size_on
 from tests.performance.training_steps import FRAMES, NETWORKS
 
 _TURN_SECONDS = 40.0
+RUNS_SECONDS = 150.0
+"""What whole runs take on a GPU after the race."""
 
 
-def gflop(name: str) -> dict[str, float]:
+def gflop(name: str, size: Size) -> dict[str, float]:
     """Operations of a clip in units of 10^9, by shapes."""
     with FakeTensorMode():
-        network, side = build(name, Size(), is_plain=True), side_of(name)
+        network, side = build(name, size, is_plain=True), side_of(name)
         clips = torch.zeros(1, FRAMES[name.removesuffix("_multires")], side, side, 3, dtype=torch.uint8)
         with operation_counter() as testing:
             logits = network(clips)
@@ -106,11 +114,12 @@ class Worker:
 
 
 def measure_all(jobs: Sequence[tuple[str, str]], options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
-    """Rates by network and way; half of the networks at a time."""
-    deadline = time.monotonic() + 60 * options.minutes
+    """Rates by network and way; as many networks at a time as there are cores to prepare them."""
+    deadline = time.monotonic() + 60 * options.minutes - (RUNS_SECONDS if options.device != "cpu" else 0)
     found: dict[str, dict[str, dict[str, float]]] = {name: {} for name, _ in jobs}
     names = list(found)
-    groups = [names] if len(names) < 5 else [names[: len(names) // 2], names[len(names) // 2 :]]
+    at_once = max(1, (os.cpu_count() or 1) // 4)
+    groups = [names[first : first + at_once] for first in range(0, len(names), at_once)]
     for number, group in enumerate(groups):
         share = (deadline - time.monotonic()) / (len(groups) - number)
         prepared = time.monotonic() + 0.75 * share
@@ -126,11 +135,13 @@ def measure_all(jobs: Sequence[tuple[str, str]], options: argparse.Namespace) ->
     return found
 
 
-def table(found: dict[str, dict[str, dict[str, float]]], peak: float) -> str:
+def table(
+    found: dict[str, dict[str, dict[str, float]]], operations_of: dict[str, dict[str, float]], peak: float
+) -> str:
     """Every network by work and batch."""
     rows = []
     for name, ways in found.items():
-        operations = gflop(name)
+        operations = operations_of[name]
         for key in dict.fromkeys(key for rates in ways.values() for key in rates if key.split()[0] in operations):
             plain = [ways.get(way, {}).get(key) for way in PLAIN]
             others = {way: rates[key] for way, rates in ways.items() if way not in PLAIN and key in rates}
@@ -152,7 +163,7 @@ def table(found: dict[str, dict[str, dict[str, float]]], peak: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--ways", nargs="+", choices=[*OURS, "ours_graphs", *PLAIN], default=[*OURS, *PLAIN])
+    parser.add_argument("--ways", nargs="+", choices=[*OURS, "ours_graphs", *PLAIN], default=["ours", *PLAIN])
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--folder", type=Path, default=Path("gpu"))
     parser.add_argument("--device", default="cuda")
@@ -167,12 +178,34 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     peak = matmul_peak_gflop_per_second(torch.bfloat16, device, side=8192 if device.type == "cuda" else 512)
     bandwidth = memory_bandwidth_bytes_per_second(device)
-    print(f"peak {peak / 1e3:.0f} TFLOP/s in bfloat16, copies {bandwidth / 1e12:.2f} TB/s", flush=True)
+    print(f"peak {peak / 1e3:.3g} TFLOP/s in bfloat16, copies {bandwidth / 1e12:.3g} TB/s", flush=True)
+    size = size_on(device)
     found = measure_all([(name, way) for name in options.only for way in options.ways], options)
-    (options.folder / "gpu.json").write_text(
-        json.dumps({"peak_gflop_per_second": peak, "bytes_per_second": bandwidth, "clips_per_second": found}), "utf-8"
-    )
-    print(table(found, peak))
+    runs = options.folder.absolute() / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    fits = {
+        clips: _tried(f"fit of {clips} clips a batch", functools.partial(fit_from_cache, runs, device.type, clips))
+        for clips in (size.small, size.large)
+    }
+    same = _tried("ledgers", lambda: alike(*ledgers(runs, device.type)))
+    operations = {name: gflop(name, size) for name in options.only}
+    lines = rows(found, operations, peak, size, fits, same)
+    report = {"peak_gflop_per_second": peak, "bytes_per_second": bandwidth, "clips_per_second": found}
+    report |= {"fits": fits, "ledgers": same, "asked": [dataclasses.asdict(line) for line in lines]}
+    (options.folder / "gpu.json").write_text(json.dumps(report, indent=1), "utf-8")
+    print(table(found, operations, peak))
+    print("\n" + aligned(["what", "asked", "found", ""], [line.cells() for line in lines]))
+
+
+def _tried(what: str, part: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What a part finds; nothing where it fails, which the others do not notice."""
+    try:
+        found = part()
+    except Exception as error:
+        print(f"{what}: {error}", flush=True)
+        return {}
+    print(f"{time.strftime('%X')} {what}: {found}", flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ whether that is enough. Nothing else may run on the machine meanwhile; only rati
 import argparse
 import dataclasses
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -46,7 +47,8 @@ class Line:
 
     def cells(self) -> list[str]:
         """A row of the table."""
-        return [self.what, f"{self.asked:g}", f"{self.found:.2f}", "met" if self.found >= self.asked else "MISSED"]
+        verdict = "not measured" if math.isnan(self.found) else "met" if self.found >= self.asked else "MISSED"
+        return [self.what, f"{self.asked:g}", f"{self.found:.2f}", verdict]
 
 
 def loading(folder: Path, clips: int, rounds: int) -> list[Line]:
