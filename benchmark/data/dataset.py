@@ -112,6 +112,9 @@ class ClipReader:
             except DecodeError as error:
                 yield Failure(video.row, video.video_id, str(error))
 
+    def expect(self, wanted: Sequence[tuple[Video, Sequence[int]]]) -> None:
+        """Told which clips `read_each` is probably asked for next; a reader may fetch them already."""
+
 
 class _SquareFrames:
     """The square frames of one video, from the cache where they are kept; the file is opened only where needed.
@@ -201,8 +204,12 @@ class TrainingClips(Dataset[Sample | Failure]):
 
     def __getitems__(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
         """The samples of a batch, which PyTorch asks for at once."""
-        read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys])
+        read = self.reader.read_each(self._wanted(keys))
+        self.reader.expect(self._wanted(getattr(keys, "coming", ())))
         return [self._varied(sample, *key) for sample, key in zip(read, keys, strict=True)]
+
+    def _wanted(self, keys: Sequence[tuple[int, int, int]]) -> list[tuple[Video, Sequence[int]]]:
+        return [(self.index.video(row), [clip]) for _, row, clip in keys]
 
     def _varied(self, sample: Sample | Failure, epoch: int, row: int, clip: int) -> Sample | Failure:
         if isinstance(sample, Failure):
@@ -234,8 +241,13 @@ class VideoClips(Dataset[Sample | Failure]):
 
     def __getitems__(self, rows: Sequence[int]) -> list[Sample | Failure]:
         """The samples of a batch, which PyTorch asks for at once."""
+        read = self.reader.read_each(self._wanted(rows))
+        self.reader.expect(self._wanted(getattr(rows, "coming", ())))
+        return list(read)
+
+    def _wanted(self, rows: Sequence[int]) -> list[tuple[Video, Sequence[int]]]:
         clips = range(self.reader.protocol.clips_per_video)
-        return list(self.reader.read_each([(self.index.video(row), clips) for row in rows]))
+        return [(self.index.video(row), clips) for row in rows]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.scale.store import Range, Store
+from benchmark.scale.ranges import Range
+from benchmark.scale.store import Store
 
 CLIPS, VISITED, CLIP_BYTES, CHUNK_BYTES = 100, 2, 43_000, 2**26
 

@@ -11,9 +11,10 @@ import pytest
 from benchmark.data.sampling import ClipPlan
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
+from benchmark.scale.ranges import Range, ShortError
 from benchmark.scale.shards import Layout, unpacked_index
 from benchmark.scale.sports1m_shards import Sports1MShards
-from benchmark.scale.store import Range, ShortError, Store
+from benchmark.scale.store import Store
 from tests.generators.object_store import ObjectStore, object_store
 from tests.generators.sports1m_set import ids, write_lists, write_videos
 from tests.scale.jobs import prepare
