@@ -109,7 +109,7 @@ class _Own:
 
     def __init__(self, process: int) -> None:
         self.process = process
-        self.known = collections.OrderedDict[int, _Known]()  # by row
+        self.known = collections.OrderedDict[int, Future[_Known]]()  # by row
         self.lock = threading.Lock()
         self.threads = ThreadPoolExecutor(_PARTS, "clips")
         self.coming = collections.OrderedDict[_Name, Future[list[_Asked]]]()
@@ -140,9 +140,9 @@ class ShardClipReader(ClipReader):
         Raises:
             UserError: If the store does not answer.
         """
-        own = self._own
-        coming = [own.coming.pop(_name(part), None) or self._begin(part) for part in _parts(wanted)]
-        return (sample for fetched in coming for sample in map(self._sample, fetched.result()))
+        coming = self._own.coming
+        parts = [coming.pop(name) if (name := _name(part)) in coming else self._begin(part) for part in _parts(wanted)]
+        return (sample for fetched in parts for sample in map(self._sample, fetched.result()))
 
     def expect(self, wanted: _Wanted) -> None:
         """See `ClipReader.expect`."""
@@ -177,7 +177,7 @@ class ShardClipReader(ClipReader):
         """All bytes that some videos need."""
         asked = [self._asked(video, clips) for video, clips in wanted]
         waiting = [one for one in asked if not one.problem and not one.is_kept.all()]
-        self._learn([one for one in waiting if one.known is None])
+        self._learn(waiting)
         ranges: list[Range] = []
         owners: list[tuple[_Asked, list[int]]] = []
         for one in waiting:
@@ -208,7 +208,7 @@ class ShardClipReader(ClipReader):
         asked = _Asked(
             video, clips, plan, int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") | 1,
             starts, read, distinct, np.empty((0, side, side, 3), np.uint8), np.zeros(len(distinct), bool),
-            self._own.known.get(video.row), problem=where.failures.get(video.row, ""),
+            problem=where.failures.get(video.row, ""),
         )  # fmt: skip
         if not asked.problem and self.cache is not None:
             asked.pictures, asked.is_kept = self.cache.read(asked.key, distinct)
@@ -217,25 +217,49 @@ class ShardClipReader(ClipReader):
         return asked
 
     def _learn(self, asked: Sequence[_Asked]) -> None:
-        """Read the indexes of some videos."""
-        where, own = self._where, self._own
+        """Read the indexes of those videos of which nobody does yet, and wait for the others."""
+        own = self._own
+        mine: list[tuple[_Asked, Future[_Known]]] = []
+        with own.lock:
+            for one in asked:
+                if one.video.row not in own.known:
+                    own.known[one.video.row] = Future()
+                    mine.append((one, own.known[one.video.row]))
+            coming = [own.known[one.video.row] for one in asked]
+            while len(own.known) > _INDEXES:
+                own.known.popitem(last=False)
+        try:
+            self._read_indexes(mine)
+        except BaseException as error:
+            for _, known in mine:
+                if not known.done():
+                    known.set_exception(error)
+            raise
+        finally:
+            with own.lock:
+                for one, known in mine:
+                    if known.exception() is not None and own.known.get(one.video.row) is known:
+                        del own.known[one.video.row]  # the next who needs it tries again
+        for one, known in zip(asked, coming, strict=True):
+            try:
+                one.known = known.result()
+            except DecodeError as error:
+                one.problem = str(error)
+
+    def _read_indexes(self, asked: "Sequence[tuple[_Asked, Future[_Known]]]") -> None:
+        where = self._where
         blocks = self._bytes([
             Range(shard_name(shard), index, end)
-            for shard, _, index, end, _, _ in (where.numbers[one.video.row].tolist() for one in asked)
+            for shard, _, index, end, _, _ in (where.numbers[one.video.row].tolist() for one, _ in asked)
         ])  # fmt: skip
-        for one, block in zip(asked, blocks, strict=True):
+        for (one, known), block in zip(asked, blocks, strict=True):
             layout = Layout.of(one.plan, int(where.numbers[one.video.row, CLIPS]), where.settings.form)
             try:
                 if block is None:
                     raise DecodeError("its index is not in the store, which was changed since it was read")
-                one.known = _Known(layout, unpacked_index(block, len(layout.sizes)))
+                known.set_result(_Known(layout, unpacked_index(block, len(layout.sizes))))
             except DecodeError as error:
-                one.problem = str(error)
-                continue
-            with own.lock:
-                own.known[one.video.row] = one.known
-                if len(own.known) > _INDEXES:
-                    own.known.popitem(last=False)
+                known.set_exception(error)
 
     def _range(self, row: int, first: int, end: int) -> Range:
         shard, offset = self._where.numbers[row, [SHARD, OFFSET]].tolist()
