@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Sampler
 from benchmark.clip import ClipBatch
 from benchmark.data.sampling import epoch_order, visited_clips
 
-
 Key = TypeVar("Key")
 
 

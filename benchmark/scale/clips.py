@@ -6,7 +6,6 @@ than a near one.
 
 import collections
 import dataclasses
-import functools
 import hashlib
 import os
 import threading
