@@ -21,7 +21,7 @@ T = TypeVar("T")
 _PATIENCE_S = 300.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0
 # Libraries that a protocol needs, where they come with an extra.
-_NEEDED = {"s3": ("s3fs", "urllib3"), "s3a": ("s3fs", "urllib3"), "http": ("urllib3",), "https": ("urllib3",)}
+_NEEDED = {"s3": ("s3fs", "pycurl"), "s3a": ("s3fs", "pycurl"), "http": ("pycurl",), "https": ("pycurl",)}
 _WEB, _S3 = ("http://", "https://"), ("s3://", "s3a://")
 _SETTLED = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ShortError, UserError)
 
