@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.files import whole
-from benchmark.scale.ranges import AT_ONCE, Range, ShortError, WebRanges
+from benchmark.scale.ranges import AT_ONCE, Range, ShortError, Signing, WebRanges
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Store:
             for library in _NEEDED.get(protocol, ()):
                 require_extra(library, f"the store {url}")
             _ = self._remote
+            _signing(self.url)  # what takes a second to make, processes that are forked off need not make
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.url, self.patience_s)
@@ -184,21 +185,37 @@ class Store:
 def _file_system(url: str, process: int) -> Any:
     import fsspec.core
 
-    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    return fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _signing(url: str) -> Signing | None:
+    """Gives web addresses of the files of a store, where they have some."""
+    if url.startswith(_WEB):
+        return lambda name, seconds: f"{url}/{urllib.parse.quote(name)}"
     if url.startswith(_S3):
-        options["config_kwargs"] = {"signature_version": "s3v4"}  # addresses are signed as every S3 server understands
-    return fsspec.core.url_to_fs(url, **options)[0]
+        import botocore.config
+        import botocore.session
+
+        session = botocore.session.get_session()
+        by = botocore.UNSIGNED if session.get_credentials() is None else "s3v4"
+        client = session.create_client("s3", config=botocore.config.Config(signature_version=by))
+        bucket, _, folder = url.partition("://")[2].partition("/")
+
+        def sign(name: str, seconds: int) -> str:
+            key = f"{folder}/{name}" if folder else name
+            address: str = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}, seconds)
+            return address
+
+        return sign
+    return None
 
 
 @functools.lru_cache(maxsize=64)
 def _web_ranges(url: str, process: int) -> WebRanges | None:
     """Reads ranges by web addresses, where the files of a store have them."""
-    if url.startswith(_WEB):
-        return WebRanges(lambda name, seconds: f"{url}/{urllib.parse.quote(name)}")
-    if url.startswith(_S3):
-        remote = _file_system(url, process)
-        return WebRanges(lambda name, seconds: str(remote.sign(f"{url}/{name}", expiration=seconds)))
-    return None
+    sign = _signing(url)
+    return None if sign is None else WebRanges(sign)
 
 
 def _read_range(folder: Path, part: Range) -> bytes:

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from benchmark.scale.store import _file_system, _web_ranges
+from benchmark.scale.store import _file_system, _signing, _web_ranges
 
 _SETTINGS = {
     "AWS_ACCESS_KEY_ID": "key",
@@ -45,7 +45,7 @@ class ObjectStore:
         """Let this process find it."""
         for name, value in self.settings().items():
             patch.setenv(name, value)
-        for known in (_file_system, _web_ranges):
+        for known in (_file_system, _signing, _web_ranges):
             known.cache_clear()  # which knows the address of an earlier server
 
 
