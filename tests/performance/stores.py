@@ -49,7 +49,7 @@ def main() -> None:
     server = multiprocessing.Process(target=serve, args=(folder.parent, given.delay_ms / 1e3, theirs), daemon=True)
     server.start()
     os.environ.update(mine.recv())
-    clips = ClipsPerVideo(train=4, train_epoch=2, validation=2, test=4)
+    clips = ClipsPerVideo(train=4, train_epoch=4, validation=2, test=4)
     shared = {"clips_per_video": clips, "num_workers": given.workers}
     near = Sports1MShards(str(folder), **shared)
     places = near.places.numbers.double()
