@@ -72,7 +72,7 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
                 self.wfile.flush()
             with lock:
                 store.requests += 1
-                store.bytes_given += len(body)
+                store.bytes_given += 0 if self.command == "HEAD" else len(body)
 
         def handle_expect_100(self) -> bool:
             going_on = super().handle_expect_100()
