@@ -143,6 +143,8 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
         request_queue_size = 1024  # of 5, which is usual, connections that come together wait for seconds
         daemon_threads = True
 
+        def handle_error(self, *arguments: object) -> None: ...  # a client that goes away is none
+
     server = Server(("127.0.0.1", 0), Handler)
     store.address = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -167,9 +167,7 @@ def compare(one: Fit, other: Fit, clips: int) -> None:
     for epoch in range(one.epochs):
         times = Counter(key for step in second.values() if step.epoch == epoch for key in step.keys)
         if len(times) != clips or set(times.values()) != {1}:
-            raise AssertionError(
-                f"epoch {epoch} has {len(times)} of {clips} clips, {max(times.values())} times at most"
-            )
+            raise AssertionError(f"epoch {epoch} has {len(times)} of {clips} clips, up to {max(times.values())} times")
     weights, others = one.weights(), other.weights()
     if weights.keys() != others.keys() or not all(torch.equal(value, others[name]) for name, value in weights.items()):
         raise AssertionError("the weights differ")
