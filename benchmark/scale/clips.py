@@ -32,7 +32,6 @@ from benchmark.scale.store import Store
 _INDEXES = 2048  # of videos, kept by each process: 30 kB each
 _AT_ONCE = 16  # videos of which frames are asked for together
 _PARTS = 4  # such parts that are fetched at the same time
-_AHEAD = 16  # such parts that are kept, at most, until they are asked for
 
 _Wanted = Sequence[tuple[Video, Sequence[int]]]
 _Name = tuple[tuple[int, tuple[int, ...]], ...]  # of a part: rows, and their clips
@@ -111,7 +110,7 @@ class _Own:
         self.known = collections.OrderedDict[int, Future[_Known]]()  # by row
         self.lock = threading.Lock()
         self.threads = ThreadPoolExecutor(_PARTS, "clips")
-        self.coming = collections.OrderedDict[_Name, Future[list[_Asked]]]()
+        self.coming = dict[_Name, Future[list[_Asked]]]()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,11 +144,10 @@ class ShardClipReader(ClipReader):
 
     def expect(self, wanted: _Wanted) -> None:
         """See `ClipReader.expect`."""
-        coming = self._own.coming
-        for part in _parts(wanted):
-            coming[_name(part)] = self._begin(part)
-        while len(coming) > _AHEAD:
-            coming.popitem(last=False)[1].cancel()
+        own = self._own
+        for fetched in own.coming.values():  # what was expected and not asked for
+            fetched.cancel()
+        own.coming = {_name(part): self._begin(part) for part in _parts(wanted)}
 
     def _begin(self, part: _Wanted) -> "Future[list[_Asked]]":
         return self._own.threads.submit(self._fetched, part)

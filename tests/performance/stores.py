@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=[*NEEDS], nargs="*", default=[*NEEDS])
     given = parser.parse_args()
     mine, theirs = multiprocessing.Pipe()
     folder = given.store.absolute()
@@ -64,7 +65,7 @@ def main() -> None:
         mine.send(True)
         return np.array(mine.recv())
 
-    for name, needs in NEEDS.items():
+    for name, needs in ((name, NEEDS[name]) for name in given.only):
         rates, costs = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
         fetched = []
         for turn in range(given.rounds):
