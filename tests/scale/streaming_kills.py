@@ -173,8 +173,8 @@ def compare(one: Fit, other: Fit, clips: int) -> None:
         raise AssertionError("the weights differ")
 
 
-def go(out: Path, kills: int, videos: int, epochs: int, longest_s: float, store: str, say: Any = print) -> int:
-    """Fit undisturbed and killed, and compare; how many kills there were."""
+def go(out: Path, kills: int, videos: int, epochs: int, longest_s: float, store: str) -> None:
+    """Fit undisturbed and killed, and compare."""
     clips = (videos - TESTS) * CLIPS.train
     undisturbed, killed = Fit(out / "undisturbed", store, epochs), Fit(out / "killed", store, epochs)
     undisturbed.run(2)
@@ -188,10 +188,11 @@ def go(out: Path, kills: int, videos: int, epochs: int, longest_s: float, store:
         at.append(max(killed.steps()))
     compare(undisturbed, killed, clips - validation_clips(undisturbed, clips))
     steps = len(killed.steps())
-    say(f"{done} kills, {len({*at})} different steps, of {steps} in {epochs} epochs; workers {WORKERS} in turns")
-    say(f"killed after step {at}")
-    say(f"{killed.repeated()} steps were repeated; clips of each step, each clip once an epoch, all weights: the same")
-    return done
+    print(f"{done} kills, {len({*at})} different steps, of {steps} in {epochs} epochs; workers {WORKERS} in turns")
+    print(f"killed after step {at}")
+    print(
+        f"{killed.repeated()} steps were repeated; clips of each step, each clip once an epoch, all weights: the same"
+    )
 
 
 def validation_clips(fit: Fit, clips: int) -> int:
@@ -217,9 +218,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--longest_s", type=float, default=1.0, help="of training before a kill")
     parser.add_argument("--s3", action="store_true", help="stream from a local S3 server with 20 ms of delay")
+    parser.add_argument("--out", type=Path, help="folder to keep; otherwise one that is removed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
+        out = given.out or Path(folder)
         make_store(out, given.videos, str(out / "remote" / "bucket"))
         with object_store(out / "remote", 0.02) as server:
             os.environ.update(server.settings())
