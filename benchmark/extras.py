@@ -17,6 +17,7 @@ EXTRAS = {
     "shtab": "completion",
     "ray": "scale",
     "s3fs": "scale",
+    "pycurl": "scale",
     "yt_dlp": "scale",
 }
 """Extra by the library's name in Python."""

@@ -23,6 +23,8 @@ from benchmark.data.sampling import ClipPlan
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol, View
 
+_Key = tuple[int, int, int]  # epoch or draw, row, clip
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -130,6 +132,9 @@ class ClipReader:
             except DecodeError as error:
                 yield Failure(video.row, video.video_id, str(error))
 
+    def expect(self, wanted: Sequence[tuple[Video, Sequence[int]]]) -> None:
+        """Told which clips `read_each` is probably asked for next; a reader may fetch them already."""
+
 
 Later = Callable[[], tuple[np.ndarray, np.ndarray]]
 """Works out which frames will be wanted later, and which have to be sound for them."""
@@ -236,19 +241,23 @@ class TrainingClips(Dataset[Sample | Failure]):
         self.augmentation = augmentation
         self.visited = visited if reader.cache is not None else None
 
-    def __getitem__(self, key: tuple[int, int, int]) -> Sample | Failure:
+    def __getitem__(self, key: _Key) -> Sample | Failure:
         return self._read([key])[0]
 
-    def __getitems__(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
+    def __getitems__(self, keys: Sequence[_Key]) -> list[Sample | Failure]:
         """The samples of a batch, which PyTorch asks for at once."""
         if type(self).__getitem__ is not TrainingClips.__getitem__:  # a subclass makes samples of its own
             return [self[key] for key in keys]
-        return self._read(keys)
+        return self._read(keys, getattr(keys, "coming", ()))
 
-    def _read(self, keys: Sequence[tuple[int, int, int]]) -> list[Sample | Failure]:
+    def _read(self, keys: Sequence[_Key], coming: Sequence[_Key] = ()) -> list[Sample | Failure]:
         ahead = [self.visited(epoch, row) for epoch, row, _ in keys] if self.visited is not None else None
-        read = self.reader.read_each([(self.index.video(row), [clip]) for _, row, clip in keys], ahead)
+        read = self.reader.read_each(self._wanted(keys), ahead)
+        self.reader.expect(self._wanted(coming))
         return [self._varied(sample, *key) for sample, key in zip(read, keys, strict=True)]
+
+    def _wanted(self, keys: Sequence[_Key]) -> list[tuple[Video, Sequence[int]]]:
+        return [(self.index.video(row), [clip]) for _, row, clip in keys]
 
     def _varied(self, sample: Sample | Failure, epoch: int, row: int, clip: int) -> Sample | Failure:
         if isinstance(sample, Failure):
@@ -282,11 +291,16 @@ class VideoClips(Dataset[Sample | Failure]):
         """The samples of a batch, which PyTorch asks for at once."""
         if type(self).__getitem__ is not VideoClips.__getitem__:  # a subclass makes samples of its own
             return [self[row] for row in rows]
-        return self._read(rows)
+        return self._read(rows, getattr(rows, "coming", ()))
 
-    def _read(self, rows: Sequence[int]) -> list[Sample | Failure]:
+    def _read(self, rows: Sequence[int], coming: Sequence[int] = ()) -> list[Sample | Failure]:
+        read = self.reader.read_each(self._wanted(rows))
+        self.reader.expect(self._wanted(coming))
+        return list(read)
+
+    def _wanted(self, rows: Sequence[int]) -> list[tuple[Video, Sequence[int]]]:
         clips = range(self.reader.protocol.clips_per_video)
-        return list(self.reader.read_each([(self.index.video(row), clips) for row in rows]))
+        return [(self.index.video(row), clips) for row in rows]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Which keys form a batch, in which order, on which process; and a loader that can go on in mid-epoch."""
 
+import collections
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
@@ -10,8 +11,45 @@ from torch.utils.data import DataLoader, Sampler
 from benchmark.clip import ClipBatch
 from benchmark.data.sampling import epoch_order, visited_clips
 
+Key = TypeVar("Key")
 
-class EpochBatches(Sampler[list[tuple[int, int, int]]]):
+
+class Announcing(list[Key]):
+    """The keys of a batch, and those that the same worker will be asked for next: a reader may fetch them already.
+
+    Args:
+        keys: Of the batch.
+        coming: Of the next one; none if it is not known.
+    """
+
+    def __init__(self, keys: Iterable[Key] = (), coming: Iterable[Key] = ()) -> None:
+        super().__init__(keys)
+        self.coming = list(coming)
+
+
+class Batches(Sampler[list[Key]]):
+    """Batches of keys, in an order that is known beforehand."""
+
+    workers: int | None = None
+    """Loader workers that take the batches in turns, each of which is told what it will get next; None tells nobody."""
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        if self.workers is None:
+            yield from self.batches()
+            return
+        held: collections.deque[list[Key]] = collections.deque()
+        for batch in self.batches():
+            held.append(batch)
+            if len(held) > max(1, self.workers):
+                yield Announcing(held.popleft(), batch)
+        yield from held
+
+    def batches(self) -> Iterator[list[Key]]:
+        """All of them."""
+        raise NotImplementedError
+
+
+class EpochBatches(Batches[tuple[int, int, int]]):
     """Batches of (epoch, row, clip) for training, the same number on every process.
 
     Args:
@@ -57,7 +95,8 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
     def __len__(self) -> int:
         return math.ceil(len(self.rows) * self.clips_per_epoch // self.processes / self.batch_size)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+    def batches(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Those of the epoch that are left, (epoch or draw, row, clip) each."""
         clips, mine = self._order(self.epoch)
         first, self.first_batch = self.first_batch.get(self.epoch, 0), {}
         for batch in range(first, len(self)):
@@ -104,7 +143,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         return np.stack([codes // draws // clips_of_video, codes // draws % clips_of_video, codes % draws], -1)
 
 
-class VideoBatches(Sampler[list[int]]):
+class VideoBatches(Batches[int]):
     """Batches of whole videos in index order, none twice and none left out, whatever the number of processes.
 
     Args:
@@ -120,7 +159,8 @@ class VideoBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.videos_per_batch)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def batches(self) -> Iterator[list[int]]:
+        """Rows of each."""
         for first in range(0, len(self.rows), self.videos_per_batch):
             yield self.rows[first : first + self.videos_per_batch].tolist()
 

@@ -1,16 +1,16 @@
 """Reads clips out of a store: of a batch, first all indexes that are not known yet, then all frames, asked for at once.
 
-The reader fetches one part of a batch while it decodes the one before, so that a distant store costs no more than a
-near one.
+While a batch is decoded, the reader fetches the next one that it is told of, so that a distant store costs no more time
+than a near one.
 """
 
 import collections
 import dataclasses
-import functools
 import hashlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -24,13 +24,17 @@ from benchmark.data.laps import lap
 from benchmark.data.sampling import ClipPlan
 from benchmark.scale.job import shard_name
 from benchmark.scale.pictures import unpacked
+from benchmark.scale.ranges import Range, ShortError
 from benchmark.scale.settings import StoreSettings
 from benchmark.scale.shards import Layout, unpacked_index
-from benchmark.scale.store import Range, ShortError, Store
+from benchmark.scale.store import Store
 
 _INDEXES = 2048  # of videos, kept by each process: 30 kB each
 _AT_ONCE = 16  # videos of which frames are asked for together
-_AHEAD = 2  # such parts that are fetched while one is decoded
+_PARTS = 4  # such parts that are fetched at the same time
+
+_Wanted = Sequence[tuple[Video, Sequence[int]]]
+_Name = tuple[tuple[int, tuple[int, ...]], ...]  # of a part: rows, and their clips
 
 SHARD, OFFSET, INDEX, END, FRAMES, CLIPS = range(6)
 """Columns of `ShardPlaces.numbers`."""
@@ -94,6 +98,21 @@ class _Asked:
     problem: str = ""
 
 
+class _Own:
+    """What a process keeps for a reader.
+
+    Args:
+        process: Its number.
+    """
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+        self.known = collections.OrderedDict[int, Future[_Known]]()  # by row
+        self.lock = threading.Lock()
+        self.threads = ThreadPoolExecutor(_PARTS, "clips")
+        self.coming = dict[_Name, Future[list[_Asked]]]()
+
+
 @dataclasses.dataclass(frozen=True)
 class ShardClipReader(ClipReader):
     """Reads clips of a store as `ClipReader` reads those of files: the same samples.
@@ -113,22 +132,25 @@ class ShardClipReader(ClipReader):
             raise DecodeError(sample.reason)
         return sample
 
-    def read_each(
-        self, wanted: Sequence[tuple[Video, Sequence[int]]], ahead: Sequence[Sequence[int]] | None = None
-    ) -> Iterator[Sample | Failure]:
+    def read_each(self, wanted: _Wanted, ahead: Sequence[Sequence[int]] | None = None) -> Iterator[Sample | Failure]:
         """See `ClipReader.read_each`.
 
         Raises:
             UserError: If the store does not answer.
         """
-        parts = [wanted[first : first + _AT_ONCE] for first in range(0, len(wanted), _AT_ONCE)]
-        if len(parts) == 1:
-            yield from map(self._sample, self._fetched(parts[0]))
-            return
-        with ThreadPoolExecutor(_AHEAD) as threads:
-            coming = [threads.submit(self._fetched, part) for part in parts]
-            for fetched in coming:
-                yield from map(self._sample, fetched.result())
+        coming = self._own.coming
+        parts = [coming.pop(name) if (name := _name(part)) in coming else self._begin(part) for part in _parts(wanted)]
+        return (sample for fetched in parts for sample in map(self._sample, fetched.result()))
+
+    def expect(self, wanted: _Wanted) -> None:
+        """See `ClipReader.expect`."""
+        own = self._own
+        for fetched in own.coming.values():  # what was expected and not asked for
+            fetched.cancel()
+        own.coming = {_name(part): self._begin(part) for part in _parts(wanted)}
+
+    def _begin(self, part: _Wanted) -> "Future[list[_Asked]]":
+        return self._own.threads.submit(self._fetched, part)
 
     @property
     def _where(self) -> ShardPlaces:
@@ -136,23 +158,23 @@ class ShardClipReader(ClipReader):
             raise ValueError("places of the clips have to be given")
         return self.places
 
-    @functools.cached_property
-    def _known(self) -> "collections.OrderedDict[int, _Known]":
-        return collections.OrderedDict()
-
-    @functools.cached_property
-    def _lock(self) -> threading.Lock:
-        return threading.Lock()
+    @property
+    def _own(self) -> "_Own":
+        """What this process has; one that was forked off has nothing, since threads stay where they were started."""
+        held: _Own | None = self.__dict__.get("_held")
+        if held is None or held.process != os.getpid():
+            held = self.__dict__["_held"] = _Own(os.getpid())
+        return held
 
     def __getstate__(self) -> dict[str, object]:
         """Another process learns for itself what it needs of the store."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_known", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name != "_held"}
 
-    def _fetched(self, wanted: Sequence[tuple[Video, Sequence[int]]]) -> list[_Asked]:
+    def _fetched(self, wanted: _Wanted) -> list[_Asked]:
         """All bytes that some videos need."""
         asked = [self._asked(video, clips) for video, clips in wanted]
         waiting = [one for one in asked if not one.problem and not one.is_kept.all()]
-        self._learn([one for one in waiting if one.known is None])
+        self._learn(waiting)
         ranges: list[Range] = []
         owners: list[tuple[_Asked, list[int]]] = []
         for one in waiting:
@@ -183,7 +205,7 @@ class ShardClipReader(ClipReader):
         asked = _Asked(
             video, clips, plan, int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") | 1,
             starts, read, distinct, np.empty((0, side, side, 3), np.uint8), np.zeros(len(distinct), bool),
-            self._known.get(video.row), problem=where.failures.get(video.row, ""),
+            problem=where.failures.get(video.row, ""),
         )  # fmt: skip
         if not asked.problem and self.cache is not None:
             asked.pictures, asked.is_kept = self.cache.read(asked.key, distinct)
@@ -192,25 +214,49 @@ class ShardClipReader(ClipReader):
         return asked
 
     def _learn(self, asked: Sequence[_Asked]) -> None:
-        """Read the indexes of some videos."""
+        """Read the indexes of those videos of which nobody does yet, and wait for the others."""
+        own = self._own
+        mine: list[tuple[_Asked, Future[_Known]]] = []
+        with own.lock:
+            for one in asked:
+                if one.video.row not in own.known:
+                    own.known[one.video.row] = Future()
+                    mine.append((one, own.known[one.video.row]))
+            coming = [own.known[one.video.row] for one in asked]
+            while len(own.known) > _INDEXES:
+                own.known.popitem(last=False)
+        try:
+            self._read_indexes(mine)
+        except BaseException as error:
+            for _, known in mine:
+                if not known.done():
+                    known.set_exception(error)
+            raise
+        finally:
+            with own.lock:
+                for one, known in mine:
+                    if known.exception() is not None and own.known.get(one.video.row) is known:
+                        del own.known[one.video.row]  # the next who needs it tries again
+        for one, known in zip(asked, coming, strict=True):
+            try:
+                one.known = known.result()
+            except DecodeError as error:
+                one.problem = str(error)
+
+    def _read_indexes(self, asked: "Sequence[tuple[_Asked, Future[_Known]]]") -> None:
         where = self._where
         blocks = self._bytes([
             Range(shard_name(shard), index, end)
-            for shard, _, index, end, _, _ in (where.numbers[one.video.row].tolist() for one in asked)
+            for shard, _, index, end, _, _ in (where.numbers[one.video.row].tolist() for one, _ in asked)
         ])  # fmt: skip
-        for one, block in zip(asked, blocks, strict=True):
+        for (one, known), block in zip(asked, blocks, strict=True):
             layout = Layout.of(one.plan, int(where.numbers[one.video.row, CLIPS]), where.settings.form)
             try:
                 if block is None:
                     raise DecodeError("its index is not in the store, which was changed since it was read")
-                one.known = _Known(layout, unpacked_index(block, len(layout.sizes)))
+                known.set_result(_Known(layout, unpacked_index(block, len(layout.sizes))))
             except DecodeError as error:
-                one.problem = str(error)
-                continue
-            with self._lock:
-                self._known[one.video.row] = one.known
-                if len(self._known) > _INDEXES:
-                    self._known.popitem(last=False)
+                known.set_exception(error)
 
     def _range(self, row: int, first: int, end: int) -> Range:
         shard, offset = self._where.numbers[row, [SHARD, OFFSET]].tolist()
@@ -245,6 +291,15 @@ class ShardClipReader(ClipReader):
         lap("decode")
         frames_of_clips = asked.pictures[np.searchsorted(asked.distinct, asked.numbers)]
         return Sample(video.row, video.labels, frames_of_clips, asked.clips, asked.starts, asked.plan.is_short)
+
+
+def _parts(wanted: _Wanted) -> list[_Wanted]:
+    """What is fetched together."""
+    return [wanted[first : first + _AT_ONCE] for first in range(0, len(wanted), _AT_ONCE)]
+
+
+def _name(part: _Wanted) -> _Name:
+    return tuple((video.row, tuple(clips)) for video, clips in part)
 
 
 def _runs(units: np.ndarray) -> list[list[int]]:

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from torch.utils.data import DataLoader
 
+from benchmark.clip import ClipBatch
 from benchmark.content import Contents
 from benchmark.data.cache import FrameCache
 from benchmark.data.clips_per_video import ClipsPerVideo
@@ -20,7 +22,8 @@ from benchmark.data.content_store import MOST_VIDEOS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.dataset import ClipReader
 from benchmark.data.decode import DecodeError
-from benchmark.data.index import SCHEMA, VideoIndex
+from benchmark.data.index import SCHEMA, Split, VideoIndex
+from benchmark.data.loader import EpochBatches, ResumableLoader, VideoBatches
 from benchmark.data.loaders import ClipLoaders
 from benchmark.data.sports1m import describe_shares
 from benchmark.errors import UserError
@@ -39,6 +42,16 @@ class ShardLoaders(ClipLoaders):
     """Loaders of clips that a store keeps."""
 
     data: "Sports1MShards"
+
+    def training(self, batches: EpochBatches) -> ResumableLoader:
+        """Random clips; each worker fetches its next batch while it decodes one."""
+        batches.workers = self.data.num_workers
+        return super().training(batches)
+
+    def evaluation(self, split: Split, batches: VideoBatches) -> DataLoader[ClipBatch]:
+        """All clips of each video; each worker fetches its next batch while it decodes one."""
+        batches.workers = self.data.num_workers
+        return super().evaluation(split, batches)
 
     def reader(self, protocol: Protocol, cache: FrameCache | None) -> ClipReader:
         """What reads them."""

@@ -6,35 +6,24 @@ Files are there whole or not at all. What fails for a while is tried again for s
 import functools
 import os
 import time
+import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
 from benchmark.files import whole
+from benchmark.scale.ranges import AT_ONCE, Range, ShortError, Signing, WebRanges
 
 T = TypeVar("T")
 
 _PATIENCE_S = 300.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0
-_AT_ONCE = 64  # ranges asked for at the same time
-_NEEDED = {"s3": "s3fs", "s3a": "s3fs"}  # libraries that a protocol needs, where they come with an extra
-
-
-class ShortError(OSError):
-    """A file ends before the bytes that were asked for."""
-
-
+# Libraries that a protocol needs, where they come with an extra.
+_NEEDED = {"s3": ("s3fs", "pycurl"), "s3a": ("s3fs", "pycurl"), "http": ("pycurl",), "https": ("pycurl",)}
+_WEB, _S3 = ("http://", "https://"), ("s3://", "s3a://")
 _SETTLED = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ShortError, UserError)
-
-
-class Range(NamedTuple):
-    """Some bytes of a file, from `start` to before `end`."""
-
-    name: str
-    start: int
-    end: int
 
 
 class Store:
@@ -54,9 +43,10 @@ class Store:
         protocol, sign, rest = url.partition("://")
         self._folder = Path(rest if sign and protocol == "file" else url) if not sign or protocol == "file" else None
         if self._folder is None:
-            if protocol in _NEEDED:
-                require_extra(_NEEDED[protocol], f"the store {url}")
+            for library in _NEEDED.get(protocol, ()):
+                require_extra(library, f"the store {url}")
             _ = self._remote
+            _signing(self.url)  # what takes a second to make, processes that are forked off need not make
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.url, self.patience_s)
@@ -101,13 +91,8 @@ class Store:
 
         def ask() -> None:
             parts = [ranges[place] for place in lacking]
-            answers = self._remote.cat_ranges(
-                [self._path(part.name) for part in parts],
-                [part.start for part in parts],
-                [part.end for part in parts],
-                batch_size=_AT_ONCE,
-                on_error="return",
-            )
+            web = _web_ranges(self.url, os.getpid())
+            answers = web.read(parts) if web is not None else self._cat_ranges(parts)
             errors = []
             for place, answer in zip(list(lacking), answers, strict=True):
                 if isinstance(answer, Exception):
@@ -124,6 +109,15 @@ class Store:
             self._patiently(ask)
         return found
 
+    def _cat_ranges(self, parts: Sequence[Range]) -> Any:
+        return self._remote.cat_ranges(
+            [self._path(part.name) for part in parts],
+            [part.start for part in parts],
+            [part.end for part in parts],
+            batch_size=AT_ONCE,
+            on_error="return",
+        )
+
     def write(self, name: str, content: bytes | Path) -> None:
         """Put bytes, or a copy of a local file, in the store, whole or not at all.
 
@@ -138,7 +132,7 @@ class Store:
                     unfinished.write_bytes(content)
             return
 
-        if self.url.startswith(("http://", "https://")):
+        if self.url.startswith(_WEB):
             raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address")
 
         def put() -> None:
@@ -192,6 +186,36 @@ def _file_system(url: str, process: int) -> Any:
     import fsspec.core
 
     return fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _signing(url: str) -> Signing | None:
+    """Gives web addresses of the files of a store, where they have some."""
+    if url.startswith(_WEB):
+        return lambda name, seconds: f"{url}/{urllib.parse.quote(name)}"
+    if url.startswith(_S3):
+        import botocore.config
+        import botocore.session
+
+        session = botocore.session.get_session()
+        by = botocore.UNSIGNED if session.get_credentials() is None else "s3v4"
+        client = session.create_client("s3", config=botocore.config.Config(signature_version=by))
+        bucket, _, folder = url.partition("://")[2].partition("/")
+
+        def sign(name: str, seconds: int) -> str:
+            key = f"{folder}/{name}" if folder else name
+            address: str = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}, seconds)
+            return address
+
+        return sign
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _web_ranges(url: str, process: int) -> WebRanges | None:
+    """Reads ranges by web addresses, where the files of a store have them."""
+    sign = _signing(url)
+    return None if sign is None else WebRanges(sign)
 
 
 def _read_range(folder: Path, part: Range) -> bytes:

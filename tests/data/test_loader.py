@@ -1,3 +1,4 @@
+import pickle
 from collections import Counter
 from itertools import chain, islice
 from typing import Any, cast
@@ -165,3 +166,14 @@ def test_lightning_finds_where_to_set_the_epoch() -> None:
     found = loader()
     found.batch_sampler.sampler.set_epoch(6)
     assert {key[0] for key in chain.from_iterable(found.batch_sampler)} == {6}
+
+
+@pytest.mark.parametrize(("workers", "apart"), [(0, 1), (1, 1), (3, 3)])
+def test_a_batch_says_what_its_worker_is_asked_for_next(workers: int, apart: int) -> None:
+    plain, telling = [*epoch_batches()], epoch_batches()
+    telling.workers = workers
+    told = [*telling]
+    assert told == plain
+    assert not any(hasattr(batch, "coming") for batch in plain)
+    for place, batch in enumerate(told):
+        assert getattr(pickle.loads(pickle.dumps(batch)), "coming", []) == [*plain, *[[]] * apart][place + apart]

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from benchmark.scale.store import _file_system
+from benchmark.scale.store import _file_system, _signing, _web_ranges
 
 _SETTINGS = {
     "AWS_ACCESS_KEY_ID": "key",
@@ -45,7 +45,8 @@ class ObjectStore:
         """Let this process find it."""
         for name, value in self.settings().items():
             patch.setenv(name, value)
-        _file_system.cache_clear()  # which knows the address of an earlier server
+        for known in (_file_system, _signing, _web_ranges):
+            known.cache_clear()  # which knows the address of an earlier server
 
 
 @contextlib.contextmanager
@@ -71,7 +72,7 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
                 self.wfile.flush()
             with lock:
                 store.requests += 1
-                store.bytes_given += len(body)
+                store.bytes_given += 0 if self.command == "HEAD" else len(body)
 
         def handle_expect_100(self) -> bool:
             going_on = super().handle_expect_100()
@@ -138,8 +139,13 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
 
         def log_message(self, *arguments: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 1024  # of 5, which is usual, connections that come together wait for seconds
+        daemon_threads = True
+
+        def handle_error(self, *arguments: object) -> None: ...  # a client that goes away is none
+
+    server = Server(("127.0.0.1", 0), Handler)
     store.address = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

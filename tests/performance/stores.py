@@ -2,8 +2,8 @@
 
     python -m tests.performance.stores --videos FOLDER --lists FOLDER --store FOLDER
 
-The three are read in turns, several rounds; the server is a process of its own. `fetched` is what the server gave, as a
-multiple of the bytes of the frames that were read.
+The three are read in turns, several rounds: by loader workers, and for processor time in this process. The server is a
+process of its own. `fetched` is what the server gave, as a multiple of the bytes of the frames that were read.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def serve(folder: Path, delay_s: float, pipe: Connection) -> None:
     with object_store(folder, delay_s) as store:
         pipe.send(store.settings())
         while pipe.recv():
-            pipe.send(store.bytes_given)
+            pipe.send((store.bytes_given, time.process_time()))
 
 
 def main() -> None:
@@ -43,13 +43,14 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=[*NEEDS], nargs="*", default=[*NEEDS])
     given = parser.parse_args()
     mine, theirs = multiprocessing.Pipe()
     folder = given.store.absolute()
     server = multiprocessing.Process(target=serve, args=(folder.parent, given.delay_ms / 1e3, theirs), daemon=True)
     server.start()
     os.environ.update(mine.recv())
-    clips = ClipsPerVideo(train=4, train_epoch=2, validation=2, test=4)
+    clips = ClipsPerVideo(train=4, train_epoch=4, validation=2, test=4)
     shared = {"clips_per_video": clips, "num_workers": given.workers}
     near = Sports1MShards(str(folder), **shared)
     places = near.places.numbers.double()
@@ -59,32 +60,51 @@ def main() -> None:
         "store on disk": near,
         "store on S3": Sports1MShards(f"s3://{folder.name}", **shared),
     }
-    for name, needs in NEEDS.items():
-        rates = defaultdict[str, list[float]](list)
+
+    def served() -> Any:
+        mine.send(True)
+        return np.array(mine.recv())
+
+    for name, needs in ((name, NEEDS[name]) for name in given.only):
+        rates, costs = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
         fetched = []
         for turn in range(given.rounds):
             for way, data in ways.items():
-                loader: Any = data.serve(needs).train_dataloader()
-                loader.batch_sampler.set_epoch(turn)
-                mine.send(True)
-                before = mine.recv()
-                batches = iter(loader)
-                next(batches)  # starting the workers does not count
+                batches = begun_batches(data, needs, turn)
                 begun = time.monotonic()
                 count = sum(len(batch.clips) for batch in islice(batches, given.batches))
                 rates[way].append(count / (time.monotonic() - begun))
-                del batches, loader
+                del batches
+                data.num_workers = 0
+                before, batches = served(), begun_batches(data, needs, turn)
+                begun = time.process_time()
+                count = sum(len(batch.clips) for batch in islice(batches, given.batches))
+                costs[way].append(1e3 * (time.process_time() - begun) / count)
+                del batches
+                data.num_workers = given.workers
                 if way == "store on S3":
-                    mine.send(True)
-                    ahead = 32 * (1 + 2 * given.workers)  # the first batch, and those that were asked for and not used
-                    read = (count + ahead) * len(needs.frame_offsets) * frame_bytes
-                    fetched.append((mine.recv() - before) / read)
-        files = np.array(rates["files"])
-        for way, found in rates.items():
-            ratio = np.median(np.array(found) / files)
-            print(f"{name}, {way}: {np.median(found):.0f} clips/s, {ratio:.2f} of files", flush=True)
-        print(f"{name}: fetched from S3 about {np.median(fetched):.2f} times the bytes of the frames read", flush=True)
+                    count += 64  # the first batch, and the one that was asked for and not used
+                    given_bytes, server_s = served() - before
+                    fetched.append(given_bytes / (count * len(needs.frame_offsets) * frame_bytes))
+                    costs["its server"].append(1e3 * server_s / count)
+        for way, found in costs.items():
+            line = f"{name}, {way}: {np.median(found):.2f} ms of processor time a clip"
+            if way in rates:
+                line += f", {np.median(rates[way]):.0f} clips/s"
+                for other in ("files", "store on disk"):
+                    line += f", {np.median(np.array(rates[way]) / np.array(rates[other])):.2f} of {other}"
+            print(line, flush=True)
+        print(f"{name}: fetched from S3 {np.median(fetched):.2f} times the bytes of the frames read", flush=True)
     mine.send(False)
+
+
+def begun_batches(data: VideoDataModule, needs: ClipNeeds, epoch: int) -> Any:
+    """Batches of an epoch, after the first: starting does not count."""
+    loader: Any = data.serve(needs).train_dataloader()
+    loader.batch_sampler.set_epoch(epoch)
+    batches = iter(loader)
+    next(batches)
+    return batches
 
 
 def kept_frames(data: Sports1MShards) -> int:

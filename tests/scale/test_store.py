@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from benchmark.data.sampling import ClipPlan
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
+from benchmark.scale.ranges import Range, ShortError
 from benchmark.scale.shards import Layout, unpacked_index
 from benchmark.scale.sports1m_shards import Sports1MShards
-from benchmark.scale.store import Range, ShortError, Store
+from benchmark.scale.store import Store
 from tests.generators.object_store import ObjectStore, object_store
 from tests.generators.sports1m_set import ids, write_lists, write_videos
 from tests.scale.jobs import prepare
@@ -133,6 +135,29 @@ def test_no_more_is_fetched_than_frames_and_indexes(remote: ObjectStore, tmp_pat
             first = int(np.searchsorted(layout.numbers, plan.start(clip)))
             least += int(places[first + 16] - places[first])
     assert given == least
+
+
+@needs_s3
+@pytest.mark.parametrize("ahead", [False, True])
+def test_the_next_batch_is_fetched_before_it_is_asked_for(ahead: bool, remote: ObjectStore, tmp_path: Path) -> None:
+    names = ids(10)
+    write_lists(tmp_path / "lists", names, tests=3)
+    write_videos(tmp_path / "videos", names)
+    prepare(tmp_path / "lists", tmp_path / "videos", Store("s3://bucket/exact"), tmp_path / "work")
+    data = Sports1MShards("s3://bucket/exact", clips_per_video=TAKEN, batch_size=4, num_workers=0)
+    _ = data.catalogue
+    loader: Any = data.train_dataloader()
+    if not ahead:
+        loader.batch_sampler.workers = None
+    fetched = [key for batch in list(loader.batch_sampler)[: 1 + ahead] for key in batch]
+    wanted = len(fetched) + len({row for _, row, _ in fetched})  # the frames of each clip, the index of each video
+    before = remote.requests
+    _ = next(iter(loader))
+    end = time.monotonic() + 20
+    while remote.requests < before + wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.2)  # in which more would come
+    assert remote.requests - before == wanted
 
 
 def test_a_library_that_is_not_there_is_named() -> None:
