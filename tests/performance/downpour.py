@@ -32,7 +32,7 @@ from benchmark.scale.servers import ServerOptions, Staleness
 
 _REPLICAS, _BATCH, _RATE, _MOMENTUM = 4, 8, 0.01, 0.9
 _POINTS, _LAST = 12, 4  # of a curve, and those at its end whose mean chooses the rate
-_FURTHER = 2  # rates beyond either end of those that are given
+_FURTHER = 1  # rates beyond either end of those that are given
 _MARGIN = 0.05
 
 # As far a clip as the synchronous run: its momentum multiplies a rate by ten in the long run, and four replicas push
