@@ -35,7 +35,7 @@ def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
     options: dict[str, Any] = {"num_cpus": max(1, -int(-cpus // 1)) + 1} if address is None else {"address": address}
     try:
         ray.init(**options, include_dashboard=False, logging_level="ERROR", configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = " ".join(str(error).split())[:300]
         raise UserError(
             f"--address is {address}, where no cluster answers: {said}; start one with `ray start --head`, or leave "

@@ -102,8 +102,8 @@ class RayEngine:
             let_workers_compete()
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-        except (ConnectionError, ValueError) as error:
-            said = " ".join(str(error).split())[:200]
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            said = " ".join(str(error).split())[:300]
             raise UserError(
                 f"--ray is {address}, where no cluster answers: {said}; start one with `ray start --head`"
             ) from None
