@@ -10,6 +10,8 @@ import contextlib
 import datetime
 import json
 import os
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ _WAIT = datetime.timedelta(minutes=30)  # as long as a group waits
 _GOODBYE = datetime.timedelta(seconds=30)
 _CHUNK_BYTES = 4 * 2**20  # the store takes values below 8 MiB
 _IN_FLIGHT = 4  # chunks
+_ASK_SECONDS = 0.02
 
 
 class Meeting:
@@ -48,22 +51,22 @@ class Meeting:
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Meeting":
         """The meeting of the processes that torchrun, Slurm or Ray has started; of this one alone where none did."""
         place = _place(environment)
-        return cls() if place is None else cls._at(environment, *place)
+        return cls() if place is None else cls._at(*place)
 
     def of_machines(self, machines: int) -> "Meeting":
         """This one; where each machine was started by hand, with its NODE_RANK, that of their first processes."""
         names = {"NODE_RANK", "MASTER_ADDR", "MASTER_PORT"}
         if self._store is not None or machines == 1 or "LOCAL_RANK" in os.environ or not names <= os.environ.keys():
             return self
-        return self._at(os.environ, int(os.environ["NODE_RANK"]), machines, 0)
+        return self._at(int(os.environ["NODE_RANK"]), machines, 0)
 
     @classmethod
-    def _at(cls, environment: Mapping[str, str], rank: int, processes: int, local_rank: int) -> "Meeting":
-        attempt = environment.get("TORCHELASTIC_RESTART_COUNT", "0")
+    def _at(cls, rank: int, processes: int, local_rank: int) -> "Meeting":
         with _told_in_words():
             # Where the group is formed later, which finds this store there.
             found = next(iter(rendezvous("env://", rank, processes, timeout=_WAIT)))
-        return cls(rank, processes, local_rank, PrefixStore(f"clipbench/{attempt}", found[0]))
+            name = _agreed(PrefixStore("clipbench", found[0]), rank, processes)
+        return cls(rank, processes, local_rank, PrefixStore(f"clipbench/{name}", found[0]))
 
     def tell(self, word: Any = None) -> list[Any]:
         """What each process says, in the order of their ranks; each must come here, or to `refuse`.
@@ -159,6 +162,32 @@ def _place(environment: Mapping[str, str]) -> tuple[int, int, int] | None:
     else:
         return None
     return (rank, processes, local_rank) if processes > 1 else None
+
+
+def _agreed(store: Any, rank: int, processes: int) -> str:
+    """A name that only processes know that are here now.
+
+    Where one is lost, torchrun starts all again and keeps the store, with all that was said before. Its count of the
+    starts does not tell them apart: it grows only on the machine whose process was lost. So each leaves a name of its
+    own, and the first one answers until all have heard it.
+    """
+    own = uuid.uuid4().hex
+    if rank != 0:
+        store.set(f"here/{rank}", own)
+        name: str = store.get(f"for/{own}").decode()
+        store.set(f"{name}/heard/{rank}", "")
+        return name
+    missing, end = set(range(1, processes)), time.monotonic() + _WAIT.total_seconds()
+    while missing:
+        for other in sorted(missing):
+            if store.check([f"here/{other}"]):  # by this name or one that it had before
+                store.set(f"for/{store.get(f'here/{other}').decode()}", own)
+            if store.check([f"{own}/heard/{other}"]):
+                missing.remove(other)
+        if time.monotonic() > end:
+            raise RuntimeError(f"process {min(missing)} does not come")
+        time.sleep(_ASK_SECONDS)
+    return own
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ _NOTICES = (
     ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     ".*You are using a custom batch sampler.*",
+    ".*It is recommended to use `self.log.*sync_dist=True.*",  # scores are of all processes' clips already
 )
 
 _COSTS = {

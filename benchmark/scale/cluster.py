@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.scale.downpour import KEEPER, REPLICA, REPLICAS, Keeper
+from benchmark.scale.engines import let_workers_compete
 from benchmark.scale.workers import Job, replicate, run_cell, work
 
 
@@ -30,11 +31,11 @@ def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # which says everything twice
     if address is None:
-        os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers give way to everything on the machine
+        let_workers_compete()
     options: dict[str, Any] = {"num_cpus": max(1, -int(-cpus // 1)) + 1} if address is None else {"address": address}
     try:
         ray.init(**options, include_dashboard=False, logging_level="ERROR", configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = " ".join(str(error).split())[:300]
         raise UserError(
             f"--address is {address}, where no cluster answers: {said}; start one with `ray start --head`, or leave "

@@ -1,7 +1,7 @@
 """What Sports-1M at its size takes: hours, terabytes, cores and money, worked out from figures that anyone may change.
 
-M is 10^6 bytes, TB 10^12. A figure is measured (by this project, on its machine), published or assumed; the last are
-prices and what the site allows, which change and of which the user knows better.
+M is 10^6 bytes, TB 10^12. A figure is measured by this project (docs/sports1m.md and tests/performance/LOG.md say how),
+published or assumed; the last are prices and what the site allows, which change and of which the user knows better.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ class Network:
     Args:
         name: Of the configuration.
         gflop: Operations of a clip, forward, in units of 10^9.
-        gpu_clips_per_second: Trained on one GPU, or 0 where that was not measured.
+        gpu_clips_per_second: Trained on one GPU, steps alone, or 0 where that was not measured.
         cpu_clips_per_second: Trained on one processor, or 0.
     """
 
@@ -36,13 +36,14 @@ class Inputs:
         source_mb: Of a video at 240 lines (assumed: 336 s, the published mean, at 0.3 Mbit/s).
         fetches_per_hour: Of one network address (assumed).
         addresses: Network addresses that fetch (assumed).
-        prepare_core_seconds: Of a video: 100 clips decoded in one pass and encoded (measured).
+        prepare_core_seconds: Of a video: 100 clips decoded and encoded as short-GOP H.264 (worked out from 53 clips a
+            second, measured on short videos).
         clips_per_video: That are stored.
         compact_bytes: Of a clip as short-GOP H.264 (measured).
-        exact_bytes: Of a clip as I420 under zstd (measured).
-        compact_clips_per_second: Read by one processor, ten frames (measured).
+        exact_bytes: Likewise as I420 under zstd (measured).
+        compact_clips_per_second: Read by one processor (measured).
         exact_clips_per_second: Likewise (measured).
-        read_overhead: Bytes read for each that is needed (the most that the stream is to take).
+        read_overhead: Bytes read for each that is needed (assumed).
         pass_clips: Clips of one pass.
         training_clips: Clips that a network is trained on (published).
         usd_core_hour: Of a processor (assumed).
@@ -56,12 +57,12 @@ class Inputs:
     source_mb: float = 12.6
     fetches_per_hour: float = 300.0
     addresses: int = 20
-    prepare_core_seconds: float = 2.0
+    prepare_core_seconds: float = 1.9
     clips_per_video: int = 100
-    compact_bytes: int = 42_429
-    exact_bytes: int = 365_867
-    compact_clips_per_second: float = 378.0
-    exact_clips_per_second: float = 891.0
+    compact_bytes: int = 43_000
+    exact_bytes: int = 375_000
+    compact_clips_per_second: float = 174.0
+    exact_clips_per_second: float = 180.0
     read_overhead: float = 1.3
     pass_clips: int = 50_000_000
     training_clips: int = 500_000_000
@@ -79,7 +80,8 @@ NETWORKS = (
     Network("slow_fusion", 8.94, gpu_clips_per_second=12_900, cpu_clips_per_second=13.5),
     Network("slow_multires", 4.79),
 )
-"""The paper's; what was measured ran on one H200, or on one of two processors (tests/performance/LOG.md)."""
+"""The paper's. On a GPU: compiled steps alone on one H200; on a processor: half of what two make together. Both are
+measured (tests/performance/LOG.md)."""
 
 
 @dataclasses.dataclass(frozen=True)

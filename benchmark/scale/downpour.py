@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
-from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer
+from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer, Staleness
 
 REPLICA, REPLICAS, KEEPER = "CLIPBENCH_REPLICA", "CLIPBENCH_REPLICAS", "CLIPBENCH_KEEPER"
 """Variables of the environment: number of a replica, how many there are, and the actor that keeps their servers."""
@@ -269,11 +269,13 @@ class Downpour(SingleDeviceStrategy):
         if not self.is_global_zero:
             return
         state = self.servers.state()
-        lines = [
-            f"  replica {number}: {each['pushes']} pushes, staleness mean "
-            f"{each['total'] / max(each['pushes'], 1):.2f}, most {each['most']}"
-            for number, each in state["staleness"].items()
-        ]
+        lines = []
+        for number, counts in state["staleness"].items():
+            stale = Staleness(counts)
+            lines.append(
+                f"  replica {number}: {stale.pushes} pushes, staleness mean {stale.mean:.2f}, 95th percentile "
+                f"{stale.percentile(0.95)}, most {max(counts)}"
+            )
         print("\n".join([f"downpour: {state['pushes']} pushes reached the servers", *lines]), flush=True)
 
     def _trained(self) -> list[torch.nn.Parameter]:

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import importlib
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -97,10 +98,12 @@ class RayEngine:
         require_extra("ray", "--ray")
         ray: Any = importlib.import_module("ray")
         self._ray = ray
+        if address == "local":
+            let_workers_compete()
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-        except (ConnectionError, ValueError) as error:
-            said = " ".join(str(error).split())[:200]
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            said = " ".join(str(error).split())[:300]
             raise UserError(
                 f"--ray is {address}, where no cluster answers: {said}; start one with `ray start --head`"
             ) from None
@@ -129,6 +132,11 @@ class RayEngine:
         """See `Engine`."""
         with contextlib.suppress(Exception):
             self._ray.shutdown()
+
+
+def let_workers_compete() -> None:
+    """Have the workers of a cluster that is started here run like other processes; Ray's give way to all of them."""
+    os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 def _killed(job: ShardJob) -> UserError:

@@ -5,6 +5,8 @@ since they last pushed, which for plain SGD is the learning rate times the gradi
 """
 
 import dataclasses
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -53,28 +55,38 @@ class ServerOptions:
             )
 
 
-@dataclasses.dataclass
 class Staleness:
     """How many pushes of others came between a replica's fetch and its push.
 
     Args:
-        pushes: Pushes counted.
-        total: Sum of their staleness.
-        most: The largest.
+        counts: Of pushes, by their staleness.
     """
 
-    pushes: int = 0
-    total: int = 0
-    most: int = 0
+    def __init__(self, counts: Mapping[int, int] | None = None) -> None:
+        self.counts = Counter(counts)
 
     def add(self, value: int) -> None:
         """Count one push."""
-        self.pushes, self.total, self.most = self.pushes + 1, self.total + value, max(self.most, value)
+        self.counts[value] += 1
+
+    @property
+    def pushes(self) -> int:
+        """That were counted."""
+        return self.counts.total()
 
     @property
     def mean(self) -> float:
         """Of all pushes; 0 before the first."""
-        return self.total / max(self.pushes, 1)
+        return sum(value * count for value, count in self.counts.items()) / max(self.pushes, 1)
+
+    def percentile(self, share: float) -> int:
+        """The least staleness that at least this share, 0 to 1, of the pushes does not exceed; 0 before the first."""
+        below = 0
+        for value, count in sorted(self.counts.items()):
+            below += count
+            if below >= share * self.pushes:
+                return value
+        return 0
 
 
 class SliceServer:
@@ -128,6 +140,6 @@ class SliceServer:
         self._finished.add(replica)
 
     def state(self) -> dict[str, Any]:
-        """Pushes, staleness by replica as plain numbers, and the replicas that have finished."""
-        by_replica = {number: dataclasses.asdict(each) for number, each in sorted(self._by_replica.items())}
+        """Pushes, those of each replica counted by their staleness, and the replicas that have finished."""
+        by_replica = {number: dict(each.counts) for number, each in sorted(self._by_replica.items())}
         return {"pushes": self._version, "staleness": by_replica, "finished": sorted(self._finished)}

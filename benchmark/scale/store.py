@@ -124,19 +124,17 @@ class Store:
         Raises:
             UserError: If the store takes nothing for minutes, or is for reading alone.
         """
-        if self._folder is not None:
-            with whole(self._local / name, shared=True) as unfinished:
-                if isinstance(content, Path):
-                    _copied(content, unfinished)
-                else:
-                    unfinished.write_bytes(content)
-            return
-
         if self.url.startswith(_WEB):
             raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address")
 
         def put() -> None:
-            if isinstance(content, Path):
+            if self._folder is not None:
+                with whole(self._local / name, shared=True) as unfinished:
+                    if isinstance(content, Path):
+                        _copied(content, unfinished)
+                    else:
+                        unfinished.write_bytes(content)
+            elif isinstance(content, Path):
                 self._remote.put_file(str(content), self._path(name))
             else:
                 self._remote.pipe_file(self._path(name), content)
@@ -147,7 +145,7 @@ class Store:
         """Names of the files in a folder of the store, without the folder's; none where there is no folder."""
         try:
             if self._folder is not None:
-                return {file.name for file in (self._local / folder).iterdir()}
+                return self._patiently(lambda: {file.name for file in (self._local / folder).iterdir()})
             self._remote.invalidate_cache()
             listed: list[str] = self._patiently(lambda: self._remote.ls(self._path(folder), detail=False))
         except FileNotFoundError:

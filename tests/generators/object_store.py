@@ -36,6 +36,8 @@ class ObjectStore:
         self.requests, self.bytes_given = 0, 0
         self.fails_until = 0.0
         """Until this moment, by `time.monotonic`, all answers are 503."""
+        self.refused = 0
+        """Such answers."""
 
     def settings(self) -> dict[str, str]:
         """What the environment says to find it."""
@@ -81,6 +83,7 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
 
         def is_down(self) -> bool:
             if time.monotonic() < store.fails_until:
+                store.refused += 1
                 self.answer(503, b"<Error><Code>ServiceUnavailable</Code></Error>")
                 return True
             return False

@@ -1,214 +1,168 @@
 """Downpour, local SGD and synchronous training at equal clips on the embedded data, over seeds.
 
-python -m tests.performance.downpour --seeds 0 1 2
+python -m tests.performance.downpour --seeds 0 1 2 --csv downpour.csv --plot downpour.svg
 
-The replicas take turns in one process: each step of each lasts about as long as the others', so that what is pushed is
-as stale as among machines of one kind, and a slow replica makes a step while the others make ten. Pushes, fetches and
-servers are `benchmark.scale`'s own. Prints one line a run and Markdown at the end.
+The learning rate of each way is chosen on a seed of its own, among multiples of the rate that steps as far a clip as
+the synchronous run does; where the best is at an end of them, one beyond it is tried. Prints one line a run and
+Markdown at the end.
 """
 
 import argparse
-import copy
-import heapq
-from collections.abc import Iterator, Sequence
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from benchmark.clip import ClipBatch
-from benchmark.data import ClipsPerVideo, SyntheticActions
-from benchmark.data.loader import EpochBatches
-from benchmark.models import SingleFrame
 from benchmark.process import tune_process
-from benchmark.scale.downpour import Replica, Servers
-from benchmark.scale.servers import ServerOptions
+from benchmark.scale.servers import Staleness
+from tests.performance.replicas import EQUAL, RATE, Clips, Point, Run, downpour, local, synchronous
 
-_REPLICAS, _BATCH, _RATE, _MOMENTUM = 4, 8, 0.01, 0.9
+_LAST = 4  # points at the end of a curve whose mean chooses the rate
+_MARGIN = 0.05
+
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "synchronous": {},
-    "Downpour, n=1, momentum at the replicas": {"every": 1, "options": ServerOptions(momentum_at="replica")},
-    "Downpour, n=5, momentum at the replicas": {"every": 5, "options": ServerOptions(momentum_at="replica")},
-    "Downpour, n=1, momentum 0.9 at the servers": {"every": 1, "options": ServerOptions(momentum_at="server")},
-    "DiLoCo, every 10 steps": {"local": 10, "outer": (0.7, 0.9)},
-    "Downpour, n=5, Adagrad": {"every": 5, "options": ServerOptions("adagrad", adagrad_rate=0.003)},
-    "local SGD, every 10 steps": {"local": 10, "outer": (1.0, 0.0)},
-    "Downpour, n=1, no momentum": {"every": 1, "options": ServerOptions(momentum_at="none")},
-    "Downpour, n=1, one replica ten times slower": {
-        "every": 1, "options": ServerOptions(momentum_at="replica"), "slow": 10.0,
+    "synchronous": {"rate": RATE},
+    "Downpour, n=1, no momentum": {"rate": EQUAL, "every": 1, "momentum_at": "none"},
+    "Downpour, n=5, no momentum": {"rate": EQUAL, "every": 5, "momentum_at": "none"},
+    "Downpour, n=5, momentum at the replicas": {"rate": EQUAL * 0.1, "every": 5, "momentum_at": "replica"},
+    "Downpour, n=1, momentum 0.9 at the servers": {"rate": EQUAL * 0.1, "every": 1, "momentum_at": "server"},
+    "Downpour, n=5, Adagrad": {"rate": 0.004, "every": 5, "rule": "adagrad"},
+    "Downpour, n=1, no momentum, one replica ten times slower": {
+        "rate_of": "Downpour, n=1, no momentum", "every": 1, "momentum_at": "none", "slow": 10.0,
     },
+    "local SGD, every 10 steps": {"rate": RATE, "local": 10, "outer": (1.0, 0.0)},
+    "DiLoCo, every 10 steps": {"rate": RATE * 0.1 / 0.7, "local": 10, "outer": (0.7, 0.9)},
 }  # fmt: skip
 
 
-class Clips:
-    """Training and validation clips of the embedded data, read once.
+def trained(clips: Clips, name: str, rate: float) -> Run:
+    """Train one way at one rate."""
+    torch.manual_seed(clips.seed)
+    options = {key: value for key, value in VARIANTS[name].items() if key not in ("rate", "rate_of")}
+    if "local" in options:
+        return local(clips, rate, options["local"], options["outer"])
+    return downpour(clips, rate, **options) if options else synchronous(clips, rate)
+
+
+class Table:
+    """A line a point, written as soon as a run is over; what the file holds of choosing a rate is not done again.
 
     Args:
-        seed: Of order and augmentation.
-        epochs: That are trained.
-        source_groups: Of the data.
-        width: Of the network.
+        path: Of the CSV file, or None.
     """
 
-    def __init__(self, seed: int, epochs: int, source_groups: int, width: float) -> None:
-        counts = ClipsPerVideo(train=8, train_epoch=1, validation=4)
-        data = SyntheticActions(
-            source_groups=source_groups, seed=seed, batch_size=_BATCH, num_workers=0, clips_per_video=counts
-        )
-        torch.manual_seed(seed)
-        self.network = SingleFrame(data.num_classes, resolution="multires", width=width)
-        data.says_what_it_found = False
-        data.serve(self.network)
-        self.seed, self.epochs = seed, epochs
-        self.rows = data.index.rows("train")
-        self.validation = list(data.val_dataloader())
-        self.loader: Any = data.train_dataloader().dataset
-        self.collate: Any = data.train_dataloader().collate_fn
-        self.read: dict[tuple[int, int, int], Any] = {}
-
-    def batches(self, rank: int, processes: int, batch_size: int) -> Iterator[ClipBatch]:
-        """Of one replica, through all epochs."""
-        order = EpochBatches(
-            self.rows, batch_size, clips_per_video=8, clips_per_epoch=1, seed=self.seed, rank=rank, processes=processes
-        )
-        for epoch in range(self.epochs):
-            order.set_epoch(epoch)
-            for keys in order:
-                for key in keys:
-                    if key not in self.read:
-                        self.read[key] = self.loader[key]
-                yield self.collate([self.read[key] for key in keys])
-
-    def hit1(self, network: SingleFrame) -> float:
-        """Share of the validation clips whose true class is the top one."""
-        hits = total = 0
-        network.eval()
-        with torch.no_grad():
-            for batch in self.validation:
-                top = network.clip_probabilities(batch).argmax(1)
-                hits += int(batch.labels[torch.arange(len(top)), top].sum())
-                total += len(top)
-        network.train()
-        return hits / total
-
-
-class Trained:
-    """A copy of the network with an optimiser of its own."""
-
-    def __init__(self, network: SingleFrame, momentum: float) -> None:
-        self.network = copy.deepcopy(network)
-        self.parameters = list(self.network.parameters())
-        self.optimizer = torch.optim.SGD(self.parameters, _RATE, momentum=momentum, weight_decay=0.0005)
-
-    def step(self, batch: ClipBatch) -> None:
-        """One step of the optimiser."""
-        self.optimizer.zero_grad()
-        targets = batch.labels / batch.labels.sum(1, keepdim=True)
-        F.cross_entropy(self.network(batch.frames).float(), targets).backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-
-    def weights(self) -> np.ndarray:
-        """(N,) float32."""
-        return np.concatenate([each.detach().numpy().reshape(-1) for each in self.parameters])
-
-    def take(self, weights: np.ndarray | None) -> None:
-        """Go on with these, if there are any."""
-        if weights is None:
+    def __init__(self, path: Path | None) -> None:
+        self._path, self._held = path, dict[tuple[str, int, str], list[Point]]()
+        if path is None or not path.exists():
+            self._write("w", [("variant", "seed", "rate", "clips", "hit1")])
             return
-        first = 0
-        with torch.no_grad():
-            for each in self.parameters:
-                each.copy_(torch.from_numpy(weights[first : first + each.numel()].copy()).view_as(each))
-                first += each.numel()
+        with path.open(newline="", encoding="utf-8") as file:
+            for name, seed, rate, clips, hit in list(csv.reader(file))[1:]:
+                self._held.setdefault((name, int(seed), rate), []).append(Point(int(clips), float(hit)))
+
+    def held(self, name: str, seed: int, rate: float) -> list[Point]:
+        """The curve of an earlier run, or none."""
+        return self._held.get((name, seed, f"{rate:.4g}"), [])
+
+    def add(self, name: str, seed: int, rate: float, run: Run) -> None:
+        """Write a run's curve, and say how it ended."""
+        self._write("a", [(name, seed, f"{rate:.4g}", clips, f"{hit:.4f}") for clips, hit in run.curve])
+        print(f"{seed} {name}: rate {rate:.4g}, Hit@1 {run.curve[-1].hit1:.3f}", flush=True)
+
+    def _write(self, mode: str, rows: list[tuple[Any, ...]]) -> None:
+        if self._path is not None:
+            with self._path.open(mode, newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def synchronous(clips: Clips) -> tuple[SingleFrame, float, int]:
-    """One process with the batch of all replicas."""
-    one, seen = Trained(clips.network, _MOMENTUM), 0
-    for batch in clips.batches(0, 1, _BATCH * _REPLICAS):
-        one.step(batch)
-        seen += len(batch)
-    return one.network, 0.0, seen
+def chosen_rate(clips: Clips, name: str, multiples: Sequence[float], table: Table) -> float:
+    """The rate whose curve ends highest; where it is the lowest or highest one, others beyond it are tried."""
+    base, found = VARIANTS[name]["rate"], dict[float, float]()
+
+    def tried(multiple: float) -> None:
+        curve = table.held(name, clips.seed, base * multiple)
+        if not curve:
+            run = trained(clips, name, base * multiple)
+            table.add(name, clips.seed, base * multiple, run)
+            curve = run.curve
+        found[multiple] = float(np.mean([point.hit1 for point in curve[-_LAST:]]))
+
+    for multiple in sorted(multiples):
+        tried(multiple)
+    best = max(found, key=lambda each: found[each])
+    if len(found) > 1 and best in (min(found), max(found)):
+        tried(2 * best if best == max(found) else best / 2)
+    return float(base * max(found, key=lambda each: found[each]))
 
 
-def downpour(clips: Clips, every: int, options: ServerOptions, slow: float = 1.0) -> tuple[SingleFrame, float, int]:
-    """Replicas that take turns in simulated time; a slow one is stopped when the others have ended."""
-    servers = Servers(2, options)
-    own = [Trained(clips.network, _MOMENTUM if options.momentum_at == "replica" else 0.0) for _ in range(_REPLICAS)]
-    servers.begin(own[0].weights())
-    replicas = [Replica(number, servers, every, every) for number in range(_REPLICAS)]
-    for replica, trained in zip(replicas, own, strict=True):
-        trained.take(replica.fetch(trained.weights))
-    streams = [clips.batches(number, _REPLICAS, _BATCH) for number in range(_REPLICAS)]
-    rng = np.random.default_rng(clips.seed)
-    turns = [(rng.random(), number) for number in range(_REPLICAS)]
-    heapq.heapify(turns)
-    running, seen = set(range(_REPLICAS)), 0
-    while running - ({_REPLICAS - 1} if slow > 1 else set()):
-        now, number = heapq.heappop(turns)
-        batch = next(streams[number], None)
-        if batch is None:
-            running.discard(number)
-            continue
-        own[number].step(batch)
-        seen += len(batch)
-        own[number].take(replicas[number].step(own[number].weights, _RATE))
-        takes = rng.uniform(0.9, 1.1) * (slow if number == _REPLICAS - 1 else 1.0)
-        heapq.heappush(turns, (now + takes, number))
-    own[0].take(servers.fetch()[1])
-    said = servers.state()["staleness"].values()
-    return own[0].network, sum(each["total"] for each in said) / max(1, sum(each["pushes"] for each in said)), seen
+def plot(path: Path, curves: dict[str, list[list[Point]]]) -> None:
+    """Draw the mean curve of each way."""
+    from matplotlib.figure import Figure
 
-
-def local(clips: Clips, every: int, outer: tuple[float, float]) -> tuple[SingleFrame, float, int]:
-    """Replicas that meet every few steps, as `LocalSGD` has them do."""
-    own = [Trained(clips.network, _MOMENTUM) for _ in range(_REPLICAS)]
-    shared, velocity, seen = own[0].weights(), np.zeros_like(own[0].weights()), 0
-    rate, momentum = outer
-    steps = list(zip(*(clips.batches(number, _REPLICAS, _BATCH) for number in range(_REPLICAS)), strict=True))
-    for step, batches in enumerate(steps, 1):
-        for trained, batch in zip(own, batches, strict=True):
-            trained.step(batch)
-            seen += len(batch)
-        if step % every == 0 or step == len(steps):
-            change = shared - np.mean([trained.weights() for trained in own], 0)
-            velocity = momentum * velocity + change
-            shared = (shared - rate * (change + momentum * velocity if momentum else change)).astype(np.float32)
-            for trained in own:
-                trained.take(shared)
-    return own[0].network, 0.0, seen
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, runs in curves.items():
+        points = min(map(len, runs))
+        clips, hits = np.mean([run[:points] for run in runs], 0).T
+        axes.plot(clips, hits, label=name, linestyle="-" if name == "synchronous" else "--" if "SGD" in name else "-.")
+    axes.set_xlabel("clips")
+    axes.set_ylabel("clip Hit@1, mean over seeds")
+    axes.legend(fontsize="x-small")
+    figure.savefig(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rate_seed", type=int, default=100, help="seed that rates are chosen on")
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=[0.25, 0.5, 1, 2], help="multiples of each way's rate"
+    )
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--source_groups", type=int, default=9)
     parser.add_argument("--width", type=float, default=0.125)
+    parser.add_argument("--ways", nargs="+", default=[*VARIANTS], choices=[*VARIANTS])
+    parser.add_argument("--csv", type=Path, help="file of the curves, which is added to")
+    parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args(argv)
     tune_process()
-    found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in VARIANTS}
+    table = Table(chosen.csv)
+    clips = Clips(chosen.rate_seed, chosen.epochs, chosen.source_groups, chosen.width)
+    rates = dict[str, float]()
+    for name in chosen.ways:
+        options = VARIANTS[name]
+        other = options.get("rate_of")  # nobody knows beforehand which machine will be slow
+        rates[name] = rates[other] if other else chosen_rate(clips, name, chosen.rates, table)
+    runs: dict[str, list[Run]] = {name: [] for name in chosen.ways}
     for seed in chosen.seeds:
         clips = Clips(seed, chosen.epochs, chosen.source_groups, chosen.width)
-        for name, options in VARIANTS.items():
-            torch.manual_seed(seed)
-            if "local" in options:
-                network, staleness, seen = local(clips, options["local"], options["outer"])
-            elif options:
-                network, staleness, seen = downpour(clips, **options)
-            else:
-                network, staleness, seen = synchronous(clips)
-            found[name].append((clips.hit1(network), staleness, seen))
-            print(seed, name, *found[name][-1], flush=True)
-    print("| | clip Hit@1, mean (each seed) | mean staleness | clips |\n|---|---|---|---|")
-    for name, runs in found.items():
-        values = [hit for hit, _, _ in runs]
-        each = ", ".join(f"{value:.3f}" for value in values)
-        stale, clips_seen = np.mean([stale for _, stale, _ in runs]), np.mean([number for _, _, number in runs])
-        print(f"| {name} | {np.mean(values):.3f} ({each}) | {stale:.1f} | {clips_seen:,.0f} |")
+        for name, rate in rates.items():
+            runs[name].append(trained(clips, name, rate))
+            table.add(name, seed, rate, runs[name][-1])
+    if chosen.plot is not None:
+        plot(chosen.plot, {name: [run.curve for run in each] for name, each in runs.items()})
+    wanted = np.mean([run.curve[-1].hit1 for run in runs["synchronous"]]) - _MARGIN
+    print("| | rate | clip Hit@1, mean (each seed) | within the margin | staleness, mean (95th percentile) | clips |")
+    print("|---|---|---|---|---|---|")
+    for name, each in runs.items():
+        hits = [run.curve[-1].hit1 for run in each]
+        stale = sum((run.staleness.counts for run in each), Counter())
+        said = Staleness(stale)
+        cells = [
+            name,
+            f"{rates[name]:.2g}",
+            f"{np.mean(hits):.2f} ({', '.join(f'{hit:.2f}' for hit in hits)})",
+            "yes" if np.mean(hits) >= wanted else "no",
+            f"{said.mean:.1f} ({said.percentile(0.95)})" if stale else "",
+            f"{np.mean([run.curve[-1].clips for run in each]):,.0f}",
+        ]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

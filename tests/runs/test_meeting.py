@@ -20,13 +20,26 @@ try:
 def meet(folder: Path, code: str) -> list[tuple[int, str]]:
     """What two processes say that run some code in their meeting."""
     lines = "".join(f"    {line}\n" for line in code.strip().splitlines())
-    return two_processes(folder, f"{_MEET}{lines}except UserError as error:\n    sys.exit(str(error))\n", 60)
+    return two_processes(folder, f"{_MEET}{lines}except UserError as error:\n    sys.exit(str(error))\n")
 
 
 def test_each_hears_all_in_the_order_of_ranks(tmp_path: Path) -> None:
     for code, said in meet(tmp_path, "say(meeting.tell({'rank': rank}))\nsay(meeting.tell(rank * 2))"):
         assert code == 0
         assert said.splitlines()[-2:] == ["[{'rank': 0}, {'rank': 1}]", "[0, 2]"]
+
+
+def test_what_was_said_before_a_restart_is_not_heard(tmp_path: Path) -> None:
+    """torchrun keeps the store, and counts starts only on the machine whose process was lost."""
+    code = """
+meeting.tell(f'old {rank}')
+os.environ["TORCHELASTIC_RESTART_COUNT"] = str(rank)
+time.sleep(rank)  # the first process finds what the second one said before
+say(Meeting.of_environment().tell(f'new {rank}'))
+"""
+    for exit_code, said in meet(tmp_path, code):
+        assert exit_code == 0, said
+        assert said.splitlines()[-1] == "['new 0', 'new 1']"
 
 
 @pytest.mark.parametrize("failing", [0, 1])

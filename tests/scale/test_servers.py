@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.scale.downpour import Replica, Servers
-from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer
+from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer, Staleness
 
 
 def changes(count: int = 5, size: int = 7) -> np.ndarray:
@@ -73,9 +73,19 @@ def test_staleness_counts_the_pushes_of_others() -> None:
         seen[replica] += 1
     said = server.state()
     assert said["pushes"] == 5
-    assert said["staleness"][0] == {"pushes": 2, "total": 2, "most": 2}
-    assert said["staleness"][1] == {"pushes": 2, "total": 4, "most": 3}
-    assert said["staleness"][2] == {"pushes": 1, "total": 2, "most": 2}
+    assert said["staleness"] == {0: {0: 1, 2: 1}, 1: {1: 1, 3: 1}, 2: {2: 1}}
+
+
+def test_staleness_in_numbers() -> None:
+    values = np.random.default_rng(4).integers(9, size=200)
+    stale = Staleness()
+    for value in values.tolist():
+        stale.add(value)
+    assert stale.pushes == 200
+    assert stale.mean == pytest.approx(values.mean())
+    for share in (0.05, 0.5, 0.95, 1.0):
+        assert stale.percentile(share) == np.percentile(values, 100 * share, method="inverted_cdf")
+    assert (Staleness().mean, Staleness().percentile(0.95)) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 import time
@@ -86,6 +87,29 @@ def test_a_store_that_fails_for_a_while_is_waited_for_and_then_given_up(remote: 
     with pytest.raises(UserError, match=r"the store s3://bucket failed for 1 s \(.*\); try again when it answers"):
         Store("s3://bucket", patience_s=1).read("one")
     remote.fails_until = 0.0
+
+
+def test_a_folder_that_fails_for_a_while_is_waited_for_and_then_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file system of other machines does, at the moment when a file takes its name."""
+    faults = [OSError(errno.EIO, "no answer"), OSError(errno.ESTALE, "stale handle")]
+    replace = Path.replace
+
+    def fails(self: Path, target: Path) -> Path:
+        if faults:
+            raise faults.pop()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    store = Store(str(tmp_path / "store"), patience_s=60)
+    store.write("a/one", b"0123456789")
+    assert not faults
+    assert store.names("a") == {"one"}
+    faults += [OSError(errno.EIO, "no answer")] * 1000
+    with pytest.raises(UserError, match=r"failed for 1 s \(OSError: .*no answer\); try again when it answers"):
+        Store(str(tmp_path / "store"), patience_s=1).write("two", b"0")
+    assert store.names("") == {"a"}
 
 
 @needs_s3
