@@ -39,6 +39,10 @@ def main(argv: Sequence[str]) -> int:
             f"--workers is {chosen.workers}, --cpus {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures "
             f"{chosen.failures}; the first must be 1 or more, the second above 0, the others 0 or more"
         )
+    if argv[place] in _GRIDS and (chosen.downpour is not None or chosen.store or {"--cell", "--list"} & {*argv[place:]}):
+        raise UserError(
+            f"--downpour and --store are for fit, and launch chooses --cell of {argv[place]}; leave them out"
+        )
     refuse_early(argv[place], argv[place + 1 :], runs_here=False)
     require_extra("ray", "launch")
     if argv[place] in _GRIDS:
@@ -98,8 +102,6 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
     """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables."""
     from benchmark.scale.cluster import connected, run_cells  # imports torch
 
-    if chosen.downpour is not None or chosen.store is not None or {"--cell", "--list"} & {*words}:
-        raise UserError(f"--downpour and --store are for fit, and launch chooses --cell of {verb}; leave them out")
     module = command(verb)
     with contextlib.redirect_stdout(io.StringIO()) as listed:
         module.main([*words, "--list"])
@@ -111,6 +113,11 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
     return code
 
 
+def _whole(text: str) -> int:
+    """A number in digits; YAML takes 2:3 for one, too."""
+    return int(str(text))
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="clipbench launch",
@@ -119,7 +126,7 @@ def _parser() -> Parser:
         epilog=_EPILOG,
     )
     add = parser.add_argument
-    add("--workers", type=int, required=True, help="How many.")
+    add("--workers", type=_whole, required=True, help="How many.")
     add(
         "--address",
         type=str | None,
