@@ -108,7 +108,7 @@ class RayEngine:
                 f"--ray is {address}, where no cluster answers: {said}; start one with `ray start --head`"
             ) from None
         self.slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._make = ray.remote(num_cpus=1, max_retries=_TRIES)(make)
+        self._make = ray.remote(num_cpus=1, max_retries=_TRIES - 1)(make)
 
     def submit(self, job: ShardJob) -> "Future[ShardResult]":
         """See `Engine`."""

@@ -166,10 +166,9 @@ def synchronous(clips: Clips, rate: float) -> Run:
 
 def downpour(clips: Clips, rate: float, every: int, slow: float = 1.0, **options: Any) -> Run:
     """Replicas that take turns in simulated time; a slow one is stopped when the others have ended."""
-    if options.get("rule") == "adagrad":
-        options["adagrad_rate"] = rate
-    servers = Servers(2, ServerOptions(**options))
-    own_rate = EQUAL if options.get("rule") == "adagrad" else rate
+    is_adagrad = options.get("rule") == "adagrad"
+    servers = Servers(2, ServerOptions(**options | ({"adagrad_rate": rate} if is_adagrad else {})))
+    own_rate = EQUAL if is_adagrad else rate
     momentum = MOMENTUM if options.get("momentum_at") == "replica" else 0.0
     own = [Trained(clips.network, own_rate, momentum) for _ in range(REPLICAS)]
     shared, curve = Trained(clips.network, 0.0, 0.0), Curve(clips)
