@@ -17,6 +17,7 @@ EXTRAS = {
     "shtab": "completion",
     "ray": "scale",
     "s3fs": "scale",
+    "botocore": "scale",
     "pycurl": "scale",
     "yt_dlp": "scale",
 }
