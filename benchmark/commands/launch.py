@@ -39,7 +39,10 @@ def main(argv: Sequence[str]) -> int:
             f"--workers is {chosen.workers}, --cpus {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures "
             f"{chosen.failures}; the first must be 1 or more, the second above 0, the others 0 or more"
         )
-    if argv[place] in _GRIDS and (chosen.downpour is not None or chosen.store or {"--cell", "--list"} & {*argv[place:]}):
+    is_for_fits = (
+        chosen.downpour is not None or chosen.store is not None or bool({"--cell", "--list"} & {*argv[place:]})
+    )
+    if argv[place] in _GRIDS and is_for_fits:
         raise UserError(
             f"--downpour and --store are for fit, and launch chooses --cell of {argv[place]}; leave them out"
         )

@@ -27,6 +27,7 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "averaging": "mean_probability",
             "clip_seconds": "None",
             "version": "1",
+            "stored": "None",
             "protocol hash": record.protocol_hash,
         }
 
