@@ -33,7 +33,7 @@ class DecodeError(Exception):
 
 
 @functools.cache
-def _options() -> dict[str, Any]:
+def metadata_options() -> dict[str, Any]:
     """What makes PyAV open files whose metadata is not UTF-8: an argument where there is one, else nothing."""
     options: dict[str, Any] = {"metadata_errors": "ignore"}
     try:
@@ -59,7 +59,9 @@ def open_container(path: Path) -> InputContainer:
     try:
         # FFmpeg decodes a little to know what it is, so the limit has to be there from the beginning.
         limited = {"max_pixels": str(MOST_PIXELS)}
-        container: InputContainer = av.open(address, mode="r", options=limited, container_options=allowed, **_options())
+        container: InputContainer = av.open(
+            address, mode="r", options=limited, container_options=allowed, **metadata_options()
+        )
     except av.error.ArgumentError:  # what a format that is not on the list is answered with
         raise DecodeError(
             "it is not a video: FFmpeg takes it for a playlist, text or sound, or its header is broken"

@@ -14,6 +14,7 @@ import av.error
 import numpy as np
 from av.video.stream import VideoStream
 
+from benchmark.data.container import metadata_options
 from benchmark.data.decode import DecodeError, DecoderName, open_video
 from benchmark.data.packets import INDEXED
 from tests.campaign.attacks import Kind, Outcome, require
@@ -134,9 +135,7 @@ def _in_order(path: Path) -> _InOrder:
     stamps: list[int | None] = []
     faults, has_times = 0, False
     try:
-        with av.open(
-            str(path), container_options={"protocol_whitelist": "file"}, metadata_errors="ignore"
-        ) as container:
+        with av.open(str(path), container_options={"protocol_whitelist": "file"}, **metadata_options()) as container:
             stream = container.streams.best("video")
             if isinstance(stream, VideoStream) and stream.codec_context is not None:
                 # AVI has none of its own, and FFmpeg guesses them wrong where there are B-frames.

@@ -15,9 +15,9 @@ from tests.generators.videos import write_video
 @pytest.fixture(autouse=True)
 def asked_again() -> Iterator[None]:
     """What PyAV takes is asked once a process; here once a test."""
-    container._options.cache_clear()
+    container.metadata_options.cache_clear()
     yield
-    container._options.cache_clear()
+    container.metadata_options.cache_clear()
 
 
 def opened_with(monkeypatch: pytest.MonkeyPatch, *known: str) -> list[tuple[str, dict[str, Any]]]:
