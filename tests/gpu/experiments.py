@@ -8,7 +8,8 @@ from tests.generators.transfer_grids import write_config
 from tests.gpu.probe import SECONDS as PROBE_SECONDS
 from tests.gpu.runs import ACCELERATOR, IS_DRY, ROOT, Runs
 
-TRAINED = {*(ROOT / "conf").glob("*.yaml")} - {ROOT / "conf/average.yaml"}  # of which one is of trained networks
+OTHERS = {ROOT / "conf" / name for name in ("average.yaml", "histograms.yaml")}  # of trained networks; of whole videos
+TRAINED = {*(ROOT / "conf").glob("*.yaml")} - OTHERS
 CONFIGURATIONS = sorted([*TRAINED, *(ROOT / "conf/zoo").glob("*.yaml")])
 PROBES = 2 if IS_DRY else 4
 """Processes that share the configurations."""
