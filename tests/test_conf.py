@@ -162,7 +162,14 @@ def test_a_network_of_the_zoo_can_be_built(path: Path) -> None:
 
 SHARED = {
     **{"batch_size": 32, "num_workers": 2, "multiprocessing_context": None, "seed": 0, "sampler_seed": 2014},
-    **{"clip_seconds": None, "decoder": "pyav", "cache": "off", "cache_gb": 8.0, "cache_dir": None},
+    **{
+        "clip_seconds": None,
+        "class_groups": None,
+        "decoder": "pyav",
+        "cache": "off",
+        "cache_gb": 8.0,
+        "cache_dir": None,
+    },
     "test_views": ["upper_left", "upper_left_flipped", "lower_right", "lower_right_flipped"],
 }
 PAPERS = {"smallest_region": None, "aspect_ratio": 1.0, "colour": 0.0, "grey": 0.0}

@@ -110,7 +110,7 @@ class ShardWriter:
 
     def __init__(self, path: Path, form: Format) -> None:
         self.path, self.form = path, form
-        self._file = path.open("w+b")
+        self._file = path.open("wb+")
 
     def __enter__(self) -> Self:
         return self

@@ -59,8 +59,8 @@ def undisturbed(lists: Path, tmp_path: Path) -> dict[str, str]:
 def noted(job: ShardJob, folder: Path) -> ShardResult:
     """Make a shard and note that it was made."""
     result = make_shard(job)
-    with (folder / f"made {job.number} {os.getpid()} {time.time_ns()}").open("w"):
-        return result
+    (folder / f"made {job.number} {os.getpid()} {time.time_ns()}").touch()
+    return result
 
 
 def made(tmp_path: Path) -> Counter[int]:
@@ -119,7 +119,7 @@ def killed_once(job: ShardJob) -> ShardResult:
 
 
 def always_killed(job: ShardJob) -> ShardResult:
-    with (Path(job.store.url).parent / "tries").open("a") as file:
+    with (Path(job.store.url).parent / "tries").open("a", encoding="utf-8") as file:
         file.write("x")
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
