@@ -86,14 +86,18 @@ def main() -> None:
             true, clusters = hits(test, groups)
             found[trained, tested].append(true)
     base = np.mean(found["exact", "exact"], 0)
-    print(f"\n{len(base)} test videos of {len(set(groups.values()))} sources, seeds {given.seeds}")
+    print(f"\n{len(base)} test videos of {clusters.max() + 1} sources, seeds {given.seeds}")
     for (trained, tested), each in found.items():
         mean = np.mean(each, 0)
         paired = Paired.of_hits(mean - base, clusters)
         low, high = paired.interval()
         print(
-            f"trained on {trained}, tested on {tested}: video Hit@1 {mean.mean():.1%}, "
-            f"{100 * paired.difference:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+            f"trained on {trained}, tested on {tested}: video Hit@1 {mean.mean():.1%}"
+            + (
+                ""
+                if np.array_equal(mean, base)
+                else f", {100 * paired.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
+            )
         )
 
 
