@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 
 from benchmark.errors import UserError, no_such_checkpoint
 
-# Processes that Lightning starts for the other devices inherit the environment and so share the first one's folder.
-_SHARED = "CLIPBENCH_RUN_DIR"
+SHARED = "CLIPBENCH_RUN_DIR"
+"""Variable of the environment: processes that Lightning starts for the other devices share the first one's folder by it."""
 
 
 _MOMENT = re.compile(r"-\d{8}-\d{6}(-\d+)?")
@@ -46,8 +46,8 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
     """
     if chosen is not None:
         require_local(chosen, "--run_dir")
-    if "LOCAL_RANK" in os.environ and _SHARED in os.environ:
-        return Path(os.environ[_SHARED])
+    if "LOCAL_RANK" in os.environ and SHARED in os.environ:
+        return Path(os.environ[SHARED])
     if _is_started_from_outside() and chosen is None:
         raise UserError("processes started from outside must agree on one run folder; pass --run_dir")
     if chosen is None and resume:
@@ -76,7 +76,7 @@ def new_run_dir(chosen: Path | None, name: str, *, resume: bool, parent: Path = 
     require_writable(folder, "--run_dir")
     if "LOCAL_RANK" not in os.environ and os.environ.get("SLURM_PROCID", "0") == "0":
         _hold(folder)
-    os.environ[_SHARED] = str(folder)
+    os.environ[SHARED] = str(folder)
     return folder
 
 

@@ -17,6 +17,7 @@ from benchmark.messages import for_the_user
 from benchmark.models.stored import read_checkpoint
 from benchmark.plugins import load_plugins
 from benchmark.process import tune_process
+from benchmark.runs.folder import SHARED
 from benchmark.runs.ranks import LostProcess
 from benchmark.training_cli import train
 
@@ -95,6 +96,7 @@ def replicate(job: Job, options: str) -> str | None:
 
 
 def _begin(folder: Path, paths: tuple[str, ...]) -> None:
+    os.environ.pop(SHARED, None)  # of a run in which the cluster was started
     with contextlib.suppress(OSError):
         os.chdir(folder)
     sys.path[:0] = [path for path in paths if path not in sys.path]
