@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from benchmark.errors import UserError, no_such_checkpoint
 
 SHARED = "CLIPBENCH_RUN_DIR"
-"""Variable of the environment by which processes that Lightning starts for other devices share the first one's folder."""
+"""Variable of the environment: processes that Lightning starts for other devices share the first one's folder by it."""
 
 
 _MOMENT = re.compile(r"-\d{8}-\d{6}(-\d+)?")
