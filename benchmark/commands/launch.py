@@ -39,18 +39,18 @@ def main(argv: Sequence[str]) -> int:
             f"--workers is {chosen.workers}, --cpus {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures "
             f"{chosen.failures}; the first must be 1 or more, the second above 0, the others 0 or more"
         )
-    is_for_fits = (
-        chosen.downpour is not None or chosen.store is not None or bool({"--cell", "--list"} & {*argv[place:]})
-    )
-    if argv[place] in _GRIDS and is_for_fits:
-        raise UserError(
-            f"--downpour and --store are for fit, and launch chooses --cell of {argv[place]}; leave them out"
-        )
+    if argv[place] in _GRIDS:
+        _require_for_grid(argv[place], argv[place + 1 :], chosen)
     refuse_early(argv[place], argv[place + 1 :], runs_here=False)
     require_extra("ray", "launch")
     if argv[place] in _GRIDS:
         return _grid(argv[place], tuple(argv[place + 1 :]), chosen)
     return _launch(argv[place], argv[place + 1 :], chosen)
+
+
+def _require_for_grid(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> None:
+    if chosen.downpour is not None or chosen.store is not None or {"--cell", "--list"} & {*words}:
+        raise UserError(f"--downpour and --store are for fit, and launch chooses --cell of {verb}; leave them out")
 
 
 def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
@@ -118,7 +118,7 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
 
 def _whole(text: str) -> int:
     """A number in digits; YAML takes 2:3 for one, too."""
-    return int(str(text))
+    return int(text)
 
 
 def _parser() -> Parser:
