@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from benchmark.cli import main
@@ -31,6 +32,13 @@ class Deep(VideoClassifier):
         self.layer = nn.Linear(3, num_classes)
 
 
+class Absent(CSVLogger):
+    """A logger of a library that is nowhere installed; those of Lightning may be, by an extra or a user."""
+
+    def __init__(self) -> None:
+        raise ModuleNotFoundError("No module named 'a_library_that_is_absent'")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -43,7 +51,7 @@ class Deep(VideoClassifier):
         ("--seed_everything -1", "-1 is not in bounds"),
         ("--data.batch_size null", "data.batch_size is null, and needs a value"),
         ("--data.clips_per_video.train null", "data.clips_per_video.train is None; it must be a whole number"),
-        ("--trainer.logger TensorBoardLogger --trainer.logger.save_dir .", "Try `pip install`ing either"),
+        ("--trainer.logger tests.test_messages.Absent", "No module named 'a_library_that_is_absent'"),
         ("--ckpt_path=", "--ckpt_path is empty"),
         ("--checkpoint.monitor val/acc", "--checkpoint.monitor is val/acc; a validation logs val/clip_hit1, "),
         ("--model SingleFrme", "'SingleFrme'; did you mean SingleFrame? There are "),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 
 from benchmark.command_line import Parser, WholeNames
 from benchmark.commands.reproduction import recorded_settings
@@ -70,7 +71,10 @@ def settings_of_data(words: Sequence[str]) -> Any:
     Args:
         words: These alone.
     """
-    return _parser().parse_args(list(words)).data
+    data = _parser().parse_args(list(words)).data
+    if "init_args" not in data:  # which the parser leaves out where the class has no options
+        data.init_args = Namespace()  # type: ignore[no-untyped-call]
+    return data
 
 
 def data_of(settings: Mapping[str, Any]) -> VideoDataModule:

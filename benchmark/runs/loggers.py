@@ -25,8 +25,9 @@ def configured_loggers(trainer: Namespace) -> list[Namespace]:
 def move_logs(trainer: Namespace, before: str, after: str) -> None:
     """Let loggers that write to one folder write to another; those without a folder write to the current one."""
     for logger in configured_loggers(trainer):
-        if str(logger.init_args.get("save_dir") or ".") == before:
-            logger.init_args.save_dir = after
+        options = _options(logger)
+        if "save_dir" in options and str(options.save_dir or ".") == before:
+            options.save_dir = after
 
 
 def leave_out_wandb(trainer: Namespace, checkpoint: Namespace) -> str | None:
@@ -46,7 +47,8 @@ def leave_out_wandb(trainer: Namespace, checkpoint: Namespace) -> str | None:
     Raises:
         UserError: If one of them sends its logs online, which is more than a mirror on this disk.
     """
-    mirrors = [logger for logger in configured_loggers(trainer) if _is_wandb(logger)]
+    # One that has no such option decides for itself.
+    mirrors = [logger for logger in configured_loggers(trainer) if _is_wandb(logger) and "offline" in _options(logger)]
     mode = os.environ.get("WANDB_MODE", "")
     for logger in mirrors:  # whose `offline` Lightning would follow instead
         logger.init_args.offline = _MODES.get(mode, bool(logger.init_args.get("offline")))
@@ -101,6 +103,12 @@ def _is_logged_in() -> bool:
     from benchmark.runs.wandb_runs import is_logged_in  # imports wandb, which not everybody has
 
     return is_logged_in()
+
+
+def _options(logger: Namespace) -> Namespace:
+    """Those of its class; the parser leaves out `init_args` where there are none."""
+    options: Namespace = logger.get("init_args") or Namespace()  # type: ignore[no-untyped-call]
+    return options
 
 
 def _is_wandb(logger: Namespace) -> bool:

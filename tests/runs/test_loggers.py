@@ -36,13 +36,20 @@ def test_there_may_be_no_logger(held: object, absent: None) -> None:
 
 def test_logs_without_a_folder_move() -> None:
     trainer = space(
-        logger=[logger("CSVLogger", save_dir="."), logger("WandbLogger"), logger("CSVLogger", save_dir="x")]
+        logger=[logger("CSVLogger", save_dir="."), logger("WandbLogger", save_dir=None), logger("CSVLogger", save_dir="x")]
     )
     move_logs(trainer, ".", "run")
     assert [held.init_args.save_dir for held in trainer.logger] == ["run", "run", "x"]
     single = space(logger=logger("CSVLogger", save_dir="."))
     move_logs(single, ".", "run")
     assert single.logger.init_args.save_dir == "run"
+
+
+def test_a_logger_that_takes_no_folder_is_left_as_it_is() -> None:
+    bare = space(class_path="tests.runs.test_loggers.Bare")
+    trainer = space(logger=[bare, logger("CometLogger", project="x")])
+    move_logs(trainer, ".", "run")
+    assert trainer.logger == [space(class_path=bare.class_path), logger("CometLogger", project="x")]
 
 
 def test_offline_logs_are_left_out(absent: None) -> None:
@@ -57,7 +64,7 @@ def test_offline_logs_are_left_out(absent: None) -> None:
 
 def test_online_logs_are_not_left_out_in_silence(absent: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    for online in (logger("WandbLogger", offline=False), logger("WandbLogger")):
+    for online in (logger("WandbLogger", offline=False), logger("WandbLogger", offline=None)):
         with pytest.raises(
             UserError, match=r"trainer\.logger sends logs to W&B, which needs wandb, which is not installed"
         ):
