@@ -9,7 +9,9 @@ from jsonargparse import ArgumentError
 from benchmark.argument_messages import of_arguments
 from benchmark.errors import UserError
 
-_LOST_WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\) (?:is killed|exited unexpectedly)")
+_LOST_WORKER = re.compile(
+    r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\) (?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)"
+)
 # What a system refuses with, and a user can do about it; other errors of a system are faults of ours.
 _REFUSALS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its rights, or name another"),
@@ -43,9 +45,15 @@ def for_the_user(error: BaseException | None) -> str | None:
             return f"W&B says: {_one_line(one)} Or keep its logs here: --trainer.logger.offline true"
     for one in chain:
         if isinstance(one, RuntimeError) and (worker := _LOST_WORKER.match(str(one))):
+            if worker["signal"] in (None, "Killed", "Terminated"):
+                return (
+                    f"loader worker {worker[1]} was killed, as a system does that runs out of memory: lower "
+                    "data.num_workers or data.batch_size; what is unfinished goes on with --ckpt_path last"
+                )
             return (
-                f"loader worker {worker[1]} was killed, as a system does that runs out of memory: lower "
-                "data.num_workers or data.batch_size; what is unfinished goes on with --ckpt_path last"
+                f"loader worker {worker[1]} crashed ({worker['signal']}), as C code does that has a fault: "
+                "PYTHONFAULTHANDLER=1 with --data.num_workers 0 shows where; what is unfinished goes on with "
+                "--ckpt_path last"
             )
     if isinstance(outermost, OSError) and outermost.errno in _REFUSALS:
         place = "a file" if outermost.filename is None else outermost.filename

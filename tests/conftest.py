@@ -12,6 +12,7 @@ from benchmark.data.synthetic import read_synthetic_index
 from benchmark.extras import EXTRAS
 from benchmark.grid import processes
 from benchmark.runs import weights_origin
+from tests.generators.forked import in_a_copy
 from tests.generators.small_test import BROKEN, options
 from tests.generators.transfer_grids import InProcess
 
@@ -20,6 +21,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that needs a library of an extra where it is not there."""
     for mark in item.iter_markers("extra"):
         pytest.importorskip(mark.args[0], reason=f"needs {mark.args[0]}, of the extra {EXTRAS[mark.args[0]]}")
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test in a process of its own that asks for it; its fixtures stay in this one."""
+    if pyfuncitem.get_closest_marker("own_process") is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    in_a_copy(lambda: pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 @pytest.fixture(autouse=True)

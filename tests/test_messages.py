@@ -153,7 +153,14 @@ def test_a_slip_in_a_configuration_names_the_option(tmp_path: Path, capsys: pyte
     ],
 )
 def test_a_killed_loader_worker_is_named(said: str) -> None:
-    assert "loader worker 4711" in (for_the_user(RuntimeError(said)) or "")
+    shown = for_the_user(RuntimeError(said)) or ""
+    assert "loader worker 4711" in shown
+    assert "was killed, as a system does" in shown
+
+
+def test_a_loader_worker_that_crashes_is_not_said_to_be_killed() -> None:
+    said = "DataLoader worker (pid 4711) is killed by signal: Segmentation fault. "
+    assert "loader worker 4711 crashed (Segmentation fault)" in (for_the_user(RuntimeError(said)) or "")
 
 
 def test_what_every_experiment_says_is_asked_for_by_its_options(

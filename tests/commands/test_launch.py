@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from benchmark.cli import main
 from benchmark.models.stored import read_checkpoint
 from benchmark.scale.workers import Job, parameters_of
 from tests.generators.machines import machines
+from tests.generators.ray_cluster import ray_cluster
 from tests.generators.small_test import CONF, VIDEOS, options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,19 +57,11 @@ def test_a_worker_runs_the_same_words_with_its_place() -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cluster() -> Iterator[str]:
     """Address of a cluster of three nodes with a processor each."""
     pytest.importorskip("ray")
-    utilities: Any = pytest.importorskip("ray.cluster_utils")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_worker_niceness", "0")  # beside other work their workers would hardly run
-    patch.setenv("OMP_NUM_THREADS", "1")
-    made = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(num_cpus=1)
-    yield str(made.address)
-    made.shutdown()
-    patch.undo()
+    with ray_cluster(head_cpus=1, workers=2) as made:
+        yield made.address
 
 
 def launched(cluster: str, folder: Path, launch: list[str], words: list[str]) -> tuple[int, str]:

@@ -1,8 +1,9 @@
-"""Runs a command line in a copy of this process, so that classes it imports are not known to the tests behind it."""
+"""Runs things in a copy of this process, so that what they import or leave behind is not there for the tests behind."""
 
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import torch
 
 from benchmark.cli import main
 from benchmark.plugins import load_plugins
+
+_FAILED = 70
 
 
 def forked(
@@ -26,36 +29,71 @@ def forked(
         path: Folder of further packages.
         before: Run in the new process before anything else.
     """
+    out, err = folder / "stdout.txt", folder / "stderr.txt"
+
+    def run() -> int:
+        if before is not None:
+            before()
+        os.chdir(folder)
+        sys.path[:0] = [] if path is None else [str(path)]
+        importlib.invalidate_caches()
+        load_plugins.cache_clear()
+        with (
+            out.open("w", encoding="utf-8") as o,
+            err.open("w", encoding="utf-8") as e,
+            contextlib.redirect_stdout(o),
+            contextlib.redirect_stderr(e),
+        ):
+            try:
+                return main(list(arguments))
+            except SystemExit as stopped:
+                return int(stopped.code or 0)
+            except BaseException:
+                traceback.print_exc()
+                return _FAILED
+
+    return _exit_code(run), out.read_text("utf-8"), err.read_text("utf-8")
+
+
+def in_a_copy(call: Callable[[], object]) -> None:
+    """Call a function in a copy of this process.
+
+    Raises:
+        AssertionError: If it raises anything there, or the process is killed; errors show the traceback.
+    """
+
+    def run() -> int:
+        try:
+            call()
+        except BaseException:
+            traceback.print_exc()
+            return _FAILED
+        return 0
+
+    assert _exit_code(run) == 0, "it failed in a process of its own, whose errors are above"
+
+
+def _exit_code(run: Callable[[], int]) -> int:
+    """Of a copy of this process that only runs something."""
     if not hasattr(os, "fork"):
         pytest.skip("a system without fork")
-    out, err = folder / "stdout.txt", folder / "stderr.txt"
     process = os.fork()
     if process == 0:
-        code = 70
+        code = _FAILED
         try:
-            if before is not None:
-                before()
             torch.set_num_threads(1)  # a copy has none of the threads that would share the work
-            os.chdir(folder)
-            sys.path[:0] = [] if path is None else [str(path)]
-            importlib.invalidate_caches()
-            load_plugins.cache_clear()
-            with (
-                out.open("w", encoding="utf-8") as o,
-                err.open("w", encoding="utf-8") as e,
-                contextlib.redirect_stdout(o),
-                contextlib.redirect_stderr(e),
-            ):
-                try:
-                    code = main(list(arguments))
-                except SystemExit as stopped:
-                    code = int(stopped.code or 0)
-                except BaseException:
-                    traceback.print_exc()
+            code = run()
         finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
-    _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status), out.read_text("utf-8"), err.read_text("utf-8")
+    try:
+        _, status = os.waitpid(process, 0)
+    except BaseException:  # its time is over
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        raise
+    return os.waitstatus_to_exitcode(status)
 
 
 def install(

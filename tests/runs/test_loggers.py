@@ -36,7 +36,11 @@ def test_there_may_be_no_logger(held: object, absent: None) -> None:
 
 def test_logs_without_a_folder_move() -> None:
     trainer = space(
-        logger=[logger("CSVLogger", save_dir="."), logger("WandbLogger", save_dir=None), logger("CSVLogger", save_dir="x")]
+        logger=[
+            logger("CSVLogger", save_dir="."),
+            logger("WandbLogger", save_dir=None),
+            logger("CSVLogger", save_dir="x"),
+        ]
     )
     move_logs(trainer, ".", "run")
     assert [held.init_args.save_dir for held in trainer.logger] == ["run", "run", "x"]

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,10 +16,11 @@ from benchmark.scale.engines import RayEngine
 from benchmark.scale.job import ShardJob, ShardResult, make_shard
 from benchmark.scale.store import Store
 from tests.generators.object_store import object_store
+from tests.generators.ray_cluster import RayCluster, ray_cluster
 from tests.generators.sports1m_set import ids, write_lists, write_videos
 from tests.scale.jobs import prepare
 
-pytestmark = [pytest.mark.extra("ray"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.extra("ray"), pytest.mark.own_process, pytest.mark.timeout(600)]
 
 NAMES = ids(14)  # four shards
 _SECONDS = 240.0  # after which a test fails that waits for a machine to be gone
@@ -33,16 +33,10 @@ def lists(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def nodes() -> Iterator[RayCluster]:
     """A cluster of two nodes that do work, and one that only keeps it together."""
-    pytest.importorskip("ray")
-    utilities: Any = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other work its workers would hardly run
-    made = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
+    with ray_cluster(head_cpus=0, workers=2) as made:
+        yield made
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -79,7 +73,7 @@ def held_up_once(job: ShardJob) -> ShardResult:
     return noted(job, folder)
 
 
-def test_a_machine_lost_in_the_middle_costs_a_try(lists: Path, nodes: Any, tmp_path: Path) -> None:
+def test_a_machine_lost_in_the_middle_costs_a_try(lists: Path, nodes: RayCluster, tmp_path: Path) -> None:
     wanted = undisturbed(lists, tmp_path)
     lost = list[str]()
 
@@ -87,9 +81,9 @@ def test_a_machine_lost_in_the_middle_costs_a_try(lists: Path, nodes: Any, tmp_p
         end = time.monotonic() + _SECONDS
         while time.monotonic() < end and not (marks := list(tmp_path.glob("held up *"))):
             time.sleep(0.1)
-        (node,) = (each for each in nodes.worker_nodes if each.node_id == marks[0].name.split()[-1])
-        nodes.remove_node(node, allow_graceful=False)
-        lost.append(node.node_id)
+        node = marks[0].name.split()[-1]
+        nodes.lose(node)
+        lost.append(node)
 
     thread = threading.Thread(target=lose)
     thread.start()
@@ -126,7 +120,6 @@ def always_killed(job: ShardJob) -> ShardResult:
 
 
 def test_a_killed_task_is_made_again_and_not_for_ever(lists: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     wanted = undisturbed(lists, tmp_path)
     engine = RayEngine("local", killed_once)
     try:

@@ -213,8 +213,8 @@ def test_the_command_killed_at_any_moment_goes_on(lists: Path, videos: Path, tmp
 
 
 @pytest.mark.extra("ray")
+@pytest.mark.own_process
 def test_tasks_of_ray_leave_what_processes_leave(lists: Path, videos: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     from benchmark.scale.engines import RayEngine
 
     prepare(lists, videos, Store(str(tmp_path / "whole")), tmp_path / "work0")
