@@ -104,7 +104,7 @@ def plot(path: Path, curves: dict[str, list[list[Point]]]) -> None:
     """Draw the mean curve of each way."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
     for name, runs in curves.items():
         points = min(map(len, runs))
@@ -112,7 +112,7 @@ def plot(path: Path, curves: dict[str, list[list[Point]]]) -> None:
         axes.plot(clips, hits, label=name, linestyle="-" if name == "synchronous" else "--" if "SGD" in name else "-.")
     axes.set_xlabel("clips")
     axes.set_ylabel("clip Hit@1, mean over seeds")
-    axes.legend(fontsize="x-small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
     figure.savefig(path)
 
 
