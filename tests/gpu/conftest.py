@@ -29,6 +29,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     data = tmp_path_factory.mktemp("embedded")
     read_synthetic_index(data, source_groups=3)
     made = Runs(data, tmp_path_factory.mktemp("runs"), at_once=2 if IS_DRY else 8)
-    start_all(made)
-    yield made
-    made.close()
+    try:
+        start_all(made)
+        yield made
+    finally:
+        made.close()

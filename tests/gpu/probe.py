@@ -20,6 +20,7 @@ from benchmark.conformance.subject import first_optimizer
 from benchmark.cost import gflop_per_clip, moving_clips
 from benchmark.models import VideoClassifier
 from benchmark.models.convolutions import pad_small_inputs
+from benchmark.process import end_with_starter
 from benchmark.protocol import View
 
 K, CLIPS = 7, 2
@@ -83,6 +84,7 @@ def probe(path: Path, device: torch.device) -> dict[str, Any]:
 def main(accelerator: str, found: Path, paths: list[Path]) -> None:
     """Probe one configuration here, or each of several in a process of its own."""
     if len(paths) == 1:
+        end_with_starter()  # it shares its standard input with the process above it, which may be killed
         device = torch.device("cpu" if accelerator == "cpu" else "cuda:0")
         try:
             line = {"name": paths[0].stem, **probe(paths[0], device)}

@@ -3,18 +3,22 @@
 A run that fails or hangs fails the tests that look at it, and leaves the others alone.
 """
 
+import contextlib
 import dataclasses
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from benchmark.process import UNTIL_EOF
 from tests.generators.small_test import options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,10 +65,18 @@ class Runs:
         self.data, self.folder = data, folder
         self._pool = ThreadPoolExecutor(at_once)
         self._started: dict[str, Future[Run]] = {}
+        self._processes: list[subprocess.Popen[str]] = []
+        self._is_closed = False
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Start nothing more."""
+        """Start nothing more and end what runs: pytest waits for the threads of the pool before it goes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._is_closed = True
+            for process in self._processes:
+                if process.returncode is None:
+                    _kill(process)
 
     def start(
         self, name: str, words: Callable[[], list[str]], *, killed: bool = False, seconds: float = SECONDS
@@ -99,24 +111,44 @@ class Runs:
     def _run(self, name: str, words: Callable[[], list[str]], killed: bool, seconds: float) -> Run:
         folder, begun = self.folder / name, time.monotonic()
         with (self.folder / f"{name}.txt").open("w+", encoding="utf-8") as output:
-            process = subprocess.Popen(
-                [sys.executable, *words()],
-                cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "2"},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-            )
+            process = self._begun([sys.executable, *words()], output)
             code = _killed(process, folder / "checkpoints/last.ckpt", seconds) if killed else _ended(process, seconds)
             output.seek(0)
             return Run(code, output.read(), folder, time.monotonic() - begun)
+
+    def _begun(self, command: list[str], output: IO[str]) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the tests are over")
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                # Nobody else ends what is in a session of its own, should these tests be killed.
+                env={**os.environ, "OMP_NUM_THREADS": "2", UNTIL_EOF: "1"},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+            self._processes.append(process)
+            return process
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill it with all that it has started, which would keep the GPU."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _ended(process: subprocess.Popen[str], seconds: float) -> int | None:
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _kill(process)
         process.wait()
         return None
 
@@ -126,6 +158,6 @@ def _killed(process: subprocess.Popen[str], checkpoint: Path, seconds: float) ->
     end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end and not checkpoint.exists():
         time.sleep(0.02)
-    process.kill()
+    _kill(process)
     left = process.wait()
     return 0 if checkpoint.exists() and left in {-getattr(signal, "SIGKILL", 9), 1} else left

@@ -8,15 +8,18 @@ step is forward, loss, backward and SGD with momentum, without a word to the hos
 a process of its own. Those of some networks prepare side by side, then each is timed while the others do nothing. One
 that fails or is not done in time is missing from the table and nothing else is. Rates are medians over rounds of
 several steps; the best plain way is the fastest of the three. For ours, the losses of the first steps are compared with
-those of the network as it is. Whole runs come after them: fits from the frame cache, and a test whose ledger has to be
-the processor's. Prints one table of all that is asked last and leaves `gpu.json` in the folder. `--device cpu` tries
+those of the network as it is. Whole runs come after them: a test whose ledger has to be the processor's, and fits from
+the frame cache. All of it ends within the minutes. `gpu.json` in the folder is written again after every part, so that
+it holds what was found also where this is killed; one table of all that is asked is printed last. `--device cpu` tries
 the script itself, on narrow networks and a few clips; it needs `--minutes 60` there.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import json
+import math
 import os
 import queue
 import shutil
@@ -32,13 +35,22 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmark.commands.text import aligned
 from benchmark.cost import operation_counter
+from benchmark.files import write_whole
+from benchmark.runs.facts import hardware_facts
 from benchmark.speed.machine import matmul_peak_gflop_per_second, memory_bandwidth_bytes_per_second
-from tests.performance.gpu_rows import rows
-from tests.performance.gpu_runs import alike, fit_from_cache, ledgers
-from tests.performance.gpu_step import OURS, PLAIN, READY, Size, build, one, side_of, size_on
+from tests.performance.gpu_rows import MISSING, WORKS, rows
+from tests.performance.gpu_runs import alike, fit_from_cache, ledgers, make_data
+from tests.performance.gpu_step import FAILED, OURS, PLAIN, READY, UNPREPARED, Size, build, one, side_of, size_on
+from tests.performance.targets import Line
 from tests.performance.training_steps import FRAMES, NETWORKS
 
-_TURN_SECONDS = 40.0
+_MOST_AT_ONCE = 4
+"""Networks that lie on the GPU side by side, in each of their ways."""
+_TURN_SECONDS, _UNPREPARED_TURN_SECONDS = 40.0, 80.0
+_WAIT_SECONDS = 5.0
+"""What a killed process may take to go."""
+_SPARE_SECONDS = 15.0
+"""Of the minutes: for what comes before the clock starts, and for the tables."""
 RUNS_SECONDS = 150.0
 """What whole runs take on a GPU after the race."""
 
@@ -56,6 +68,55 @@ def gflop(name: str, size: Size) -> dict[str, float]:
     return {"test": test, "train": test + backward.get_total_flops() / 1e9}
 
 
+class Report:
+    """What was found so far; `gpu.json` has all of it at any moment.
+
+    Args:
+        folder: Of the file.
+        size: Of what is measured.
+    """
+
+    def __init__(self, folder: Path, size: Size) -> None:
+        self.path, self.size = folder / "gpu.json", size
+        self.machine: dict[str, float] = {}
+        self.gflop: dict[str, dict[str, float]] = {}
+        self.found: dict[str, dict[str, dict[str, float]]] = {}
+        self.fits: dict[int, dict[str, float]] = {}
+        self.ledgers: dict[str, float] = {}
+
+    def add(self, what: str, into: dict[str, float], part: Callable[[], dict[str, float]]) -> None:
+        """Add what a part finds and write it down; nothing where it fails, which the others do not notice."""
+        try:
+            found = part()
+            into |= found
+            print(f"{time.strftime('%X')} {what}: {found}", flush=True)
+        except Exception as error:
+            print(f"{time.strftime('%X')} {what} failed: {type(error).__name__}: {error}", flush=True)
+        try:
+            self._write()
+        except OSError as error:
+            print(f"{self.path} was not written: {error}", flush=True)
+
+    @property
+    def peak(self) -> float:
+        """GFLOP/s in bfloat16."""
+        return self.machine.get("peak_gflop_per_second", MISSING)
+
+    def lines(self) -> list[Line]:
+        """All that is asked; none where they cannot be worked out: what was measured is written anyhow."""
+        try:
+            return rows(self.found, self.gflop, self.peak, self.size, self.fits, self.ledgers)
+        except Exception as error:
+            print(f"rows failed: {type(error).__name__}: {error}", flush=True)
+            return []
+
+    def _write(self) -> None:
+        report = {**self.machine, "gflop_per_clip": self.gflop, "clips_per_second": self.found}
+        report |= {"fits": self.fits, "ledgers": self.ledgers}
+        report |= {"asked": [dataclasses.asdict(line) for line in self.lines()]}
+        write_whole(self.path, json.dumps(report, indent=1))
+
+
 class Worker:
     """A process for one network in one way.
 
@@ -66,7 +127,7 @@ class Worker:
     """
 
     def __init__(self, name: str, way: str, options: argparse.Namespace) -> None:
-        self.name, self.way, self.lines = name, way, list[str]()
+        self.name, self.way, self.lines, self.turn_seconds = name, way, list[str](), _TURN_SECONDS
         words = [sys.executable, "-m", "tests.performance.gpu", "--one", name, way, "--device", options.device]
         self.process = subprocess.Popen(
             [*words, *(["--profile"] if options.profile else [])],
@@ -86,6 +147,7 @@ class Worker:
         for line in self.process.stdout:
             self.lines.append(line)
             if line.startswith(READY):
+                self.turn_seconds = _UNPREPARED_TURN_SECONDS if line.startswith(UNPREPARED) else _TURN_SECONDS
                 self.told.put("ready")
         self.told.put("ended")
 
@@ -100,53 +162,74 @@ class Worker:
         return False
 
     def measured(self, deadline: float) -> dict[str, float]:
-        """What it finds in its turn, as far as it comes."""
+        """What it finds in its turn, as far as it comes.
+
+        Raises:
+            RuntimeError: With the end of what it printed, if it finds nothing.
+        """
         assert self.process.stdin is not None
         try:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
-            self.told.get(timeout=max(0.1, min(_TURN_SECONDS, deadline - time.monotonic())))
+            self.told.get(timeout=max(0.1, min(self.turn_seconds, deadline - time.monotonic())))
         except (queue.Empty, OSError):  # too slow, or ended since
             self.process.kill()
-        found = [json.loads(line) for line in self.lines if line.startswith('{"network"')]
-        print(f"{time.strftime('%X')} {found[-1] if found else ''.join(self.lines[-5:])}", flush=True)
-        return found[-1] if found else {}
+        lines = list(self.lines)
+        print("".join(f"{self.name} {self.way}, {line}" for line in lines if line.startswith(FAILED)), end="")
+        # The last line of a killed process may be torn.
+        found = [line for line in lines if line.startswith('{"network"') and line.endswith("}\n")]
+        if not found:
+            raise RuntimeError("".join(lines[-5:]))
+        rates: dict[str, float] = json.loads(found[-1])
+        return {key: rate for key, rate in rates.items() if key not in {"network", "way"}}
 
 
-def measure_all(jobs: Sequence[tuple[str, str]], options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
+def end_all(workers: Sequence[Worker]) -> None:
+    """Kill what still runs; what does not even go then is left behind."""
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        try:
+            worker.process.wait(_WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            print(f"{worker.name} {worker.way} could not be killed", flush=True)
+
+
+def measure_all(jobs: Sequence[tuple[str, str]], options: argparse.Namespace, report: Report, deadline: float) -> None:
     """Rates by network and way; as many networks at a time as there are cores to prepare them."""
-    deadline = time.monotonic() + 60 * options.minutes - (RUNS_SECONDS if options.device != "cpu" else 0)
-    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name, _ in jobs}
-    names = list(found)
-    at_once = max(1, (os.cpu_count() or 1) // 4)
+    names = list(dict.fromkeys(name for name, _ in jobs))
+    at_once = min(_MOST_AT_ONCE, max(1, hardware_facts(1, torch.device("cpu")).cores // 4))
     groups = [names[first : first + at_once] for first in range(0, len(names), at_once)]
     for number, group in enumerate(groups):
         share = (deadline - time.monotonic()) / (len(groups) - number)
         prepared = time.monotonic() + 0.75 * share
-        workers = [Worker(name, way, options) for name, way in jobs if name in group]
-        ready = [worker for worker in workers if worker.is_ready(prepared)]
-        for worker in ready:
-            found[worker.name][worker.way] = worker.measured(deadline)
-            if options.profile:
-                (options.folder / f"{worker.name}_{worker.way}.txt").write_text("".join(worker.lines), "utf-8")
-        for worker in workers:
-            worker.process.kill()
-            worker.process.wait()
-    return found
+        workers: list[Worker] = []
+        try:
+            for name, way in jobs:
+                if name in group:
+                    workers.append(Worker(name, way, options))
+            for worker in [worker for worker in workers if worker.is_ready(prepared)]:
+                rates = report.found.setdefault(worker.name, {}).setdefault(worker.way, {})
+                report.add(f"{worker.name} {worker.way}", rates, functools.partial(worker.measured, deadline))
+                if options.profile:  # where the disk is full, the rates of the others are still to be printed
+                    with contextlib.suppress(OSError):
+                        (options.folder / f"{worker.name}_{worker.way}.txt").write_text("".join(worker.lines), "utf-8")
+        except OSError as error:  # the groups behind it may still fit
+            print(f"{', '.join(group)}: {error}", flush=True)
+        finally:
+            end_all(workers)
 
 
-def table(
-    found: dict[str, dict[str, dict[str, float]]], operations_of: dict[str, dict[str, float]], peak: float
-) -> str:
+def table(report: Report) -> str:
     """Every network by work and batch."""
     rows = []
-    for name, ways in found.items():
-        operations = operations_of[name]
-        for key in dict.fromkeys(key for rates in ways.values() for key in rates if key.split()[0] in operations):
+    for name, ways in report.found.items():
+        for key in dict.fromkeys(key for rates in ways.values() for key in rates if key.split()[0] in WORKS):
             plain = [ways.get(way, {}).get(key) for way in PLAIN]
             others = {way: rates[key] for way, rates in ways.items() if way not in PLAIN and key in rates}
             best = max((rate for rate in plain if rate), default=None)
             for way, rate in others.items():
+                share = rate * report.gflop.get(name, {}).get(key.split()[0], MISSING) / report.peak
                 rows.append(
                     [
                         f"{name}, {key}",
@@ -154,13 +237,14 @@ def table(
                         way,
                         f"{rate:,.0f}",
                         f"{rate / best:.2f}x" if best else "-",
-                        f"{rate * operations[key.split()[0]] / peak:.0%}",
+                        "-" if math.isnan(share) else f"{share:.0%}",
                     ]
                 )
     return aligned(["clips/s", *PLAIN, "way", "ours", "over the best", "of the peak"], rows)
 
 
 def main() -> None:
+    begun = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--ways", nargs="+", choices=[*OURS, "ours_graphs", *PLAIN], default=["ours", *PLAIN])
@@ -175,37 +259,45 @@ def main() -> None:
         name, way = options.one
         one(name, way, device, is_profiled=options.profile)
         return
+    end_at(begun + 60 * options.minutes - _SPARE_SECONDS / 3)
+    deadline = begun + 60 * options.minutes - _SPARE_SECONDS
     options.folder.mkdir(parents=True, exist_ok=True)
-    peak = matmul_peak_gflop_per_second(torch.bfloat16, device, side=8192 if device.type == "cuda" else 512)
-    bandwidth = memory_bandwidth_bytes_per_second(device)
-    print(f"peak {peak / 1e3:.3g} TFLOP/s in bfloat16, copies {bandwidth / 1e12:.3g} TB/s", flush=True)
-    size = size_on(device)
-    found = measure_all([(name, way) for name in options.only for way in options.ways], options)
     runs = options.folder.absolute() / "runs"
     shutil.rmtree(runs, ignore_errors=True)
-    fits = {
-        clips: _tried(f"fit of {clips} clips a batch", functools.partial(fit_from_cache, runs, device.type, clips))
-        for clips in (size.small, size.large)
-    }
-    same = _tried("ledgers", lambda: alike(*ledgers(runs, device.type)))
-    operations = {name: gflop(name, size) for name in options.only}
-    lines = rows(found, operations, peak, size, fits, same)
-    report = {"peak_gflop_per_second": peak, "bytes_per_second": bandwidth, "clips_per_second": found}
-    report |= {"fits": fits, "ledgers": same, "asked": [dataclasses.asdict(line) for line in lines]}
-    (options.folder / "gpu.json").write_text(json.dumps(report, indent=1), "utf-8")
-    print(table(found, operations, peak))
-    print("\n" + aligned(["what", "asked", "found", ""], [line.cells() for line in lines]))
+    size = size_on(device)
+    report = Report(options.folder, size)
+    for name in options.only:
+        report.add(f"operations of {name}", report.gflop.setdefault(name, {}), functools.partial(gflop, name, size))
+    report.add("peak", report.machine, functools.partial(matmul_peak, device))
+    report.add("copies", report.machine, lambda: {"bytes_per_second": memory_bandwidth_bytes_per_second(device)})
+    # Needs the processor alone, most of which waits for compilers while the race prepares.
+    threading.Thread(target=make_data, args=(runs, device.type), daemon=True).start()
+    jobs = [(name, way) for name in options.only for way in options.ways]
+    measure_all(jobs, options, report, deadline - min(RUNS_SECONDS, (deadline - time.monotonic()) / 3))
+    report.add("ledgers", report.ledgers, lambda: alike(*ledgers(runs, device.type, deadline)))
+    for clips in (size.small, size.large):
+        fit = functools.partial(fit_from_cache, runs, device.type, clips, deadline)
+        report.add(f"fit of {clips} clips a batch", report.fits.setdefault(clips, {}), fit)
+    print(table(report))
+    print("\n" + aligned(["what", "asked", "found", ""], [line.cells() for line in report.lines()]))
 
 
-def _tried(what: str, part: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """What a part finds; nothing where it fails, which the others do not notice."""
-    try:
-        found = part()
-    except Exception as error:
-        print(f"{what}: {error}", flush=True)
-        return {}
-    print(f"{time.strftime('%X')} {what}: {found}", flush=True)
-    return found
+def matmul_peak(device: torch.device) -> dict[str, float]:
+    """Of the machine, in bfloat16."""
+    side = 8192 if device.type == "cuda" else 512
+    return {"peak_gflop_per_second": matmul_peak_gflop_per_second(torch.bfloat16, device, side=side)}
+
+
+def end_at(moment: float) -> None:
+    """End this process then, whatever hangs: its report is there, and who waits for a turn ends with it."""
+
+    def end() -> None:
+        print("the time is up", flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(moment - time.monotonic(), end)
+    timer.daemon = True
+    timer.start()
 
 
 if __name__ == "__main__":

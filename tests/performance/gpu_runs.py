@@ -1,15 +1,18 @@
 """Whole runs on a device: a fit from the frame cache, and a test's ledger beside the processor's. See `gpu`."""
 
 import csv
+import functools
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.synthetic import read_synthetic_index
 from benchmark.results.ledger import Ledger
 from tests.generators.small_test import options
 
@@ -18,15 +21,33 @@ ALIKE = 1e-3
 HITS = (1, 5)
 LIMIT_SECONDS = {"cuda": 90, "cpu": 1500}
 """Of a run of a verb, by device."""
+_LEAST_SECONDS = 10.0
+"""With less time left a verb is not begun: it would hardly get past its imports."""
+_SOURCE_GROUPS = {"cuda": 6, "cpu": 3}
 _COLUMNS = ("video_id", "labels", "source_group", "status", "reason", "clip_starts")
 
 
-def verb(*words: str, folder: Path, limit: float) -> Path:
+def make_data(folder: Path, device: str) -> None:
+    """Generate the videos of all runs ahead of them; a run whose videos are still being made waits for them."""
+    read_synthetic_index(folder / "small", source_groups=3)
+    read_synthetic_index(folder / "embedded", source_groups=_SOURCE_GROUPS[device])
+
+
+def verb(*words: str, folder: Path, device: str, deadline: float) -> Path:
     """Run a verb of the suite into a run folder of its own; gives the folder.
 
+    Args:
+        words: Its own.
+        folder: The run folder.
+        device: Of `LIMIT_SECONDS`.
+        deadline: By the monotonic clock; it ends before that too.
+
     Raises:
-        RuntimeError: With the end of what it printed, if it fails or takes too long.
+        RuntimeError: With the end of what it printed, if it fails or takes too long, or if no time is left for it.
     """
+    limit = min(LIMIT_SECONDS[device], deadline - time.monotonic())
+    if limit < _LEAST_SECONDS:
+        raise RuntimeError(f"{folder.name} is left out, no time is left for it")
     command = [sys.executable, "-m", "benchmark", *words, "--run_dir", str(folder), "--trainer.devices", "1"]
     try:
         done = subprocess.run(
@@ -39,13 +60,14 @@ def verb(*words: str, folder: Path, limit: float) -> Path:
     return folder
 
 
-def fit_from_cache(folder: Path, device: str, clips: int) -> dict[str, float]:
+def fit_from_cache(folder: Path, device: str, clips: int, deadline: float) -> dict[str, float]:
     """Clips/s of a fit of single-frame multires on the embedded data, over the epochs in which all frames are cached.
 
     Args:
         folder: Receives data, cache and run.
         device: `cuda`, or `cpu` for a dry run of a trifle.
         clips: Of a batch.
+        deadline: By the monotonic clock.
     """
     is_dry = device == "cpu"
     epochs, visited, workers, width = (2, 3, 1, 0.05) if is_dry else (7, 50, 14, 1.0)
@@ -55,15 +77,15 @@ def fit_from_cache(folder: Path, device: str, clips: int) -> dict[str, float]:
     words += ["--data.cache", "disk", "--data.cache_dir", str(folder / "cache")]
     words += ["--trainer.max_epochs", str(epochs), "--trainer.compile", "never" if is_dry else "always"]
     words += ["--trainer.accelerator", "cpu" if is_dry else "gpu", "--trainer.enable_progress_bar", "false"]
-    words += ["--data.source_groups", "3" if is_dry else "6"]
-    run = verb(*words, folder=folder / f"fit_{clips}", limit=LIMIT_SECONDS[device])
+    words += ["--data.source_groups", str(_SOURCE_GROUPS[device])]
+    run = verb(*words, folder=folder / f"fit_{clips}", device=device, deadline=deadline)
     with (run / "curves.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[1:]  # the first epoch fills the cache
     names = {"clips/s": "clips_per_second", "compute": "compute_clips_per_second", "waiting": "waiting_share"}
     return {name: statistics.median(float(row[f"train/{column}"]) for row in rows) for name, column in names.items()}
 
 
-def ledgers(folder: Path, device: str) -> tuple[Ledger, Ledger]:
+def ledgers(folder: Path, device: str, deadline: float) -> tuple[Ledger, Ledger]:
     """A test of the same float32 weights on a device and on the processor."""
     there = "gpu" if device == "cuda" else device
 
@@ -71,15 +93,15 @@ def ledgers(folder: Path, device: str) -> tuple[Ledger, Ledger]:
         given = options(folder / "small", folder / name, *more)
         return [accelerator if word == "cpu" else word for word in given[: given.index("--run_dir")]] + list(more)
 
-    limit = LIMIT_SECONDS[device]
-    fit = verb("fit", *words("fit", there), folder=folder / "fit_small", limit=limit)
+    run = functools.partial(verb, device=device, deadline=deadline)
+    fit = run("fit", *words("fit", there), folder=folder / "fit_small")
     weights = ["--ckpt_path", str(fit / "checkpoints/last.ckpt")]
     with ThreadPoolExecutor(2) as pool:
         runs = [
-            pool.submit(verb, "test", *words(name, kind, *weights), folder=folder / name, limit=limit)
+            pool.submit(run, "test", *words(name, kind, *weights), folder=folder / name)
             for name, kind in (("test_there", there), ("test_processor", "cpu"))
         ]
-        one, other = (Ledger.read(run.result()) for run in runs)
+        one, other = (Ledger.read(tested.result()) for tested in runs)
     return one, other
 
 

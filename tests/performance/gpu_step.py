@@ -1,12 +1,13 @@
 """One network in one way on a device: prepared, then timed when its turn comes. See `tests.performance.gpu`."""
 
+import contextlib
 import copy
 import dataclasses
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ PATIENCE_SECONDS = 2.0
 """A step that takes longer than a fraction of this is warmed up and timed fewer times."""
 LARGE, SMALL = 256, 32
 READY = "ready for the turn"
+UNPREPARED = f"{READY}, part of which is still to be prepared"
+FAILED = "failed: "
+"""Begin lines that the script looks for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +86,22 @@ class Bench:
         self.is_plain = way in PLAIN
         torch.manual_seed(0)
         torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.benchmark = not self.is_plain
+        # The search for the fastest algorithms waits for the turn: what the others compute meanwhile would disturb it.
+        # cuDNN's plans are kept by shape and by whether they must be deterministic, and none is searched for again, so
+        # preparing takes deterministic ones and leaves the place of the others free. A captured graph keeps its own.
+        is_captured = "graphs" in way
+        torch.backends.cudnn.benchmark = is_captured
+        torch.backends.cudnn.deterministic = not self.is_plain and not is_captured
         self.network = build(name, self.size, is_plain=self.is_plain).to(device)
+        self.reference = None if self.is_plain else copy.deepcopy(self.network)
+        if way == "plain_compiled" or (not self.is_plain and "uncompiled" not in way):
+            options = {"mode": "reduce-overhead"} if is_captured else {}
+            self.network.compile(dynamic=False, **options)
         self.is_bf16 = way != "plain_float32"
         self.optimizer = self.optimizer_of(self.network)
         self.batches: dict[int, tuple[Tensor, Tensor]] = {}
+        self.found: dict[str, float] = {}
+        self.is_prepared = False
 
     def optimizer_of(self, network: nn.Module) -> torch.optim.Optimizer:
         """SGD, fused where it is ours."""
@@ -100,45 +115,56 @@ class Bench:
             sizes = [self.size.small]
         return [(work, clips) for clips in sizes for work in ("train", "test")]
 
-    def prepare(self) -> dict[str, float]:
-        """Compile, and let the libraries choose; how far losses are from those of the network as it is."""
-        found = {}
-        if not self.is_plain:
-            plain = copy.deepcopy(self.network)
-        if self.way == "plain_compiled" or (not self.is_plain and "uncompiled" not in self.way):
-            options = {"mode": "reduce-overhead"} if "graphs" in self.way else {}
-            self.network.compile(dynamic=False, **options)
-        if not self.is_plain:
-            found["losses differ by"] = self.difference(plain)
-            del plain
+    def prepare(self) -> None:
+        """Compile, and compare losses with those of the network as it is."""
+        if self.reference is not None:
+            with going_on("losses"):
+                self.found["losses differ by"] = self.difference(self.reference)
+            self.reference = None
+        left = self.cases()
         for work, clips in self.cases():
-            step = self.step(work, clips)
-            for _ in range(3):
-                step()
-            wait_for(self.device)
-        return found
+            with going_on(f"preparing {work} {clips}"):
+                step = self.step(work, clips)
+                for _ in range(3):
+                    step()
+                wait_for(self.device)
+                left.remove((work, clips))
+        self.is_prepared = not left
+
+    def measure(self) -> None:
+        """What `found` is to have of the cases, told as soon as it is known. Nothing else computes meanwhile."""
+        torch.backends.cudnn.benchmark = not self.is_plain
+        torch.backends.cudnn.deterministic = False
+        for work, clips in self.cases():
+            with going_on(f"{work} {clips}"):
+                self.found[f"{work} {clips}"] = self.rate(work, clips)
+                print(json.dumps({"network": self.name, "way": self.way, **self.found}), flush=True)
 
     def difference(self, plain: nn.Module) -> float:
         """Largest difference of the losses of a few training steps from those of a copy, as a share."""
         dropouts = [(m, m.p) for n in (self.network, plain) for m in n.modules() if isinstance(m, nn.Dropout)]
         losses: list[list[float]] = []
-        for dropout, _ in dropouts:
-            dropout.p = 0.0
         before = {name: value.clone() for name, value in self.network.state_dict().items()}
-        for network in (self.network, plain):
-            optimizer = self.optimizer_of(network)
-            step = self.step("train", self.size.small, network, optimizer)
-            losses.append([float(step().item()) for _ in range(6)])
-            optimizer.zero_grad()
-        for dropout, p in dropouts:
-            dropout.p = p
-        self.network.load_state_dict(before)
+        try:
+            for dropout, _ in dropouts:
+                dropout.p = 0.0
+            for network in (self.network, plain):
+                step = self.step("train", self.size.small, network, self.optimizer_of(network))
+                losses.append([float(step().item()) for _ in range(6)])
+                network.zero_grad()
+        finally:  # rates are of the network as it was, also where this fails
+            for dropout, p in dropouts:
+                dropout.p = p
+            self.network.zero_grad()
+            self.network.load_state_dict(before)
         pairs = zip(losses[0], losses[1], strict=True)
         return max(abs(ours / theirs - 1) for ours, theirs in pairs)
 
     def rate(self, work: str, clips: int) -> float:
         """Clips/s."""
         step = self.step(work, clips)
+        step()  # compiles what could not be prepared, and searches for algorithms: not for the warm-up's patience
+        wait_for(self.device)
         begun = time.perf_counter()
         for _ in range(WARMUP):
             step()
@@ -205,20 +231,30 @@ class Bench:
         return str(profile.key_averages().table(sort_by="self_cuda_time_total", row_limit=22, max_name_column_width=90))
 
 
+@contextlib.contextmanager
+def going_on(what: str) -> Iterator[None]:
+    """Say that a part failed and why, and let those behind it run.
+
+    Any error is meant: without memory, cuDNN and cuBLAS raise a plain RuntimeError, and compilers errors of their own.
+    """
+    try:
+        yield
+    except Exception as error:
+        print(f"{FAILED}{what}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)
+
+
 def one(name: str, way: str, device: torch.device, *, is_profiled: bool) -> None:
     """Prepare, say so, wait for the turn, measure."""
-    bench = Bench(name, way, device)
-    found: dict[str, float] = {}
-    try:
-        found = bench.prepare()
-    except torch.OutOfMemoryError:  # those beside it have given theirs back by its turn
-        print("too little memory beside the others", flush=True)
+    bench = None
+    with going_on("preparing"):  # those beside it have given their memory back by its turn
+        bench = Bench(name, way, device)
+        bench.prepare()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    print(READY, flush=True)
-    sys.stdin.readline()
-    for work, clips in bench.cases():
-        found[f"{work} {clips}"] = bench.rate(work, clips)
-        print(json.dumps({"network": name, "way": way, **found}), flush=True)
+    print(READY if bench and bench.is_prepared else UNPREPARED, flush=True)
+    if not sys.stdin.readline():  # the script is gone, and all that wait would measure at once
+        return
+    bench = bench or Bench(name, way, device)
+    bench.measure()
     if is_profiled:
         print(bench.profile())
