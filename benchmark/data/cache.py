@@ -66,7 +66,8 @@ class KnownVideo:
 
     def are_sound(self, numbers: np.ndarray) -> bool:
         """Whether all of these frames are known to be sound."""
-        return bool(np.unpackbits(np.frombuffer(self.sound, np.uint8))[numbers].all())
+        bits = np.frombuffer(self.sound, np.uint8)[numbers >> 3] >> (7 - (numbers & 7))
+        return bool((bits & 1).all())
 
     def with_sound(self, numbers: np.ndarray) -> "KnownVideo":
         """The same with more of them."""
@@ -106,6 +107,7 @@ class FrameCache:
     def __init__(self, path: Path, side: int, capacity_bytes: int, counts: Tensor | None = None) -> None:
         self.path, self.side, self.capacity_bytes = path, side, capacity_bytes
         self._frame_bytes = side * side * 3
+        self._stored_bytes = (self._frame_bytes // _PAGE_BYTES + 2) * _PAGE_BYTES  # with a share of the tree
         self.slots = capacity_bytes // self._frame_bytes
         if self.slots < 1:
             raise UserError(
@@ -126,8 +128,7 @@ class FrameCache:
         """The store, opened by this very process: LMDB must not be used across a fork."""
         held = self._opened
         if held is None or held.process != os.getpid():
-            pages = self._frame_bytes // _PAGE_BYTES + 2
-            held = self._opened = _Store.of(self.path, self.slots * pages * _PAGE_BYTES + _TREE_BYTES)
+            held = self._opened = _Store.of(self.path, self.slots * self._stored_bytes + _TREE_BYTES)
         return held
 
     def known(self, video: int) -> KnownVideo | None:
@@ -213,9 +214,20 @@ class FrameCache:
         return self.used_bytes + self._frame_bytes > self.capacity_bytes
 
     def _leaves_room(self, frames: int) -> bool:
+        free, spare = self._space()
+        return free - frames * self._frame_bytes >= spare
+
+    def _space(self) -> tuple[int, int]:
+        """Bytes that are free where it is, and how many of them it leaves to others."""
         space = os.statvfs(self.path)
-        spare = min(_SPARE_BYTES, space.f_blocks * space.f_frsize // 2)
-        return space.f_bavail * space.f_frsize - frames * self._frame_bytes >= spare
+        return space.f_bavail * space.f_frsize, min(_SPARE_BYTES, space.f_blocks * space.f_frsize // 2)
+
+    @property
+    def free_when_full(self) -> int:
+        """Bytes that will be free where it is once it has taken all that it may."""
+        free, spare = self._space()
+        wanted = (self.slots - self.used_bytes // self._frame_bytes) * self._stored_bytes
+        return max(free - wanted, min(free, spare))
 
     def summary(self) -> str:
         """One line: frames that this process and its loaders took from the cache, and what it holds."""
