@@ -192,7 +192,7 @@ class FrameCache:
         """Keep what is known of a video."""
         videos = self._store.videos
         found = writing.get(_key(video), db=videos)
-        known = KnownVideo.of(length) if found is None else KnownVideo.unpacked(found)
+        known = KnownVideo.of(length) if found is None else KnownVideo.unpacked(bytes(found))
         more = known.with_sound(sound)
         if found is None or more != known:
             writing.put(_key(video), more.packed, db=videos)

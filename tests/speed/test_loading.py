@@ -17,7 +17,8 @@ class Negatives(TrainingClips):
 
     def __getitem__(self, key: tuple[int, int, int]) -> Any:
         sample = super().__getitem__(key)
-        return dataclasses.replace(sample, frames=self.turned - sample.frames)  # type: ignore[type-var]
+        assert isinstance(sample, Sample)
+        return dataclasses.replace(sample, frames=self.turned - sample.frames)
 
 
 def test_the_clips_that_are_timed_are_those_of_the_fit(tmp_path: Path) -> None:
