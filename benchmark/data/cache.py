@@ -3,6 +3,9 @@
 An LMDB store in a folder of its own: readers take no lock, writers take turns, and a process that is killed leaves
 nothing half written. What is there stays, which for epochs that walk through all clips is better than replacing it.
 
+Of each video, what was found sound is kept as a bit a frame: a clip may be served only if all that it spans is sound,
+and its frames may have come here with another clip.
+
 A video is known by path, size and time of change, so a changed file is another video. The folder's name covers all
 that its bytes depend on: the size of the frames, the code and the libraries that decode and resize and, on Linux, the
 boot of the machine, since nothing is forced to the disk and a power failure may leave anything there. Some space is
@@ -12,7 +15,9 @@ left for others, so a full disk only ends the filling.
 import hashlib
 import os
 import shutil
+import threading
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
@@ -47,6 +52,45 @@ def video_key(path: Path) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") | 1  # 0 means empty
 
 
+@dataclass(frozen=True)
+class KnownVideo:
+    """What is known of a video of which frames are kept.
+
+    Args:
+        length: Its frames.
+        sound: A bit for each of them, whether it is known to be sound.
+    """
+
+    length: int
+    sound: bytes
+
+    def are_sound(self, numbers: np.ndarray) -> bool:
+        """Whether all of these frames are known to be sound."""
+        bits = np.frombuffer(self.sound, np.uint8)[numbers >> 3] >> (7 - (numbers & 7))
+        return bool((bits & 1).all())
+
+    def with_sound(self, numbers: np.ndarray) -> "KnownVideo":
+        """The same with more of them."""
+        are_sound = np.unpackbits(np.frombuffer(self.sound, np.uint8))
+        are_sound[numbers] = 1
+        return KnownVideo(self.length, np.packbits(are_sound).tobytes())
+
+    @classmethod
+    def of(cls, length: int) -> "KnownVideo":
+        """A video of so many frames, none of which was looked at."""
+        return cls(length, bytes((length + 7) // 8))
+
+    @classmethod
+    def unpacked(cls, held: bytes) -> "KnownVideo":
+        """From what `packed` made."""
+        return cls(int.from_bytes(held[:8], "little"), held[8:])
+
+    @property
+    def packed(self) -> bytes:
+        """As bytes."""
+        return self.length.to_bytes(8, "little") + self.sound
+
+
 class FrameCache:
     """Frames of one size by (video, frame number).
 
@@ -63,6 +107,7 @@ class FrameCache:
     def __init__(self, path: Path, side: int, capacity_bytes: int, counts: Tensor | None = None) -> None:
         self.path, self.side, self.capacity_bytes = path, side, capacity_bytes
         self._frame_bytes = side * side * 3
+        self._stored_bytes = (self._frame_bytes // _PAGE_BYTES + 2) * _PAGE_BYTES  # with a share of the tree
         self.slots = capacity_bytes // self._frame_bytes
         if self.slots < 1:
             raise UserError(
@@ -81,17 +126,17 @@ class FrameCache:
     @property
     def _store(self) -> "_Store":
         """The store, opened by this very process: LMDB must not be used across a fork."""
-        if self._opened is None or self._opened.process != os.getpid():
-            pages = self._frame_bytes // _PAGE_BYTES + 2
-            self._opened = _Store.of(self.path, self.slots * pages * _PAGE_BYTES + _TREE_BYTES)
-        return self._opened
+        held = self._opened
+        if held is None or held.process != os.getpid():
+            held = self._opened = _Store.of(self.path, self.slots * self._stored_bytes + _TREE_BYTES)
+        return held
 
-    def length(self, video: int) -> int | None:
-        """Frames of a video, if any of them is kept."""
+    def known(self, video: int) -> KnownVideo | None:
+        """What is known of a video, if any of its frames is kept."""
         store = self._store
-        with store.environment.begin(store.lengths) as reading:
+        with store.environment.begin(store.videos) as reading:
             found = reading.get(_key(video))
-        return None if found is None else int.from_bytes(found, "little")
+        return None if found is None else KnownVideo.unpacked(found)
 
     def read(self, video: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, side, side, 3) uint8 of n frames, and (n,) bool which of them are kept; the others hold anything.
@@ -113,7 +158,9 @@ class FrameCache:
         self._counts[os.getpid() % _PROCESSES] += torch.tensor([kept, len(numbers) - kept])
         return pictures, is_kept
 
-    def add(self, video: int, length: int, numbers: np.ndarray, pictures: np.ndarray) -> None:
+    def add(
+        self, video: int, length: int, numbers: np.ndarray, pictures: np.ndarray, sound: np.ndarray | None = None
+    ) -> None:
         """Keep frames, as many as there is room for.
 
         Args:
@@ -121,8 +168,10 @@ class FrameCache:
             length: Frames of the video.
             numbers: (n,) frame numbers.
             pictures: (n, side, side, 3) uint8.
+            sound: Numbers of frames that are sound, kept or not; None where nobody asks.
         """
-        if self.is_full:  # seen without the lock that writers take in turn
+        # Seen without the lock that writers take in turn. What is sound of a video that is there costs no space.
+        if self.is_full and (sound is None or self.known(video) is None):
             return
         if not self._leaves_room(len(numbers)):
             self._counts[_PROCESSES] = 1
@@ -135,9 +184,18 @@ class FrameCache:
                     if room < 1:
                         break
                     room -= writing.put(_key(video, number), picture.data, overwrite=False)
-                writing.put(_key(video), length.to_bytes(8, "little"), db=store.lengths)
+                self._note(writing, video, length, numbers[:0] if sound is None else sound)
         except (lmdb.DiskError, lmdb.MapFullError):
             self._counts[_PROCESSES] = 1
+
+    def _note(self, writing: lmdb.Transaction, video: int, length: int, sound: np.ndarray) -> None:
+        """Keep what is known of a video."""
+        videos = self._store.videos
+        found = writing.get(_key(video), db=videos)
+        known = KnownVideo.of(length) if found is None else KnownVideo.unpacked(bytes(found))
+        more = known.with_sound(sound)
+        if found is None or more != known:
+            writing.put(_key(video), more.packed, db=videos)
 
     def keeps(self, video: int, numbers: np.ndarray) -> np.ndarray:
         """(n,) bool: which of n frames are kept; this is not counted.
@@ -156,9 +214,20 @@ class FrameCache:
         return self.used_bytes + self._frame_bytes > self.capacity_bytes
 
     def _leaves_room(self, frames: int) -> bool:
+        free, spare = self._space()
+        return free - frames * self._frame_bytes >= spare
+
+    def _space(self) -> tuple[int, int]:
+        """Bytes that are free where it is, and how many of them it leaves to others."""
         space = os.statvfs(self.path)
-        spare = min(_SPARE_BYTES, space.f_blocks * space.f_frsize // 2)
-        return space.f_bavail * space.f_frsize - frames * self._frame_bytes >= spare
+        return space.f_bavail * space.f_frsize, min(_SPARE_BYTES, space.f_blocks * space.f_frsize // 2)
+
+    @property
+    def free_when_full(self) -> int:
+        """Bytes that will be free where it is once it has taken all that it may."""
+        free, spare = self._space()
+        wanted = (self.slots - self.used_bytes // self._frame_bytes) * self._stored_bytes
+        return max(free - wanted, min(free, spare))
 
     def summary(self) -> str:
         """One line: frames that this process and its loaders took from the cache, and what it holds."""
@@ -189,6 +258,17 @@ class FrameCache:
 
 
 _open = weakref.WeakValueDictionary[Path, "_Store"]()
+_opening = threading.Lock()  # a process must not open a store twice, and its threads may ask for it at the same time
+
+
+def _renew_lock() -> None:
+    """A thread that held the lock is not there in a process that was forked off."""
+    global _opening
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class _Store:
@@ -211,7 +291,7 @@ class _Store:
             self.environment.reader_check()  # places of processes that were killed
             weakref.finalize(self, self.environment.close)
             self.frames = self.environment.open_db(b"frames")
-            self.lengths = self.environment.open_db(b"lengths")
+            self.videos = self.environment.open_db(b"videos")
         except (OSError, lmdb.Error) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise UserError(f"data.cache cannot use {path}: {said}; change data.cache_dir") from error
@@ -219,13 +299,14 @@ class _Store:
     @classmethod
     def of(cls, path: Path, most_bytes: int) -> "_Store":
         """The store in a folder, opened if this process has not done so."""
-        held = _open.get(path)
-        if held is not None and held.process == os.getpid():
-            return held
-        if held is not None:  # of the process that this one was forked from, where it stays open
-            held.environment.close()
-        made = _open[path] = cls(path, most_bytes)
-        return made
+        with _opening:
+            held = _open.get(path)
+            if held is not None and held.process == os.getpid():
+                return held
+            if held is not None:  # of the process that this one was forked from, where it stays open
+                held.environment.close()
+            made = _open[path] = cls(path, most_bytes)
+            return made
 
 
 def claim(path: Path) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.data.annotations import read_rows
 from benchmark.data.found import can_be_written
-from benchmark.data.spelling import says_nothing
+from benchmark.data.spelling import require_distinct, says_nothing, shown, sound
 from benchmark.errors import UserError
 from benchmark.wording import counted
 
@@ -24,21 +24,31 @@ def read_class_groups(table: Path, class_names: Sequence[str]) -> tuple[str, ...
         K names of groups.
 
     Raises:
-        UserError: If it cannot be read, a row is malformed, a class is unknown or comes twice, or one has no row.
+        UserError: If it cannot be read, a row is malformed, a class is unknown or comes twice, or one has no row,
+            or groups differ only in how they are written.
     """
     names, rows = read_rows(table)
     if {"class", "group"} - {*names}:
         raise UserError(
             f"{table} has the columns {', '.join(names) or 'none'}; data.class_groups needs class and group"
         )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{table} has several columns named {', '.join(twice)}; rename all but one")
+    alike = {sound(name): name for name in class_names}
     found: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
         name, group = ("" if row[column] is None else str(row[column]).strip() for column in ("class", "group"))
         where = f"row {number} of {table}"
         if name not in class_names:
+            if sound(name) in alike:
+                raise UserError(
+                    f"{where} has the class that the data have, written otherwise: {shown([name, alike[sound(name)]])} "
+                    "differ in capitals, spaces, zeros or Unicode form; write the second in the table"
+                )
             near = difflib.get_close_matches(name, class_names, 1)
             raise UserError(
-                f"{where} has the class {name!r}, which the data do not have; "
+                f"{where} has the class {shown([name])}, which the data do not have; "
                 + (f"did you mean {near[0]}?" if near else "remove the row")
             )
         if name in found:
@@ -46,8 +56,9 @@ def read_class_groups(table: Path, class_names: Sequence[str]) -> tuple[str, ...
         if says_nothing(group) or not can_be_written(group) or "/" in group:
             raise UserError(f"{where} has the group {group!r}; a group is a name without a slash or control character")
         found[name] = group
+    require_distinct(found.values(), f"groups of {table}")
     lacking = [name for name in class_names if name not in found]
     if lacking:
-        shown = ", ".join(lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
-        raise UserError(f"{table} has no row for {counted(len(lacking), 'class', 'classes')}: {shown}; add them")
+        first = ", ".join(lacking[:_SHOWN]) + (", ..." if len(lacking) > _SHOWN else "")
+        raise UserError(f"{table} has no row for {counted(len(lacking), 'class', 'classes')}: {first}; add them")
     return tuple(found[name] for name in class_names)

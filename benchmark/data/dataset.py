@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from benchmark.clip import ClipBatch, Failure
-from benchmark.data.cache import FrameCache, video_key
+from benchmark.data.cache import FrameCache, KnownVideo, video_key
 from benchmark.data.decode import DecodeError, DecoderName, OpenVideo, open_video
 from benchmark.data.index import Video, VideoIndex
 from benchmark.data.laps import lap
@@ -170,8 +170,12 @@ class _SquareFrames:
     @functools.cached_property
     def length(self) -> int:
         """Frames of the video."""
-        known = None if self.reader.cache is None else self.reader.cache.length(self.key)
-        return self.opened.frames if known is None else known
+        return self.opened.frames if self.known is None else self.known.length
+
+    @functools.cached_property
+    def known(self) -> KnownVideo | None:
+        """What the cache knew of the video when it was first asked."""
+        return None if self.reader.cache is None else self.reader.cache.known(self.key)
 
     def shown_seconds(self) -> np.ndarray:
         """When the frames are shown, which no cache keeps."""
@@ -180,30 +184,35 @@ class _SquareFrames:
     def read(self, numbers: np.ndarray, span: np.ndarray, later: Later | None = None) -> np.ndarray:
         """(n, side, side, 3) uint8 of n ascending frame numbers; not to be written to.
 
-        What is decoded fails unless the whole span is sound; frames that the cache has were sound when they came there.
+        It fails unless the whole span is sound, wherever the frames come from: those that the cache has may be there
+        for a clip that spans others.
         """
         cache = self.reader.cache
         if cache is None:
             return self._decode(numbers, span)
         pictures, is_kept = cache.read(self.key, numbers)
-        if not is_kept.all():
+        if not is_kept.all() or self.known is None or not self.known.are_sound(span):
             pictures[~is_kept] = self._kept(cache, numbers[~is_kept], span, later)
         return pictures
 
     def _kept(self, cache: FrameCache, numbers: np.ndarray, span: np.ndarray, later: Later | None) -> np.ndarray:
-        """The same of frames that the cache is given, and those that are wanted later on the way."""
+        """The same of frames that the cache is given, and those that are wanted later on the way.
+
+        There may be none, where only the span has to be looked at.
+        """
         wanted = numbers
         if later is not None and not cache.is_full:
             more, more_span = later()
             wanted = np.union1d(numbers, more[~cache.keeps(self.key, more)])
+        whole = span if wanted is numbers else np.union1d(span, more_span)
         try:
-            decoded = self._decode(wanted, span if wanted is numbers else np.union1d(span, more_span))
+            decoded = self._decode(wanted, whole)
         except DecodeError:
             if wanted is numbers:
                 raise
             self.__dict__.pop("opened", None)  # whatever the damage has left it in
             return self._kept(cache, numbers, span, None)
-        cache.add(self.key, self.length, wanted, decoded)
+        cache.add(self.key, self.length, wanted, decoded, whole)
         return decoded[np.searchsorted(wanted, numbers)]
 
     def _decode(self, numbers: np.ndarray, span: np.ndarray) -> np.ndarray:

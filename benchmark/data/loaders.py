@@ -92,5 +92,7 @@ class ClipLoaders:
     def _workers(self, clips: int, side: int) -> dict[str, Any]:
         """Of a loader whose batches hold up to so many clips of this side in pixels."""
         data = self.data
-        require_shared_memory(clips * len(data.needs.frame_offsets) * side**2 * 3, data.num_workers)
+        cache = data.__dict__.get("frame_cache") if data.cache == "memory" else None  # of tests there is none
+        left = None if cache is None else cache.free_when_full
+        require_shared_memory(clips * len(data.needs.frame_offsets) * side**2 * 3, data.num_workers, left)
         return worker_options(data.num_workers, data.multiprocessing_context, data.device)

@@ -35,12 +35,13 @@ def require_start_method(chosen: str | None) -> StartMethod | None:
     )
 
 
-def require_shared_memory(batch_bytes: int, workers: int) -> None:
+def require_shared_memory(batch_bytes: int, workers: int, left_by_cache: int | None = None) -> None:
     """Refuse workers whose batches do not fit into the memory that processes share, where they would wait for ever.
 
     Args:
         batch_bytes: Of a batch.
         workers: Number of workers, each of which keeps a few batches ready.
+        left_by_cache: Bytes that a frame cache in the same memory leaves when it is full; None where there is none.
 
     Raises:
         UserError: If there is too little of it, as in a container with Docker's 64 MB.
@@ -49,11 +50,15 @@ def require_shared_memory(batch_bytes: int, workers: int) -> None:
         return
     held = os.statvfs(_SHARED_MEMORY)
     free, needed = held.f_bavail * held.f_frsize, workers * _PREFETCHED * batch_bytes
+    has, smaller = "has", ""
+    if left_by_cache is not None and left_by_cache < free:
+        free, has, smaller = left_by_cache, "will have, beside data.cache=memory,", "lower data.cache_gb, "
     if needed > free:
         raise UserError(
-            f"{_SHARED_MEMORY} has {free / 1e6:.0f} MB left, and {workers} workers with batches of "
+            f"{_SHARED_MEMORY} {has} {free / 1e6:.0f} MB left, and {workers} workers with batches of "
             f"{batch_bytes / 1e6:.0f} MB need up to {needed / 1e6:.0f}. Give a container more (docker run --shm-size "
-            "2g), lower data.num_workers or data.batch_size, or load in the main process: --data.num_workers 0"
+            f"2g), {smaller}lower data.num_workers or data.batch_size, or load in the main process: "
+            "--data.num_workers 0"
         )
 
 

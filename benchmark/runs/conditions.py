@@ -1,7 +1,7 @@
 """On what and how a fit trains travels with its checkpoints, and the same run does not go on otherwise."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,6 +70,14 @@ class TrainingConditions(L.Callback):
         if trainer.is_global_zero:
             print(f"this run begins with a checkpoint that was trained otherwise: {'; '.join(differs)}", flush=True)
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Let a new run whose steps have other numbers of clips go on at the same clip of the epoch."""
+        if self._facts is None or self.same_run:
+            return
+        said = go_on_at_same_clip(checkpoint, self._facts, lambda: _batches_of_epoch(trainer))
+        if said and trainer.is_global_zero:
+            print(said, flush=True)
+
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note the facts."""
         if self._facts is not None:
@@ -90,6 +98,53 @@ def differences(checkpoint: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     videos = changes({_VIDEOS: held.get(_VIDEOS)}, facts, only_common=True) if _VIDEOS in held else []
     # Another fold has other videos, which goes without saying.
     return changes({**held, _VIDEOS: facts.get(_VIDEOS)}, facts, only_common=True) or videos
+
+
+def go_on_at_same_clip(checkpoint: dict[str, Any], facts: dict[str, Any], batches_of_epoch: Callable[[], int]) -> str:
+    """Count the batches of a checkpoint's epoch anew, where those of this fit hold another number of clips.
+
+    Lightning and the training loader count batches, and know nothing of their size. Where the clips that were trained
+    on are no whole number of batches now, the epoch begins anew.
+
+    Args:
+        checkpoint: Its counts are changed in place; one of an earlier version, which does not know, stays as it is.
+        facts: Of this fit.
+        batches_of_epoch: Tells how many batches an epoch has now.
+
+    Returns:
+        A line that says where the epoch goes on; empty if that is where it was or it had ended.
+    """
+    held = checkpoint.get(_KEY)
+    if not isinstance(held, dict) or not {_PROCESSES, _BATCH} <= held.keys() & facts.keys():
+        return ""
+    before, now = (known[_BATCH] * known[_PROCESSES] for known in (held, facts))
+    fit = checkpoint.get("loops", {}).get("fit_loop", {})
+    progress = fit.get("epoch_loop.batch_progress", {})
+    count, loaders = progress.get("current", {}), fit.get("state_dict", {}).get("combined_loader", [])
+    if before == now or not count.get("ready"):
+        return ""
+    said = ""
+    if progress.get("is_last_batch"):
+        batches = batches_of_epoch()
+    else:
+        clips, epoch = count["ready"] * before, checkpoint["epoch"] + 1
+        batches = 0 if clips % now else clips // now
+        said = f"a step has {now} clips and had {before}: epoch {epoch} goes on behind its first {clips} clips"
+        if clips % now:
+            said = f"a step has {now} clips, of which {clips} are no whole number of steps: epoch {epoch} begins anew"
+        for loader in loaders:
+            if "batches" in loader:
+                loader["batches"] = batches
+    # A batch at whose end a checkpoint was written is not counted as completed yet.
+    open_batch = count["processed"] - count["completed"]
+    count.update(dict.fromkeys(("ready", "started", "processed"), batches), completed=batches - open_batch)
+    return said
+
+
+def _batches_of_epoch(trainer: L.Trainer) -> int:
+    """How many batches a training epoch has, within the Trainer's limit."""
+    batches, limit = len(cast(Any, trainer).datamodule.training_batches()), trainer.limit_train_batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))
 
 
 def _of_all_processes(facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reading training clips in one process, stage by stage, by the very objects that a fit's loader workers run."""
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -93,8 +94,8 @@ class _Passes:
 
     def __init__(self, dataset: TrainingClips, collate: Collate, batch_size: int) -> None:
         self.cached = dataset if dataset.reader.cache is not None else None
-        reader = dataclasses.replace(dataset.reader, cache=None)
-        self.dataset = TrainingClips(dataset.index, reader, dataset.side, dataset.seed, dataset.augmentation)
+        self.dataset = copy.copy(dataset)  # which may be of a class that varies clips in a way of its own
+        self.dataset.reader, self.dataset.visited = dataclasses.replace(dataset.reader, cache=None), None
         self.collate, self.batch_size = collate, batch_size
         self.facts: dict[int, tuple[ClipPlan, float]] = {}  # where clips lie and frames a second, by row
         self.failure = ""

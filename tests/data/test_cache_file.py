@@ -1,12 +1,16 @@
 import gc
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark.data import cache_file
+from benchmark.data import cache_file, workers
 from benchmark.data.cache import FrameCache, remove_unused
 from benchmark.data.cache_file import open_cache
+from benchmark.errors import UserError
+from tests.data.test_datamodule import SmallVideos, attached
+from tests.generators.indexes import small_index
 
 pytest.importorskip("fcntl", reason="the cache needs a POSIX system")
 
@@ -84,3 +88,31 @@ def test_a_memory_cache_of_a_killed_run_goes_with_the_next(tmp_path: Path, monke
     opened(tmp_path, "memory", "three")
     assert not left.exists()
     assert two.path.exists()
+
+
+def test_workers_do_not_count_on_memory_that_the_cache_will_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_file, "_MEMORY", tmp_path)
+    monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path)
+    space = os.statvfs(tmp_path)
+
+    def look(_path: Path) -> os.statvfs_result:
+        values = list(space)
+        values[1:5] = 1, 8 * 10**9, 8 * 10**9, 8 * 10**9  # f_frsize, f_blocks, f_bfree, f_bavail: all is free
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", look)
+    (tmp_path / "videos").mkdir()
+    videos = small_index(tmp_path / "videos")
+    many: dict[str, Any] = {"batch_size": 2000, "num_workers": 14}  # 1.2 GB of batches, and the cache leaves 1 GB
+
+    def begin(**cached: Any) -> None:
+        data = attached(SmallVideos(videos, **many, **cached))
+        data.trainer.default_root_dir = str(tmp_path)  # type: ignore[union-attr, misc]
+        data.train_dataloader()
+
+    begin()
+    begin(cache="memory", cache_gb=4.0)
+    with pytest.raises(UserError, match=r"beside data\.cache=memory, 1000 MB left"):
+        begin(cache="memory", cache_gb=8.0)

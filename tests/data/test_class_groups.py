@@ -45,6 +45,26 @@ def test_what_is_not_clear_is_refused_with_its_row(tmp_path: Path, rows: tuple[s
         read_class_groups(table(tmp_path, *rows), NAMES)
 
 
+def test_names_that_look_the_same_are_shown_apart(tmp_path: Path) -> None:
+    composed, parted = "Caf\u00e9", "Cafe\u0301"
+    said = r"row 1 .*written otherwise: 'Caf\\xe9' and 'Cafe\\u0301' differ"
+    with pytest.raises(UserError, match=said):
+        read_class_groups(table(tmp_path, f"{composed},x"), (parted,))
+    with pytest.raises(UserError, match=r"row 1 .*written otherwise: 'Archery' and 'archery' differ"):
+        read_class_groups(table(tmp_path, "Archery,x"), NAMES)
+
+
+def test_groups_that_differ_only_in_capitals_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the groups of .*groups\.csv 'Water' and 'water' differ only in capitals"):
+        read_class_groups(table(tmp_path, "archery,target", "diving,Water", "surfing,water"), NAMES)
+
+
+def test_a_column_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "twice.csv").write_text("class,group,group\ndiving,a,b\n", "utf-8")
+    with pytest.raises(UserError, match="has several columns named group; rename all but one"):
+        read_class_groups(tmp_path / "twice.csv", ("diving",))
+
+
 def test_other_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("label,kind\na,b\n", "utf-8")
     with pytest.raises(UserError, match=r"has the columns label, kind; data\.class_groups needs class and group"):

@@ -236,5 +236,9 @@ def test_workers_whose_batches_do_not_fit_are_refused(monkeypatch: pytest.Monkey
     require_shared_memory(10**12, 0)
     with pytest.raises(UserError, match=r"has 66 MB left, and 2 workers with batches of 30 MB need up to 120\."):
         require_shared_memory(30_000_000, 2)
+    require_shared_memory(30_000_000, 1, left_by_cache=10**9)  # which is more than there is
+    said = r"will have, beside data\.cache=memory, 50 MB left, and 1 workers .* lower data\.cache_gb, lower"
+    with pytest.raises(UserError, match=said):
+        require_shared_memory(30_000_000, 1, left_by_cache=50_000_000)
     monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path / "not there")
     require_shared_memory(10**12, 2)

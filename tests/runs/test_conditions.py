@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.cli import main
-from benchmark.runs.conditions import differences
+from benchmark.runs.conditions import differences, go_on_at_same_clip
 from tests.generators.small_test import options
 
 CHANGED = [
@@ -70,6 +70,46 @@ def test_a_new_run_may_begin_with_a_checkpoint_that_was_trained_otherwise(
     words = ["--data.fold", "2", "--trainer.max_epochs", "2", "--ckpt_path", str(run / "checkpoints/last.ckpt")]
     assert main(["fit", *options(small_set, tmp_path / "new", *words)]) == 0
     assert f"a checkpoint that was trained otherwise: {CHANGED[0][1]}\n" in capsys.readouterr().out
+
+
+def test_a_new_run_with_other_batches_goes_on_at_the_same_clip(
+    small_set: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An epoch has 32 clips."""
+
+    def steps(name: str, *words: str) -> int:
+        assert main(["fit", *options(small_set, tmp_path / name, *words)]) == 0
+        held = torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)
+        return int(held["global_step"])
+
+    assert steps("stopped", "--trainer.max_steps", "3") == 3  # of 8, with 4 clips each
+    midway = ["--ckpt_path", str(tmp_path / "stopped/checkpoints/last.ckpt")]
+    assert steps("six", "--data.batch_size", "6", *midway) == 3 + 4  # for 20 clips
+    assert "a step has 6 clips and had 4: epoch 1 goes on behind its first 12 clips\n" in capsys.readouterr().out
+    assert steps("eight", "--data.batch_size", "8", *midway) == 3 + 4  # for 32 clips
+    assert "which 12 are no whole number of steps: epoch 1 begins anew\n" in capsys.readouterr().out
+    ended = ["--ckpt_path", str(run / "checkpoints/last.ckpt"), "--trainer.max_epochs", "2"]
+    assert steps("two", "--data.batch_size", "2", *ended) == 8 + 16
+    assert "epoch 1" not in capsys.readouterr().out.partition("trained otherwise")[2]
+
+
+def test_where_an_epoch_goes_on_is_counted_in_clips() -> None:
+    def counts(**changed: int) -> tuple[dict[str, int], list[dict[str, int]]]:
+        """Of a checkpoint behind 6 batches, with 2 processes of 4 clips."""
+        held = {"data.batch_size": 4, "the number of processes": 2}
+        count = {"ready": 6, "started": 6, "processed": 6, "completed": 5}
+        loaders = [{"epoch": 1, "batches": 6}]
+        fit = {"epoch_loop.batch_progress": {"current": count}, "state_dict": {"combined_loader": loaders}}
+        checkpoint = {"epoch": 1, "conditions": held, "loops": {"fit_loop": fit}}
+        facts = held | {name.replace("_", " "): value for name, value in changed.items() if name[:3] == "the"}
+        go_on_at_same_clip(checkpoint, facts | {"data.batch_size": changed["size"]}, lambda: 0)
+        return count, loaders
+
+    for size, processes, batches in ((4, 2, 6), (8, 1, 6), (4, 1, 12), (8, 3, 2), (5, 1, 0)):
+        count, loaders = counts(size=size, the_number_of_processes=processes)
+        assert count == {"ready": batches, "started": batches, "processed": batches, "completed": batches - 1}
+        assert loaders == [{"epoch": 1, "batches": batches}]
+    assert go_on_at_same_clip({"epoch": 0}, {}, lambda: 0) == ""
 
 
 NOISY = """
