@@ -25,8 +25,8 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     held = [
         subprocess.Popen(
-            [sys.executable, "-c", HOLDER],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env={**os.environ, "TMPDIR": str(tmp_path)},
+            [sys.executable, "-c", HOLDER], env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
         )
         for _ in range(3)
     ]  # fmt: skip
