@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from benchmark.content import WORDS, Contents
 from benchmark.data.index import SCHEMA
 from benchmark.errors import UserError
-from benchmark.scale.job import SIDECAR, sidecar_name
+from benchmark.scale.job import SIDECAR, shard_name, sidecar_name
 from benchmark.scale.manifest import Manifest
 from benchmark.scale.near import FRAMES
 from benchmark.scale.settings import CONTENTS_FILE, VIDEOS_FILE, StoreSettings
@@ -47,6 +48,24 @@ def read_sidecar(store: Store, number: int) -> pa.Table:
         raise UserError(
             f"{sidecar_name(number)} of the store {store} cannot be read ({error}); remove it, and prepare again"
         ) from None
+
+
+def is_whole(store: Store, number: int, sizes: dict[str, int]) -> bool:
+    """Whether a shard is in a store as its sidecar says.
+
+    Args:
+        store: Where it is.
+        number: Of the shard.
+        sizes: Of all files of the shards' folder, from `Store.sizes`.
+    """
+    if Path(sidecar_name(number)).name not in sizes:
+        return False
+    try:
+        said = pq.read_schema(io.BytesIO(store.read(sidecar_name(number)))).metadata
+    except (FileNotFoundError, pa.ArrowException):
+        return False
+    size = int(said[b"bytes"])
+    return not size or sizes.get(Path(shard_name(number)).name) == size  # one without a video has no file
 
 
 def write_catalogue(store: Store, settings: StoreSettings, listed: pa.Table, manifest: Manifest) -> None:

@@ -4,7 +4,6 @@ A plain function of its arguments, so that a process here, or a task of Ray on a
 """
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +16,13 @@ from benchmark.content import WORDS
 from benchmark.data.decode import DecodeError, OpenVideo, open_video
 from benchmark.data.fingerprint import fingerprint_of, frame_words
 from benchmark.data.sampling import ClipPlan
+from benchmark.errors import UserError
 from benchmark.files import file_hash
 from benchmark.protocol import Protocol
 from benchmark.scale.manifest import State
 from benchmark.scale.near import FRAMES
 from benchmark.scale.pictures import Format, square_of, unpacked_square
+from benchmark.scale.scratch import scratch
 from benchmark.scale.shards import Layout, Place, ShardWriter
 from benchmark.scale.store import Store
 
@@ -38,6 +39,7 @@ SIDECAR = pa.schema(
         pa.field("digest", pa.int64(), nullable=False),  # see `benchmark.content.Contents`
         pa.field("prints", pa.binary(8 * WORDS), nullable=False),
         pa.field("hashes", pa.binary(8 * FRAMES), nullable=False),  # of frames spread over the clips
+        pa.field("state", pa.string()),  # what `failure` comes to; null where there is none, and in older stores
     ]
 )
 """What a shard says of its videos, in a file beside it that is written last."""
@@ -112,27 +114,28 @@ def make_shard(job: ShardJob) -> ShardResult:
     """Decode, write, and say what came of it.
 
     Raises:
-        UserError: If the store takes nothing.
+        UserError: If the store takes nothing, or a video cannot be read that was fetched.
     """
     outcomes: list[tuple[str, State, str]] = []
     rows = []
-    with tempfile.TemporaryDirectory(prefix="clipbench-shard-") as folder:
-        file = Path(folder) / "shard"
+    with scratch() as folder:
+        file = folder / "shard"
         with ShardWriter(file, job.form) as writer:
             for video in job.videos:
                 row = _unread(video)
                 try:
                     row |= _written(job, video, writer)
                 except DecodeError as error:
+                    _digest(video.path)  # refuses a file that is gone by now, which says nothing of the video
                     state: State = "wrong duration" if isinstance(error, _WrongDurationError) else "undecodable"
                     outcomes.append((video.video_id, state, str(error)))
-                    row["failure"] = str(error)
+                    row |= {"failure": str(error), "state": state}
                 rows.append(row)
             digest = writer.sha256()
         size = file.stat().st_size
         if size:
             job.store.write(shard_name(job.number), file)
-        beside = Path(folder) / "sidecar"
+        beside = folder / "sidecar"
         table = pa.Table.from_pylist(rows, SIDECAR).replace_schema_metadata({"sha256": digest, "bytes": str(size)})
         pq.write_table(table, beside, compression="zstd")
         job.store.write(sidecar_name(job.number), beside)
@@ -144,18 +147,25 @@ def make_shard(job: ShardJob) -> ShardResult:
 def _unread(video: WantedVideo) -> dict[str, object]:
     return {
         "video_id": video.video_id, "failure": None, "frames": 0, "offset": 0, "index_offset": 0, "end": 0,
-        "digest": _digest(video.path), "prints": bytes(8 * WORDS), "hashes": bytes(8 * FRAMES),
+        "digest": _digest(video.path), "prints": bytes(8 * WORDS), "hashes": bytes(8 * FRAMES), "state": None,
     }  # fmt: skip
 
 
 def _digest(path: str) -> int:
-    """As `Contents` has it; 0 where the file cannot be read or is empty."""
+    """As `Contents` has it; 0 where the file is empty.
+
+    Raises:
+        UserError: If it is not there or cannot be read.
+    """
     try:
         if not Path(path).stat().st_size:
             return 0
         return int.from_bytes(bytes.fromhex(file_hash(Path(path)))[:8], "little", signed=True)
-    except OSError:
-        return 0
+    except OSError as error:
+        raise UserError(
+            f"{path} was fetched and cannot be read now ({error.strerror}); all machines of --ray must see the folders "
+            "of --work and --source. Run the same command again to go on"
+        ) from None
 
 
 def _written(job: ShardJob, video: WantedVideo, writer: ShardWriter) -> dict[str, object]:

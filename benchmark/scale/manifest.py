@@ -125,12 +125,26 @@ class Manifest:
             self._open.execute("update videos set path = null where shard = ?", (shard,))
             self._open.execute("insert or replace into shards values (?, ?)", (shard, time.time()))
 
+    def reopen(self, shard: int) -> None:
+        """Write down that a finished shard is to be made again, of the videos that it was made of."""
+        with self._writing():
+            self._open.execute("delete from shards where number = ?", (shard,))
+            self._open.execute(
+                "update videos set state = 'wanted', reason = '', changed = ? where shard = ? "
+                "and state in ('fetched', 'wrong duration', 'undecodable')",
+                (time.time(), shard),
+            )
+
     def unfinished(self) -> list[int]:
         """Numbers of the shards that are not in the store yet, ascending."""
         found = self._open.execute(
             "select distinct shard from videos where shard not in (select number from shards) order by shard"
         )
         return [number for (number,) in found]
+
+    def finished(self) -> list[int]:
+        """Numbers of those that are, ascending."""
+        return [number for (number,) in self._open.execute("select number from shards order by number")]
 
     def shard(self, number: int) -> list[Entry]:
         """The videos of a shard, in order."""

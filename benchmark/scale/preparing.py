@@ -19,15 +19,16 @@ import pyarrow as pa
 
 from benchmark.data.sports1m_lists import id_hashes
 from benchmark.errors import UserError
-from benchmark.scale.catalogue import read_sidecar, write_catalogue
+from benchmark.scale.catalogue import is_whole, read_sidecar, write_catalogue
 from benchmark.scale.engines import Engine
 from benchmark.scale.fetching import Fetcher, Outcome, Stopped
-from benchmark.scale.job import ShardJob, ShardResult, WantedVideo, sidecar_name
-from benchmark.scale.manifest import Entry, Manifest
+from benchmark.scale.job import ShardJob, ShardResult, WantedVideo
+from benchmark.scale.manifest import Entry, Manifest, State
 from benchmark.scale.settings import StoreSettings
 from benchmark.scale.store import Store
 
 _SAY_EVERY_S = 30.0
+_LOOKS_AT_ONCE = 16  # at finished shards when a job goes on: a store far away answers each in its time
 _SHARD_ORDER = 20141  # seed of the hash that deals videos into shards; apart from all others
 
 
@@ -100,12 +101,19 @@ class Preparing:
         return unsettled
 
     def _take_up(self) -> None:
-        """Learn from the store which shards are there that the manifest does not know of."""
-        held = self.store.names("shards")
+        """Learn from the store which shards are there that the manifest does not know of, and which are lost."""
+        sizes = self.store.sizes("shards")
+        finished = self.manifest.finished()
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE, "look") as threads:
+            there = list(threads.map(lambda number: is_whole(self.store, number, sizes), finished))
+        for number, is_there in zip(finished, there, strict=True):
+            if not is_there:
+                self.say(f"shard {number} is not in the store as it was made; it is made again")
+                self.manifest.reopen(number)
         for number in self.manifest.unfinished():
-            if sidecar_name(number).rpartition("/")[2] in held:
-                table = read_sidecar(self.store, number)
-                failed = dict(zip(table["video_id"].to_pylist(), table["failure"].to_pylist(), strict=True))
+            if is_whole(self.store, number, sizes):
+                table = read_sidecar(self.store, number).select(["video_id", "state", "failure"])
+                failed = {name: (state, why) for name, state, why in zip(*table.to_pydict().values(), strict=True)}
                 entries = self.manifest.shard(number)
                 if any(entry.state in ("wanted", "fetched") and entry.video_id not in failed for entry in entries):
                     continue  # of a shard that another manifest made with fewer videos: it is made again
@@ -195,13 +203,14 @@ class Preparing:
         )
 
 
-def _outcomes(entries: list[Entry], failed: dict[str, str | None]) -> list[Any]:
+def _outcomes(entries: list[Entry], failed: dict[str, tuple[State | None, str | None]]) -> list[Any]:
     """Of videos that a finished shard holds, whatever the manifest knows of them."""
     states = []
     for entry in entries:
         if entry.video_id in failed:
-            reason = failed[entry.video_id]
-            states.append((entry.video_id, "fetched" if reason is None else "undecodable", reason or ""))
+            state, reason = failed[entry.video_id]
+            # Older sidecars have no state.
+            states.append((entry.video_id, "fetched" if reason is None else state or "undecodable", reason or ""))
     return states
 
 

@@ -3,8 +3,10 @@
 Files are there whole or not at all. What fails for a while is tried again for some minutes, what is not there at once.
 """
 
+import contextlib
 import functools
 import os
+import shutil
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
@@ -143,14 +145,18 @@ class Store:
 
     def names(self, folder: str) -> set[str]:
         """Names of the files in a folder of the store, without the folder's; none where there is no folder."""
+        return {*self.sizes(folder)}
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The same, with the bytes of each."""
         try:
             if self._folder is not None:
-                return self._patiently(lambda: {file.name for file in (self._local / folder).iterdir()})
+                return self._patiently(lambda: _sizes(self._local / folder))
             self._remote.invalidate_cache()
-            listed: list[str] = self._patiently(lambda: self._remote.ls(self._path(folder), detail=False))
+            listed: list[dict[str, Any]] = self._patiently(lambda: self._remote.ls(self._path(folder), detail=True))
         except FileNotFoundError:
-            return set()
-        return {name.rstrip("/").rpartition("/")[2] for name in listed}
+            return {}
+        return {each["name"].rstrip("/").rpartition("/")[2]: int(each["size"] or 0) for each in listed}
 
     @property
     def _local(self) -> Path:
@@ -227,8 +233,16 @@ def _read_range(folder: Path, part: Range) -> bytes:
     return held
 
 
+def _sizes(folder: Path) -> dict[str, int]:
+    found = {}
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # unfinished, and in its place by now
+            found[file.name] = file.stat().st_size
+    return found
+
+
 def _copied(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        target.write_bytes(source.read_bytes())
+        shutil.copyfile(source, target)  # piece by piece: a shard may be larger than the memory

@@ -112,6 +112,29 @@ def test_a_folder_that_fails_for_a_while_is_waited_for_and_then_given_up(
     assert store.names("") == {"a"}
 
 
+def test_a_copy_to_another_file_system_does_not_go_through_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_system(*names: Path) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    (tmp_path / "file").write_bytes(b"abc" * 1000)
+    monkeypatch.setattr("os.link", other_system)
+    with monkeypatch.context() as patch:
+        patch.delattr(Path, "read_bytes")
+        Store(str(tmp_path / "store"), patience_s=0).write("one", tmp_path / "file")
+    assert (tmp_path / "store" / "one").read_bytes() == b"abc" * 1000
+
+
+@pytest.mark.parametrize("make", [folder, pytest.param(bucket, marks=needs_s3)])
+def test_sizes_of_files(make: Callable[[Path], Store], remote: ObjectStore, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    assert store.sizes("a") == {}
+    store.write("a/one", b"0123456789")
+    store.write("a/two", b"")
+    assert store.sizes("a") == {"one": 10, "two": 0}
+
+
 @needs_s3
 def test_a_job_into_s3_and_training_from_it_are_those_of_a_folder(remote: ObjectStore, tmp_path: Path) -> None:
     names = ids(10)
