@@ -35,7 +35,7 @@ class Store:
         patience_s: Seconds for which what fails is tried again.
 
     Raises:
-        UserError: If nothing installed knows the protocol.
+        UserError: If nothing installed knows the protocol, or its library cannot begin with what it is told.
     """
 
     def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
@@ -45,14 +45,29 @@ class Store:
         if self._folder is None:
             for library in _NEEDED.get(protocol, ()):
                 require_extra(library, f"the store {url}")
-            _ = self._remote
-            _signing(self.url)  # what takes a second to make, processes that are forked off need not make
+            try:
+                _ = self._remote
+                _signing(self.url)  # what takes a second to make, processes that are forked off need not make
+            except Exception as error:
+                # Of botocore, which need not be installed: a profile, a region or an endpoint that means nothing.
+                if isinstance(error, UserError) or not (
+                    isinstance(error, ValueError) or type(error).__module__ == "botocore.exceptions"
+                ):
+                    raise
+                raise UserError(
+                    f"the store {url} cannot be used: {error}; correct the environment (AWS_...) or ~/.aws"
+                ) from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.url, self.patience_s)
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def place(self) -> str:
+        """The same however it is written: a folder's whole path, else the address."""
+        return self.url if self._folder is None else str(self._folder.resolve())
 
     @property
     def _remote(self) -> Any:
@@ -122,7 +137,7 @@ class Store:
         """Put bytes, or a copy of a local file, in the store, whole or not at all.
 
         Raises:
-            UserError: If the store takes nothing for minutes, or is for reading alone.
+            UserError: If the store takes nothing for minutes, is for reading alone, or cannot be made.
         """
         if self.url.startswith(_WEB):
             raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address")
@@ -139,7 +154,15 @@ class Store:
             else:
                 self._remote.pipe_file(self._path(name), content)
 
-        self._patiently(put)
+        try:
+            self._patiently(put)
+        except FileNotFoundError as error:
+            if isinstance(content, Path) and not content.is_file():
+                raise
+            raise UserError(
+                f"the store {self.url} is not there and cannot be made ({error}); give a folder that can be made, or a "
+                "bucket that is there"
+            ) from error
 
     def names(self, folder: str) -> set[str]:
         """Names of the files in a folder of the store, without the folder's; none where there is no folder."""

@@ -113,6 +113,28 @@ def test_a_folder_that_fails_for_a_while_is_waited_for_and_then_given_up(
 
 
 @needs_s3
+@pytest.mark.parametrize(("name", "value"), [("AWS_PROFILE", "nosuch"), ("AWS_ENDPOINT_URL", "garbage")])
+def test_an_environment_that_means_nothing_is_one_message(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=rf"the store s3://bucket/{name} cannot be used: .*{value}.*; correct the env"):
+        Store(f"s3://bucket/{name}")
+
+
+def test_a_store_that_cannot_be_made_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As below /proc."""
+
+    def fails(self: Path, *given: object, **options: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", fails)
+    with pytest.raises(UserError, match=r"cannot be made .*; give a folder that can be made"):
+        Store(str(tmp_path / "store")).write("one", b"0")
+
+
+@needs_s3
 def test_a_job_into_s3_and_training_from_it_are_those_of_a_folder(remote: ObjectStore, tmp_path: Path) -> None:
     names = ids(10)
     write_lists(tmp_path / "lists", names, tests=3)
