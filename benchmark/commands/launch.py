@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import io
+import json
+import math
 import os
 import re
 import sys
@@ -34,10 +36,11 @@ def main(argv: Sequence[str]) -> int:
     chosen = _parser().parse_args(list(argv[:place]))
     if place == len(argv):
         raise UserError(f"launch needs a verb after its options: one of {', '.join(verbs)}")
-    if chosen.workers < 1 or chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
+    is_finite = math.isfinite(chosen.cpus) and math.isfinite(chosen.gpus)
+    if not is_finite or chosen.workers < 1 or chosen.cpus <= 0 or chosen.gpus < 0 or chosen.failures < 0:
         raise UserError(
             f"--workers is {chosen.workers}, --cpus {chosen.cpus:g}, --gpus {chosen.gpus:g} and --failures "
-            f"{chosen.failures}; the first must be 1 or more, the second above 0, the others 0 or more"
+            f"{chosen.failures}; they must be numbers, the first 1 or more, the second above 0, the others 0 or more"
         )
     if argv[place] in _GRIDS:
         _require_for_grid(argv[place], argv[place + 1 :], chosen)
@@ -56,6 +59,7 @@ def _require_for_grid(verb: str, words: Sequence[str], chosen: argparse.Namespac
 def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
     from benchmark.runs.folder import require_local
     from benchmark.scale.cluster import connected, run_job, run_replicas  # these import torch
+    from benchmark.scale.owner import claim
     from benchmark.scale.workers import Job, parameters_of
 
     if verb == "fit" and parameters_of(words, "--ckpt_path") is not None:
@@ -67,6 +71,8 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
         raise UserError("launch chooses --trainer.strategy; leave it out, or start the processes by torchrun or srun")
     if chosen.downpour is not None and verb != "fit":
         raise UserError(f"--downpour is for fit; leave it out, or let the verb be fit in place of {verb}")
+    if chosen.downpour is not None:
+        _require_downpour(chosen.downpour)
     require_local(Path(named), "--run_dir")
     # The last value counts, so that a worker takes the whole path.
     job = Job(
@@ -77,7 +83,7 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
         chosen.store is not None,
         tuple(path or str(Path.cwd()) for path in sys.path),
     )
-    with connected(chosen.address, chosen.cpus * chosen.workers, chosen.gpus * chosen.workers):
+    with connected(chosen.address, chosen.workers, chosen.cpus, chosen.gpus):
         if chosen.downpour is not None:
             refused = run_replicas(
                 job,
@@ -88,6 +94,8 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
                 failures=chosen.failures,
             )
         else:
+            if chosen.store is not None:
+                claim(chosen.store, job.run_dir)
             refused = run_job(
                 job,
                 workers=chosen.workers,
@@ -101,6 +109,26 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _require_downpour(text: str) -> None:
+    """Refuse options of Downpour that a replica would refuse, before there is one."""
+    from benchmark.scale.downpour import server_options  # imports torch
+
+    example = """give an object such as '{"push_every": 5, "fetch_every": 5}'"""
+    try:
+        options = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--downpour is {text}, which is no JSON ({error}); {example}") from None
+    if not isinstance(options, dict):
+        raise UserError(f"--downpour is {text}, which is no object; {example}")
+    parser = Parser(prog="clipbench launch --downpour", exit_on_error=False)
+    parser.add_function_arguments(server_options)
+    try:
+        server_options(**parser.parse_object(options).as_dict())
+    except (ValueError, argparse.ArgumentError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"--downpour is {text}: {said}") from None
+
+
 def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
     """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables."""
     from benchmark.scale.cluster import connected, run_cells  # imports torch
@@ -110,7 +138,7 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
         module.main([*words, "--list"])
     cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
     most: int = chosen.workers
-    with connected(chosen.address, chosen.cpus * (most if chosen.address is None else 1), chosen.gpus):
+    with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus):
         run_cells(module.main, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
     code: int = module.main(words)
     return code

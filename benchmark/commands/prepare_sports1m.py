@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import hashlib
+import math
 import os
 import shutil
 from collections import Counter
@@ -22,15 +23,16 @@ from benchmark.files import whole
 from benchmark.results.influence import of_share
 from benchmark.results.statistics import interval
 from benchmark.scale.engines import engine_of
-from benchmark.scale.fetching import Fetcher, Outcome, Pace
+from benchmark.scale.fetching import Fetcher, Outcome, Pace, source_of
 from benchmark.scale.manifest import Manifest, State
 from benchmark.scale.pictures import Format
 from benchmark.scale.preparing import Preparing, dealt, probe
-from benchmark.scale.settings import StoreSettings
-from benchmark.scale.sources import source_of
+from benchmark.scale.settings import VIDEOS_FILE, StoreSettings
+from benchmark.scale.sources import FolderSource
 from benchmark.scale.store import Store
 
 _REASONS_SHOWN = 5
+_DAY_S = 86_400
 COVERAGE_FILE = "coverage.csv"
 
 
@@ -55,10 +57,15 @@ class SourceOptions:
     timeout_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        if not (self.per_second >= 0 and self.tries >= 1 and self.threads >= 1 and self.timeout_seconds > 0):
+        if not (0 <= self.per_second < math.inf and self.tries >= 1 and self.threads >= 1):
             raise UserError(
-                f"per_second is {self.per_second}, tries {self.tries}, threads {self.threads} and timeout_seconds "
-                f"{self.timeout_seconds}; the first must be 0 or more, the next two 1 or more, the last above 0"
+                f"per_second is {self.per_second}, tries {self.tries} and threads {self.threads}; the first must be a "
+                "number of 0 or more, the others 1 or more"
+            )
+        if not (0 < self.timeout_seconds <= _DAY_S and 0 < self.longest_minutes < math.inf):
+            raise UserError(
+                f"timeout_seconds is {self.timeout_seconds} and longest_minutes {self.longest_minutes}; both must be "
+                f"numbers above 0, the first {_DAY_S:,} at most"
             )
 
 
@@ -261,15 +268,17 @@ def prepared(
     settings = StoreSettings(
         made.format, made.clips, made.sampler_seed, made.videos_per_shard, class_names, _digest(listed), len(table)
     )
-    place = Store(store)
+    place, into = Store(store), work / "videos"
+    fetcher = fetcher_of(source, options, into)
+    about = {"lists": settings.listed, "videos per shard": str(made.videos_per_shard), "store": place.place}
     with Manifest(work / "manifest.sqlite") as manifest:
-        manifest.require_settings(
-            {"lists": settings.listed, "videos per shard": str(made.videos_per_shard), "store": place.url}
-        )
-        into = work / "videos"
-        fetcher = fetcher_of(source, options, into)
+        manifest.require_settings(about, note=False)
+        _require_some(fetcher, manifest, listed)
         engine = engine_of(workers or os.cpu_count() or 1, ray)
         with contextlib.closing(engine):
+            # All that may be refused comes first: a command that did nothing does not bind --work to its options.
+            settings.write(place)
+            manifest.require_settings(about)
             job = Preparing(
                 listed, settings, place, manifest, fetcher, engine, options.threads, give_up,
                 say=lambda text: print(text, flush=True),
@@ -284,8 +293,28 @@ def prepared(
         )
         return 1
     shutil.rmtree(into, ignore_errors=True)
+    lacking = [split for split in ("train", "test") if not states[split, "fetched"]]
+    if lacking:
+        print(
+            f"every video is settled, and none can be used to {' or to '.join(lacking)}, so there is nothing to fit; "
+            f"the column reason of {place}/{VIDEOS_FILE} says why. Another --work with the same --store asks again "
+            "for the videos that are not in it"
+        )
+        return 1
     print(f"the store is complete: fit --data sports1m_shards --data.store {place}")
-    return 0 if states["train", "fetched"] and states["test", "fetched"] else 1
+    return 0
+
+
+def _require_some(fetcher: Fetcher, manifest: Manifest, listed: pa.Table) -> None:
+    """Refuse a folder without a single listed video: it is a wrong one, and would settle all of them as dead."""
+    states = manifest.counts()
+    is_over = any(states.values()) and not states["wanted"]
+    source = fetcher.source
+    if isinstance(source, FolderSource) and not is_over and not source.holds_any({*listed["video_id"].to_pylist()}):
+        raise UserError(
+            f"--source is {source.root}, which holds none of the {len(listed):,} wanted videos; name a folder of files "
+            "ID.mp4, or of folders named after the first two letters of the id"
+        )
 
 
 def _digest(listed: pa.Table) -> str:

@@ -2,10 +2,11 @@
 
 import contextlib
 import importlib
+import math
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from benchmark.scale.workers import Job, replicate, run_cell, work
 
 
 @contextlib.contextmanager
-def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
+def connected(address: str | None, workers: int, cpus: float, gpus: float) -> Iterator[Any]:
     """Ray, connected to a cluster that has what is asked for; what was started here is stopped at the end.
 
     Args:
         address: Of the cluster; None starts one on this machine, with as many processors as are asked for.
-        cpus: Processors that the job takes.
+        workers: That are there at the same time.
+        cpus: Processors of each.
         gpus: GPUs likewise.
 
     Raises:
@@ -32,7 +34,7 @@ def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # which says everything twice
     if address is None:
         let_workers_compete()
-    options: dict[str, Any] = {"num_cpus": max(1, -int(-cpus // 1)) + 1} if address is None else {"address": address}
+    options: dict[str, Any] = {"num_cpus": math.ceil(cpus * workers) + 1} if address is None else {"address": address}
     try:
         ray.init(**options, include_dashboard=False, logging_level="ERROR", configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
@@ -42,16 +44,34 @@ def connected(address: str | None, cpus: float, gpus: float) -> Iterator[Any]:
             "the option out"
         ) from None
     try:
-        held = ray.cluster_resources()
-        for name, asked in (("CPU", cpus), ("GPU", gpus)):
-            if asked > held.get(name, 0):
-                raise UserError(
-                    f"the workers ask for {asked:g} {name}s and the cluster has {held.get(name, 0):g}; lower --workers "
-                    f"or --{name.lower()}s, or add machines by `ray start --address`"
-                )
+        require_room([each["Resources"] for each in ray.nodes() if each["Alive"]], workers, cpus, gpus)
         yield ray
     finally:
         ray.shutdown()
+
+
+def require_room(machines: Sequence[Mapping[str, float]], workers: int, cpus: float, gpus: float) -> None:
+    """Refuse workers that a cluster would let wait for ever. A worker lies on one machine.
+
+    Args:
+        machines: What each has, as Ray calls it.
+        workers: That are there at the same time.
+        cpus: Processors of each.
+        gpus: GPUs likewise.
+
+    Raises:
+        UserError: If there is not room for all of them.
+    """
+    places = 0
+    for held in machines:
+        places += min(int(held.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", cpus), ("GPU", gpus)) if asked)
+    if places < workers:
+        each = "; ".join(f"{held.get('CPU', 0):g} CPUs and {held.get('GPU', 0):g} GPUs" for held in machines)
+        raise UserError(
+            f"--workers is {workers}, each with {cpus:g} CPUs and {gpus:g} GPUs of one machine, and the cluster has "
+            f"room for {places} (its machines: {each or 'none'}); lower --workers, --cpus or --gpus, or add machines "
+            "by `ray start --address`"
+        )
 
 
 def run_job(

@@ -160,6 +160,29 @@ class Replica:
         return change if self._accrued is None else np.add(self._accrued, change)
 
 
+def server_options(
+    push_every: int = 1,
+    fetch_every: int = 1,
+    servers: int = 2,
+    rule: Rule = "sgd",
+    momentum_at: MomentumAt = "none",
+    momentum: float = 0.9,
+    adagrad_rate: float = 0.01,
+    wait_seconds: float = 120.0,
+) -> ServerOptions:
+    """What the options of `Downpour` say of its servers; also for whoever asks before there is a replica.
+
+    Raises:
+        UserError: If a value is not allowed.
+    """
+    if min(push_every, fetch_every, servers) < 1 or not wait_seconds >= 0:
+        raise UserError(
+            f"strategy.push_every is {push_every}, fetch_every {fetch_every}, servers {servers} and wait_seconds "
+            f"{wait_seconds:g}; the first three must be 1 or more, the last 0 or more"
+        )
+    return ServerOptions(rule, momentum_at, momentum, adagrad_rate)
+
+
 class Downpour(SingleDeviceStrategy):
     """A replica of Downpour SGD.
 
@@ -195,12 +218,9 @@ class Downpour(SingleDeviceStrategy):
         adagrad_rate: float = 0.01,
         wait_seconds: float = 120.0,
     ) -> None:
-        if min(push_every, fetch_every, servers) < 1 or wait_seconds < 0:
-            raise UserError(
-                f"strategy.push_every is {push_every}, fetch_every {fetch_every}, servers {servers} and wait_seconds "
-                f"{wait_seconds:g}; the first three must be 1 or more, the last 0 or more"
-            )
-        self.options = ServerOptions(rule, momentum_at, momentum, adagrad_rate)
+        self.options = server_options(
+            push_every, fetch_every, servers, rule, momentum_at, momentum, adagrad_rate, wait_seconds
+        )
         self.push_every, self.fetch_every, self.wait_seconds = push_every, fetch_every, wait_seconds
         self.replica = int(os.environ.get(REPLICA, "0"))
         self.servers = Servers(servers, self.options, os.environ.get(KEEPER, ""), self.replica)

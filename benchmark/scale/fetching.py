@@ -1,14 +1,27 @@
 """Fetching at a pace that the source bears: a rate, tries with growing waits, and one pause for all when it says so."""
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmark.errors import UserError
 from benchmark.scale.manifest import State
-from benchmark.scale.sources import BusyError, FaultError, Fetched, RefusedError, Source
+from benchmark.scale.site import YtDlpSource
+from benchmark.scale.sources import (
+    LONGEST_MINUTES,
+    TIMEOUT_S,
+    BusyError,
+    FaultError,
+    Fetched,
+    FolderSource,
+    HttpSource,
+    RefusedError,
+    Source,
+)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 30.0, 3600.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
@@ -162,3 +175,24 @@ class Fetcher:
             else:
                 self.pace.went_well(asked)
                 return Outcome(video_id, "fetched", fetched=fetched)
+
+
+def source_of(
+    named: str,
+    *,
+    cookies: Path | None = None,
+    longest_minutes: float = LONGEST_MINUTES,
+    timeout_s: float = TIMEOUT_S,
+) -> Source:
+    """The source of that name: `yt-dlp`, an http(s) address, or a folder.
+
+    Raises:
+        UserError: If it is none, or cannot be used.
+    """
+    if named == "yt-dlp":
+        return YtDlpSource(cookies, longest_minutes, timeout_s=timeout_s)
+    if cookies is not None:
+        raise UserError("--cookies is for --source yt-dlp alone; leave it out")
+    if re.match("https?://", named):
+        return HttpSource(named, timeout_s, longest_minutes)
+    return FolderSource(Path(named))

@@ -52,17 +52,21 @@ class Manifest:
         path: The file, made where it is not there.
 
     Raises:
-        UserError: If another process writes it, or it is no manifest.
+        UserError: If another process writes it, or it is no manifest, or its folder cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock", timeout=0)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise UserError(f"{path} is in use by another job; wait for its end, or give another --work") from None
+        except OSError as error:
+            raise UserError(
+                f"--work is {path.parent}, where no folder can be made and written to ({error.strerror}); name another"
+            ) from None
         try:
             self._open = sqlite3.connect(path, isolation_level=None)
             self._open.execute("pragma journal_mode = wal")
@@ -78,8 +82,12 @@ class Manifest:
         self._open.close()
         self._lock.release()
 
-    def require_settings(self, settings: dict[str, str]) -> None:
+    def require_settings(self, settings: dict[str, str], *, note: bool = True) -> None:
         """Note what the job is about; a job that goes on must be about the same.
+
+        Args:
+            settings: By name.
+            note: Whether to note them, or to compare them alone.
 
         Raises:
             UserError: With what differs.
@@ -95,7 +103,8 @@ class Manifest:
                 f"{self.path} is of another job: {'; '.join(differs)}. Give the options of its beginning, "
                 "or another --work"
             )
-        self._open.executemany("insert or ignore into settings values (?, ?)", settings.items())
+        if note:
+            self._open.executemany("insert or ignore into settings values (?, ?)", settings.items())
 
     def want(self, videos: Iterable[tuple[str, int]]) -> None:
         """Add videos, as pairs of name and shard in the order of the shards, where there are none yet."""

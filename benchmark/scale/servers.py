@@ -48,7 +48,7 @@ class ServerOptions:
             )
         if self.rule == "adagrad" and self.momentum_at != "none":
             raise UserError(f"strategy.momentum_at is {self.momentum_at}, which adagrad has no use for; let it be none")
-        if not 0 <= self.momentum < 1 or self.adagrad_rate <= 0:
+        if not 0 <= self.momentum < 1 or not self.adagrad_rate > 0:
             raise UserError(
                 f"strategy.momentum is {self.momentum} and strategy.adagrad_rate {self.adagrad_rate}; the first must "
                 "be from 0 to below 1, the second above 0"

@@ -1,27 +1,25 @@
-"""Where videos come from: a folder, a mirror over HTTP, or the site itself; nothing is counted here."""
+"""Where videos come from: a folder, or a mirror over HTTP; the site itself is in `site`. Nothing is counted here."""
 
 import email.utils
 import http.client
-import importlib
-import io
 import re
-import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from benchmark.data.sports1m import SUFFIXES
-from benchmark.errors import UserError
-from benchmark.extras import require_extra
+from benchmark.errors import UserError, printable
 from benchmark.files import whole
 from benchmark.scale.manifest import State
 
 _CHUNK_BYTES = 2**20
-_TIMEOUT_S = 60.0
 _LAST_ASKED = 2**10  # bytes that a probe reads at most
+TIMEOUT_S, LONGEST_MINUTES = 60.0, 60.0
+"""After so long without a byte a try has failed, and longer videos are left out, unless something else is said."""
 
 
 class Fetched(NamedTuple):
@@ -106,6 +104,14 @@ class FolderSource:
         """See `Source`."""
         return Fetched(self._file(video_id), None, is_copy=False)
 
+    def holds_any(self, names: Container[str]) -> bool:
+        """Whether one of these videos is there; looks at the files, of which there may be fewer than names."""
+        for part in self.root.iterdir():
+            for file in part.iterdir() if len(part.name) == 2 and part.is_dir() else (part,):
+                if file.suffix in SUFFIXES and file.stem in names and file.is_file():
+                    return True
+        return False
+
     def _file(self, video_id: str) -> Path:
         for folder in (self.root / video_id[:2], self.root):
             for suffix in SUFFIXES:
@@ -120,21 +126,28 @@ class HttpSource:
     Args:
         address: With `{id}` where the id belongs; without, `/ID.mp4` is added.
         timeout_s: Seconds without a byte after which a try has failed.
+        longest_minutes: Longer videos are refused before they are fetched, where the mirror says how long they are.
+
+    Raises:
+        UserError: If it is no address.
     """
 
-    def __init__(self, address: str, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, address: str, timeout_s: float = TIMEOUT_S, longest_minutes: float = LONGEST_MINUTES) -> None:
+        _require_address(address)
         self.address = address if "{id}" in address else f"{address.rstrip('/')}/{{id}}.mp4"
-        self.timeout_s = timeout_s
+        self.timeout_s, self.longest_minutes = timeout_s, longest_minutes
 
     def probe(self, video_id: str) -> None:
         """See `Source`."""
         with self._opened(video_id, {"Range": f"bytes=0-{_LAST_ASKED - 1}"}) as response:
+            self._seconds(response)
             _read(response, _LAST_ASKED)
 
     def fetch(self, video_id: str, into: Path) -> Fetched:
         """See `Source`."""
         target = into / f"{video_id}{self._suffix}"
         with self._opened(video_id, {}) as response, whole(target) as unfinished:
+            seconds = self._seconds(response)
             expected = response.headers.get("Content-Length")
             with unfinished.open("wb") as file:
                 while chunk := _read(response, _CHUNK_BYTES):
@@ -142,8 +155,13 @@ class HttpSource:
                 held = file.tell()
             if expected is not None and held != int(expected):
                 raise FaultError(f"only {held:,} of {int(expected):,} bytes arrived")
-            seconds = response.headers.get("X-Content-Duration")
-        return Fetched(target, _number(seconds), is_copy=True)
+        return Fetched(target, seconds, is_copy=True)
+
+    def _seconds(self, response: Any) -> float | None:
+        """How long a video lasts, if the mirror says so."""
+        seconds = _number(response.headers.get("X-Content-Duration"))
+        refuse_long(seconds or 0, self.longest_minutes)
+        return seconds
 
     @property
     def _suffix(self) -> str:
@@ -157,8 +175,34 @@ class HttpSource:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 raise _meaning(refusal) from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last of an address it was sent on to
             raise FaultError(f"{type(error).__name__}: {error}") from None
+
+
+def _require_address(address: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        path = f"{parts.path}{parts.query}"
+        is_one = (
+            bool(parts.hostname) and parts.port != 0 and path.isascii() and address.isprintable() and " " not in address
+        )
+    except ValueError:  # a bracket or a port that means nothing
+        is_one = False
+    if not is_one:
+        raise UserError(
+            f"--source is {printable(address)}, no web address; give one such as http://host/folder or "
+            "http://host/{id}.mp4, with %20 for a blank"
+        )
+
+
+def refuse_long(seconds: float, longest_minutes: float) -> None:
+    """Refuse a video that lasts longer than wanted.
+
+    Raises:
+        RefusedError: If it does.
+    """
+    if seconds > 60 * longest_minutes:
+        raise RefusedError("too long", f"{seconds / 60:.0f} minutes")
 
 
 _STATES: dict[int, State] = {401: "private", 403: "private", 404: "dead", 410: "dead", 451: "region"}
@@ -192,126 +236,3 @@ def _read(response: Any, size: int) -> bytes:
     except (OSError, http.client.HTTPException) as error:
         raise FaultError(f"{type(error).__name__}: {error}") from None
     return part
-
-
-# What the site says of a video, in yt-dlp's words; the first that fits counts.
-_SAID: tuple[tuple[str, State], ...] = (
-    (r"private video|members-only|join this channel|sign in to confirm your age", "private"),
-    (r"not (?:made this video )?available in your (?:country|location)|geo.?restrict|blocked it in your country",
-     "region"),
-    (r"video unavailable|has been removed|is not available|account .*terminated|no longer available|does not exist"
-     r"|incomplete youtube id|http error 404|http error 410", "dead"),
-)  # fmt: skip
-_LEAVE_ALONE = re.compile(r"http error 429|too many requests|not a bot|rate.?limit", re.IGNORECASE)
-
-
-class YtDlpSource:
-    """The site itself, by yt-dlp; cookies are handed to it and are in nothing that is said or written down.
-
-    Args:
-        cookies: A file of cookies, as browsers export them, or None.
-        longest_minutes: Longer videos are refused before they are fetched.
-        most_lines: Rows of pixels up to which a format is taken; of those the largest.
-        address: Of a video, with `{id}`.
-
-    Raises:
-        UserError: If yt-dlp or the file of cookies is not there.
-    """
-
-    def __init__(
-        self,
-        cookies: Path | None = None,
-        longest_minutes: float = 60.0,
-        most_lines: int = 360,
-        address: str = "https://www.youtube.com/watch?v={id}",
-    ) -> None:
-        require_extra("yt_dlp", "--source yt-dlp")
-        if cookies is not None and not cookies.is_file():
-            raise UserError(f"--cookies is {cookies}, not a file; export them from a browser, or leave it out")
-        self.cookies, self.longest_minutes, self.most_lines = cookies, longest_minutes, most_lines
-        self.address = address
-        self._secrets = tuple(_cookie_values(cookies)) if cookies is not None else ()
-
-    def probe(self, video_id: str) -> None:
-        """See `Source`."""
-        self._asked(video_id, None)
-
-    def fetch(self, video_id: str, into: Path) -> Fetched:
-        """See `Source`."""
-        into.mkdir(parents=True, exist_ok=True)
-        folder = into / f"{video_id}.new"  # what a killed process left is gone on with
-        said = self._asked(video_id, folder)
-        files = [Path(part["filepath"]) for part in said.get("requested_downloads") or () if part.get("filepath")]
-        if len(files) != 1 or not files[0].is_file():
-            raise FaultError("yt-dlp left no file")
-        target = into / f"{video_id}{files[0].suffix if files[0].suffix in SUFFIXES else '.mp4'}"
-        files[0].replace(target)
-        shutil.rmtree(folder, ignore_errors=True)
-        return Fetched(target, said.get("duration"), is_copy=True)
-
-    def _asked(self, video_id: str, folder: Path | None) -> dict[str, Any]:
-        yt_dlp: Any = importlib.import_module("yt_dlp")
-
-        options: dict[str, Any] = {
-            # One stream of pictures, without sound, which needs no second program to be joined.
-            "format": f"bv[height<={self.most_lines}][ext=mp4]/b[height<={self.most_lines}]/bv[ext=mp4]/b/bv",
-            "noplaylist": True, "quiet": True, "no_warnings": True, "noprogress": True, "logger": _Silent(),
-            "retries": 0, "extractor_retries": 0, "cachedir": False, "socket_timeout": _TIMEOUT_S,
-            "outtmpl": "%(id)s.%(ext)s", "paths": {"home": str(folder)} if folder else {},
-        }  # fmt: skip
-        if self.cookies is not None:
-            options["cookiefile"] = io.StringIO(self.cookies.read_text("utf-8"))  # so that the file is never written
-        try:
-            with yt_dlp.YoutubeDL(options) as site:
-                said: dict[str, Any] = site.extract_info(self.address.replace("{id}", video_id), download=False)
-                minutes = (said.get("duration") or 0) / 60
-                if minutes > self.longest_minutes:
-                    raise RefusedError("too long", f"{minutes:.0f} minutes")
-                return site.process_ie_result(said, download=True) if folder is not None else said
-        except yt_dlp.utils.DownloadError as error:
-            raise self._meaning(str(error)) from None
-
-    def _meaning(self, said: str) -> Exception:
-        text = self._without_secrets(re.sub(r"\x1b\[[0-9;]*m", "", said))
-        if _LEAVE_ALONE.search(text):
-            return BusyError()
-        for pattern, state in _SAID:
-            if re.search(pattern, text, re.IGNORECASE):
-                return RefusedError(state, text)
-        return FaultError(text)
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return " ".join(text.split())[:200]
-
-
-def _cookie_values(file: Path) -> Iterator[str]:
-    for line in file.read_text("utf-8", "replace").splitlines():
-        parts = line.split("\t")
-        if len(parts) == 7 and len(parts[6]) >= 4:
-            yield parts[6]
-
-
-class _Silent:
-    """Where yt-dlp's own messages go."""
-
-    def debug(self, message: str) -> None:
-        """Drop it."""
-
-    info = warning = error = debug
-
-
-def source_of(
-    named: str, *, cookies: Path | None = None, longest_minutes: float = 60.0, timeout_s: float = _TIMEOUT_S
-) -> Source:
-    """The source of that name: `yt-dlp`, an http(s) address, or a folder.
-
-    Raises:
-        UserError: If it is none, or cannot be used.
-    """
-    if named == "yt-dlp":
-        return YtDlpSource(cookies, longest_minutes)
-    if cookies is not None:
-        raise UserError("--cookies is for --source yt-dlp alone; leave it out")
-    return HttpSource(named, timeout_s) if re.match("https?://", named) else FolderSource(Path(named))

@@ -4,9 +4,11 @@ Files are there whole or not at all. What fails for a while is tried again for s
 """
 
 import contextlib
+import errno
 import functools
 import os
 import shutil
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
@@ -22,10 +24,14 @@ T = TypeVar("T")
 
 _PATIENCE_S = 300.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0
+_SAY_FROM_S = 1.0  # what fails for a moment is nobody's concern
 # Libraries that a protocol needs, where they come with an extra.
 _NEEDED = {"s3": ("s3fs", "pycurl"), "s3a": ("s3fs", "pycurl"), "http": ("pycurl",), "https": ("pycurl",)}
 _WEB, _S3 = ("http://", "https://"), ("s3://", "s3a://")
 _SETTLED = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ShortError, UserError)
+# What a user has to change first: a folder's place or disk, and the keys of an address.
+_NO_PLACE = {errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG}
+_NO_KEYS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError")
 
 
 class Store:
@@ -37,24 +43,39 @@ class Store:
         patience_s: Seconds for which what fails is tried again.
 
     Raises:
-        UserError: If nothing installed knows the protocol.
+        UserError: If nothing installed knows the protocol, or its library cannot begin with what it is told.
     """
 
     def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
-        self.url, self.patience_s = url.rstrip("/") or "/", patience_s
+        self.url, self.patience_s, self._has_said = url.rstrip("/") or "/", patience_s, False
         protocol, sign, rest = url.partition("://")
         self._folder = Path(rest if sign and protocol == "file" else url) if not sign or protocol == "file" else None
         if self._folder is None:
             for library in _NEEDED.get(protocol, ()):
                 require_extra(library, f"the store {url}")
-            _ = self._remote
-            _signing(self.url)  # what takes a second to make, processes that are forked off need not make
+            try:
+                _ = self._remote
+                _signing(self.url)  # what takes a second to make, processes that are forked off need not make
+            except Exception as error:
+                # Of botocore, which need not be installed: a profile, a region or an endpoint that means nothing.
+                if isinstance(error, UserError) or not (
+                    isinstance(error, ValueError) or type(error).__module__ == "botocore.exceptions"
+                ):
+                    raise
+                raise UserError(
+                    f"the store {url} cannot be used: {error}; correct the environment (AWS_...) or ~/.aws"
+                ) from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.url, self.patience_s)
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def place(self) -> str:
+        """The same however it is written: a folder's whole path, else the address."""
+        return self.url if self._folder is None else str(self._folder.resolve())
 
     @property
     def _remote(self) -> Any:
@@ -124,7 +145,7 @@ class Store:
         """Put bytes, or a copy of a local file, in the store, whole or not at all.
 
         Raises:
-            UserError: If the store takes nothing for minutes, or is for reading alone.
+            UserError: If the store takes nothing for minutes, is for reading alone, or cannot be made.
         """
         if self.url.startswith(_WEB):
             raise UserError(f"the store {self.url} is for reading alone; give a folder or an s3:// address")
@@ -141,7 +162,15 @@ class Store:
             else:
                 self._remote.pipe_file(self._path(name), content)
 
-        self._patiently(put)
+        try:
+            self._patiently(put)
+        except FileNotFoundError as error:
+            if isinstance(content, Path) and not content.is_file():
+                raise
+            raise UserError(
+                f"the store {self.url} is not there and cannot be made ({error}); give a folder that can be made, or a "
+                "bucket that is there"
+            ) from error
 
     def names(self, folder: str) -> set[str]:
         """Names of the files in a folder of the store, without the folder's; none where there is no folder."""
@@ -176,11 +205,27 @@ class Store:
             except _SETTLED:
                 raise
             except Exception as error:  # each library of fsspec's raises its own
+                said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                if isinstance(error, OSError) and error.errno in _NO_PLACE and self._folder is not None:
+                    raise UserError(
+                        f"the store {self.url} cannot be used: {error.strerror}; name another folder or make room, and "
+                        "run the same command again"
+                    ) from error
+                if type(error).__name__ in _NO_KEYS:
+                    raise UserError(
+                        f"the store {self.url} cannot be used: {error}; set AWS_ACCESS_KEY_ID and "
+                        "AWS_SECRET_ACCESS_KEY, or ~/.aws"
+                    ) from error
                 if time.monotonic() + wait_s > end:
-                    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
                     raise UserError(
                         f"the store {self.url} failed for {self.patience_s:.0f} s ({said}); try again when it answers"
                     ) from error
+                if wait_s > _SAY_FROM_S and not self._has_said:
+                    self._has_said = True  # once: other threads and requests wait as well
+                    print(
+                        f"the store {self.url} fails ({said}); it is tried again for {self.patience_s:.0f} s",
+                        file=sys.stderr, flush=True,
+                    )  # fmt: skip
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

@@ -35,6 +35,20 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--workers", "2", "fit", "--run_dir=a", "--trainer.strategy", "ddp"], "launch chooses --trainer.strategy"),
         (["--workers", "2", "--downpour", "test", "--run_dir=a"], "--downpour is for fit"),
         (["--worker", "2", "fit"], "--worker"),
+        (["--workers", "2", "--cpus", ".nan", "fit"], "--cpus nan"),
+        (["--workers", "2", "--gpus", ".inf", "fit"], "--gpus inf"),
+        *(
+            (["--workers", "2", "--downpour", options, "fit", "--run_dir=a"], said)
+            for options, said in (
+                ("{push_every: 5}", "--downpour is {push_every: 5}, which is no JSON"),
+                ("[1]", "--downpour is [1], which is no object"),
+                ('{"push_evry": 5}', "push_evry"),
+                ('{"push_every": "five"}', "push_every"),
+                ('{"push_every": 0}', "push_every is 0"),
+                ('{"momentum_at": "here"}', "momentum_at"),
+                ('{"adagrad_rate": NaN}', "adagrad_rate"),
+            )
+        ),
         (["--workers", "2", "--downpour", "transfer", "--config", "x"], "--downpour and --store are for fit"),
     ],
 )
@@ -77,6 +91,15 @@ def launched(cluster: str, folder: Path, launch: list[str], words: list[str]) ->
         timeout=500,
     )
     return done.returncode, done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_no_machine_can_hold_is_refused(small_set: Path, cluster: str, tmp_path: Path) -> None:
+    """The three machines have enough together, and the job would wait for ever."""
+    words = ["fit", *options(small_set, Path("run"))]
+    code, said = launched(cluster, tmp_path, ["--workers", "1", "--cpus", "2"], words)
+    assert code == 2, said
+    assert "has room for 0" in said
 
 
 @pytest.mark.timeout(1500)

@@ -1,13 +1,16 @@
+import errno
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.scale.fetching import Fetcher, Pace, Stopped
+from benchmark.scale.fetching import Fetcher, Pace, Stopped, source_of
+from benchmark.scale.site import YtDlpSource
 from benchmark.scale.sources import (
     BusyError,
     FaultError,
@@ -15,8 +18,6 @@ from benchmark.scale.sources import (
     FolderSource,
     HttpSource,
     RefusedError,
-    YtDlpSource,
-    source_of,
 )
 from tests.generators.encoded import encode
 from tests.generators.sports1m_set import ids
@@ -144,6 +145,38 @@ def test_a_folder_gives_its_own_files(tmp_path: Path) -> None:
         source_of(str(tmp_path), cookies=flat)
 
 
+def test_a_folder_knows_whether_it_holds_any(tmp_path: Path) -> None:
+    source = FolderSource(tmp_path)
+    assert not source.holds_any(NAMES)
+    (tmp_path / f"{NAMES[0]}.txt").write_text("no video", "utf-8")
+    (tmp_path / "other.mp4").write_bytes(b"")
+    assert not source.holds_any(NAMES)
+    (tmp_path / NAMES[1][:2]).mkdir()
+    (tmp_path / NAMES[1][:2] / f"{NAMES[1]}.mkv").write_bytes(b"")
+    assert source.holds_any(NAMES)
+    assert not source.holds_any(NAMES[2:])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[bad/x", "http:///x", "http://host:port/x", "http://host/a b", "http://host/\u00e9", "http://host/\n"],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="no web address; give one such as"):
+        source_of(address)
+
+
+def test_a_mirror_is_not_asked_for_videos_that_are_too_long(site: VideoSite, tmp_path: Path) -> None:
+    site.seconds = {NAMES[0]: 119.0, NAMES[1]: 121.0}
+    source = source_of(site.address, longest_minutes=2)
+    assert source.fetch(NAMES[0], tmp_path / "into").seconds == 119
+    for ask in (lambda: source.probe(NAMES[1]), lambda: source.fetch(NAMES[1], tmp_path / "into")):
+        with pytest.raises(RefusedError, match="2 minutes") as refused:
+            ask()
+        assert refused.value.state == "too long"
+    assert [file.name for file in (tmp_path / "into").iterdir()] == [f"{NAMES[0]}.mp4"]
+
+
 def test_an_address_with_the_id_in_it(site: VideoSite, tmp_path: Path) -> None:
     source = source_of(f"{site.address}/{{id}}.mp4?q=1")
     assert source.fetch(NAMES[0], tmp_path).path.name == f"{NAMES[0]}.mp4"
@@ -185,6 +218,58 @@ def test_the_words_of_the_site(said: str, state: str) -> None:
     meaning = YtDlpSource()._meaning(said)
     kinds = {BusyError: "busy", FaultError: "fault"}
     assert (meaning.state if isinstance(meaning, RefusedError) else kinds[type(meaning)]) == state
+
+
+@pytest.mark.extra("yt_dlp")
+def test_the_patience_of_yt_dlp_is_that_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    yt_dlp = pytest.importorskip("yt_dlp")
+    held = []
+
+    def ask(self: Any, url: str, **options: Any) -> dict[str, Any]:
+        held.append(self.params["socket_timeout"])
+        return {"duration": 601}
+
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "extract_info", ask)
+    with pytest.raises(RefusedError, match="10 minutes"):
+        source_of("yt-dlp", longest_minutes=10, timeout_s=7.5).probe(NAMES[0])
+    assert held == [7.5]
+
+
+@pytest.mark.extra("yt_dlp")
+@pytest.mark.parametrize("name", ["UnavailableVideoError", "PostProcessingError", "SameFileError", "YoutubeDLError"])
+def test_every_error_of_yt_dlp_says_what_became_of_the_video(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    yt_dlp = pytest.importorskip("yt_dlp")
+
+    def fails(self: Any, *given: Any, **options: Any) -> None:
+        raise getattr(yt_dlp.utils, name)("of this one")
+
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "extract_info", fails)
+    with pytest.raises(FaultError):
+        YtDlpSource().probe(NAMES[0])
+
+
+@pytest.mark.extra("yt_dlp")
+@pytest.mark.parametrize("step", ["open", "write"])
+def test_a_full_disk_is_no_fault_of_the_video(
+    step: str, site: VideoSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http: Any = pytest.importorskip("yt_dlp.downloader.http")
+
+    def full(*given: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class Full:
+        write = full
+        name = "video"
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(
+        http.HttpFD, "sanitize_open", full if step == "open" else lambda self, name, mode: (Full(), name)
+    )
+    with pytest.raises(OSError, match="No space left") as error:
+        YtDlpSource(address=f"{site.address}/{{id}}.mp4").fetch(NAMES[0], tmp_path / "into")
+    assert error.value.errno == errno.ENOSPC
 
 
 @pytest.mark.extra("yt_dlp")

@@ -53,8 +53,16 @@ def test_there_is_one_writer(tmp_path: Path) -> None:
         Manifest(tmp_path / "text.sqlite")
 
 
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_one_message(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", "utf-8")
+    with pytest.raises(UserError, match=r"--work is .*file.*; name another"):
+        Manifest(tmp_path / folder / "m.sqlite")
+
+
 def test_another_job_is_refused(tmp_path: Path) -> None:
     with Manifest(tmp_path / "m.sqlite") as manifest:
+        manifest.require_settings({"store": "b"}, note=False)
         manifest.require_settings({"store": "a"})
         manifest.require_settings({"store": "a"})
         with pytest.raises(UserError, match="store was a and is b"):

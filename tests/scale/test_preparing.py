@@ -252,12 +252,69 @@ def test_a_probe_tells_the_share_that_is_alive(lists: Path, videos: Path, capsys
         (["--store", "no-such://s", "--lists", "LISTS", "--source", "."], "the store no-such://s cannot be used"),
         (["--store", "s", "--lists", "LISTS", "--source", ".", "--videos", "0"], "--videos is 0"),
         (["--store", "s", "--lists", "LISTS", "--source", ".", "--tries", "0"], "tries 0"),
+        (["--store", "s", "--lists", "LISTS", "--source", "http://[bad/x"], "no web address"),
+        *(
+            (["--store", "s", "--lists", "LISTS", "--source", ".", f"--{name}", value], f"{name} .*{said}")
+            for name, value, said in (
+                ("per_second", ".inf", "inf"),
+                ("per_second", ".nan", "nan"),
+                ("timeout_seconds", ".inf", "inf"),
+                ("timeout_seconds", "1e20", "86,400 at most"),
+                ("longest_minutes", ".nan", "nan"),
+                ("longest_minutes", "0", "above 0"),
+                ("longest_minutes", "-1", "above 0"),
+            )
+        ),
     ],
 )
 def test_mistakes_are_one_message(words: list[str], said: str, lists: Path, tmp_path: Path) -> None:
     given = [str(lists) if word == "LISTS" else word for word in words]
     with pytest.raises(UserError, match=said):
         main(["sports1m", "--work", str(tmp_path / "work"), *given])
+
+
+def test_a_command_that_is_refused_binds_work_to_nothing(
+    lists: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    words = ["sports1m", "--lists", str(lists), "--workers", "1", "--videos_per_shard", "16", "--work", "work"]
+    refused = {
+        "none": "none, not a folder",
+        "empty": "holds none of the 14 wanted videos",
+        "http://[bad/x": "no web address",
+    }
+    for source, said in refused.items():
+        with pytest.raises(UserError, match=said):
+            main([*words, "--store", "first", "--source", source])
+    assert not (tmp_path / "first").exists()
+    small = ["--train_clips", "2", "--validation_clips", "1", "--test_clips", "1"]
+    assert main([*words, *small, "--store", "second", "--source", str(videos)]) == 0
+    again = [*words, *small, "--source", str(tmp_path / "videos"), "--store"]
+    assert main([*again, "./second"]) == 0
+    assert main([*again, str(tmp_path / "second")]) == 0
+    with pytest.raises(UserError, match=r"store was .*second and is .*third"):
+        main([*again, "third"])
+    assert not (tmp_path / "third").exists()
+    for file in videos.iterdir():  # a store that is complete needs its videos no more
+        file.unlink()
+    assert main([*again, "second"]) == 0
+    assert "the store is complete" in capsys.readouterr().out
+
+
+def test_a_store_without_a_video_says_so_and_another_folder_of_work_asks_again(
+    lists: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sports1m", "--lists", str(lists), "--workers", "1", "--store", str(tmp_path / "store")]
+    words += ["--train_clips", "2", "--validation_clips", "1", "--test_clips", "1", "--work"]
+    with video_site(tmp_path) as site:  # none is where it is looked for
+        code = main([*words, str(tmp_path / "first"), "--source", site.address, "--per_second", "0"])
+    said = capsys.readouterr().out
+    assert code == 1
+    assert "none can be used to train or to test, so" in said
+    assert "the store is complete" not in said
+    assert main([*words, str(tmp_path / "second"), "--source", str(videos)]) == 0
+    assert sum(row["state"] == "fetched" for row in rows(tmp_path / "store").values()) == 11
 
 
 def test_frames_in_the_store_are_those_of_the_files(lists: Path, videos: Path, tmp_path: Path) -> None:

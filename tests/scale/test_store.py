@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 import time
@@ -133,6 +134,56 @@ def test_sizes_of_files(make: Callable[[Path], Store], remote: ObjectStore, tmp_
     store.write("a/one", b"0123456789")
     store.write("a/two", b"")
     assert store.sizes("a") == {"one": 10, "two": 0}
+
+
+@needs_s3
+@pytest.mark.parametrize(("name", "value"), [("AWS_PROFILE", "nosuch"), ("AWS_ENDPOINT_URL", "garbage")])
+def test_an_environment_that_means_nothing_is_one_message(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=rf"the store s3://bucket/{name} cannot be used: .*{value}.*; correct the env"):
+        Store(f"s3://bucket/{name}")
+
+
+def test_a_store_that_cannot_be_made_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As below /proc."""
+
+    def fails(self: Path, *given: object, **options: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", fails)
+    with pytest.raises(UserError, match=r"cannot be made .*; give a folder that can be made"):
+        Store(str(tmp_path / "store")).write("one", b"0")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_waiting_for_what_a_user_has_to_change_is_left_out(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    for place in (tmp_path / "file", tmp_path / "file" / "store"):
+        with pytest.raises(UserError, match=rf"the store {place} cannot be used: .*; name another folder"):
+            Store(str(place)).write("one", b"0")
+
+    def fails(self: Path, target: Path) -> Path:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(UserError, match=f"cannot be used: {os.strerror(number)}; name another folder or make room"):
+        Store(str(tmp_path / "store")).write("one", b"0")
+
+
+@needs_s3
+def test_keys_that_are_missing_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"cannot be used: Unable to locate credentials; set AWS_ACCESS_KEY_ID"):
+        Store("s3://of-nobody/store").write("one", b"0")
 
 
 @needs_s3
