@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -41,7 +42,16 @@ class ProcessEngine:
 
     def __init__(self, workers: int, make: Callable[[ShardJob], ShardResult] = make_shard) -> None:
         self.slots, self._make = workers, make
-        self._pool = self._new()
+        self._pool, self._replacing = self._new(), threading.Lock()
+        # Kept to the end: a broken pool that nobody refers to while it tells its jobs so waits for itself, for ever.
+        self._broken: list[concurrent.futures.ProcessPoolExecutor] = []
+
+    def _replace(self, broken: concurrent.futures.ProcessPoolExecutor) -> None:
+        """Have another pool in the place of one that lost a process, unless a neighbour has seen to that."""
+        with self._replacing:
+            if self._pool is broken:
+                self._broken.append(broken)
+                self._pool = self._new()
 
     def _new(self) -> concurrent.futures.ProcessPoolExecutor:
         # Not forked: threads of this process fetch videos and hold locks.
@@ -63,8 +73,7 @@ class ProcessEngine:
             if error is None:
                 promise.set_result(done.result())
             elif isinstance(error, BrokenProcessPool) and number < _TRIES:
-                if self._pool is pool:
-                    self._pool = self._new()
+                self._replace(pool)
                 self._try(job, promise, number + 1)
             elif isinstance(error, BrokenProcessPool):
                 promise.set_exception(_killed(job))
@@ -74,13 +83,13 @@ class ProcessEngine:
         try:
             pool.submit(self._make, job).add_done_callback(settle)
         except BrokenProcessPool:
-            if self._pool is pool:
-                self._pool = self._new()
+            self._replace(pool)
             self._try(job, promise, number)
 
     def close(self) -> None:
         """See `Engine`."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (*self._broken, self._pool):
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class RayEngine:
