@@ -225,6 +225,7 @@ class FrameCache:
     @property
     def free_when_full(self) -> int:
         """Bytes that will be free where it is once it has taken all that it may."""
+        _ = self._store  # which makes the folder
         free, spare = self._space()
         wanted = (self.slots - self.used_bytes // self._frame_bytes) * self._stored_bytes
         return max(free - wanted, min(free, spare))
@@ -301,9 +302,9 @@ class _Store:
         """The store in a folder, opened if this process has not done so."""
         with _opening:
             held = _open.get(path)
-            if held is not None and held.process == os.getpid():
+            if held is not None and held.process == os.getpid() and path.is_dir():
                 return held
-            if held is not None:  # of the process that this one was forked from, where it stays open
+            if held is not None:  # of the process that this one was forked from, or of a run that is over
                 held.environment.close()
             made = _open[path] = cls(path, most_bytes)
             return made
