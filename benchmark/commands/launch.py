@@ -74,19 +74,21 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
     if chosen.downpour is not None:
         _require_downpour(chosen.downpour)
     require_local(Path(named), "--run_dir")
-    # The last value counts, so that a worker takes the whole path.
-    job = Job(
-        verb,
-        tuple(words),
-        Path(named).absolute(),
-        Path.cwd(),
-        chosen.store is not None,
-        tuple(path or str(Path.cwd()) for path in sys.path),
-    )
-    with connected(chosen.address, chosen.workers, chosen.cpus, chosen.gpus):
+    with connected(chosen.address, chosen.workers, chosen.cpus, chosen.gpus) as listener:
+        # The last value counts, so that a worker takes the whole path.
+        job = Job(
+            verb,
+            tuple(words),
+            Path(named).absolute(),
+            Path.cwd(),
+            chosen.store is not None,
+            tuple(path or str(Path.cwd()) for path in sys.path),
+            listener.mark,
+        )
         if chosen.downpour is not None:
             refused = run_replicas(
                 job,
+                listener,
                 chosen.downpour,
                 replicas=chosen.workers,
                 cpus=chosen.cpus,
@@ -98,6 +100,7 @@ def _launch(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> int:
                 claim(chosen.store, job.run_dir)
             refused = run_job(
                 job,
+                listener,
                 workers=chosen.workers,
                 cpus=chosen.cpus,
                 gpus=chosen.gpus,
@@ -138,8 +141,17 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
         module.main([*words, "--list"])
     cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
     most: int = chosen.workers
-    with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus):
-        run_cells(module.main, words, cells, workers=most, cpus=chosen.cpus, gpus=chosen.gpus, failures=chosen.failures)
+    with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus) as listener:
+        run_cells(
+            module.main,
+            words,
+            cells,
+            listener,
+            workers=most,
+            cpus=chosen.cpus,
+            gpus=chosen.gpus,
+            failures=chosen.failures,
+        )
     code: int = module.main(words)
     return code
 

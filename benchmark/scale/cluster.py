@@ -13,18 +13,22 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.scale.downpour import KEEPER, REPLICA, REPLICAS, Keeper
 from benchmark.scale.engines import let_workers_compete
+from benchmark.scale.listener import Listener, listening
 from benchmark.scale.workers import Job, replicate, run_cell, work
 
 
 @contextlib.contextmanager
-def connected(address: str | None, workers: int, cpus: float, gpus: float) -> Iterator[Any]:
-    """Ray, connected to a cluster that has what is asked for; what was started here is stopped at the end.
+def connected(address: str | None, workers: int, cpus: float, gpus: float) -> Iterator[Listener]:
+    """Connection to a cluster that has what is asked for; what was started here is stopped at the end.
 
     Args:
         address: Of the cluster; None starts one on this machine, with as many processors as are asked for.
         workers: That are there at the same time.
         cpus: Processors of each.
         gpus: GPUs likewise.
+
+    Returns:
+        What hears the workers to their ends.
 
     Raises:
         UserError: If there is no such cluster, or it is too small.
@@ -45,7 +49,8 @@ def connected(address: str | None, workers: int, cpus: float, gpus: float) -> It
         ) from None
     try:
         require_room([each["Resources"] for each in ray.nodes() if each["Alive"]], workers, cpus, gpus)
-        yield ray
+        with listening() as listener:
+            yield listener
     finally:
         ray.shutdown()
 
@@ -76,6 +81,7 @@ def require_room(machines: Sequence[Mapping[str, float]], workers: int, cpus: fl
 
 def run_job(
     job: Job,
+    listener: Listener,
     *,
     workers: int,
     cpus: float,
@@ -87,6 +93,7 @@ def run_job(
 
     Args:
         job: The verb.
+        listener: Hears its workers.
         workers: How many.
         cpus: Of each.
         gpus: Of each.
@@ -119,6 +126,7 @@ def run_job(
     )
     try:
         refused: str | None = trainer.fit().return_value
+        listener.wait(workers)
     except Exception as error:  # of several classes, by what failed
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = lines[-1] if lines else type(error).__name__
@@ -129,11 +137,14 @@ def run_job(
     return refused
 
 
-def run_replicas(job: Job, options: str, *, replicas: int, cpus: float, gpus: float, failures: int) -> str | None:
+def run_replicas(
+    job: Job, listener: Listener, options: str, *, replicas: int, cpus: float, gpus: float, failures: int
+) -> str | None:
     """Run a fit as replicas of Downpour; it is over when the first one is, whatever became of the others.
 
     Args:
         job: The fit.
+        listener: Hears the first replica.
         options: Of `Downpour`, as JSON.
         replicas: How many.
         cpus: Of each.
@@ -176,6 +187,7 @@ def run_replicas(job: Job, options: str, *, replicas: int, cpus: float, gpus: fl
         if replica == 0 or refused is not None:
             for other in running:
                 ray.cancel(other, force=True)
+            listener.wait(1 if replica == 0 else 0)
             return refused
 
 
@@ -183,6 +195,7 @@ def run_cells(
     grid: Callable[[Sequence[str]], int],
     words: tuple[str, ...],
     cells: list[int],
+    listener: Listener,
     *,
     workers: int,
     cpus: float,
@@ -195,6 +208,7 @@ def run_cells(
         grid: `main` of its verb; all machines share its folder.
         words: Its options.
         cells: Numbers, from 1.
+        listener: Hears each.
         workers: Most cells at a time.
         cpus: Of each.
         gpus: Of each.
@@ -207,11 +221,12 @@ def run_cells(
     while running or waiting:
         while waiting and len(running) < workers:
             cell = waiting.pop()
-            running[task.remote(grid, words, cell, Path.cwd(), paths)] = cell
+            running[task.remote(grid, words, cell, Path.cwd(), paths, listener.mark)] = cell
         done, _ = ray.wait(list(running))
         cell = running.pop(done[0])
         try:
             said = "is finished" if ray.get(done[0]) == 0 else "failed"
+            listener.wait(1)
         except Exception as error:  # of several classes, by what became of it
             said = f"was lost ({type(error).__name__})"
         print(f"cell {cell} {said}; {len(running) + len(waiting)} are left", flush=True)

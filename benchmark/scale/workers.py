@@ -19,6 +19,7 @@ from benchmark.plugins import load_plugins
 from benchmark.process import tune_process
 from benchmark.runs.folder import SHARED
 from benchmark.runs.ranks import LostProcess
+from benchmark.scale.downpour import REPLICA
 from benchmark.training_cli import train
 
 _REPORT = "ray.train.lightning.RayTrainReportCallback"
@@ -37,6 +38,7 @@ class Job:
         reports: Whether each epoch's checkpoint goes to Ray's storage, from which a run goes on whose machines are
             all lost.
         paths: What the process that gave the command imports from.
+        mark: Line after which a worker says nothing more.
     """
 
     verb: str
@@ -45,6 +47,7 @@ class Job:
     folder: Path
     reports: bool
     paths: tuple[str, ...]
+    mark: str
 
     def command(self) -> list[str]:
         """The words of a worker, which Ray has given its place among the others."""
@@ -81,7 +84,9 @@ def work(job: Job) -> str | None:
     _begin(job.folder, job.paths)
     if job.verb == "fit":
         take_stored(job.run_dir)
-    return _refusal(job.command())
+    refused = _refusal(job.command())
+    print(job.mark, flush=True)
+    return refused
 
 
 def replicate(job: Job, options: str) -> str | None:
@@ -92,7 +97,10 @@ def replicate(job: Job, options: str) -> str | None:
         options: See `Job.replica_command`.
     """
     _begin(job.folder, job.paths)
-    return _refusal(job.replica_command(options))
+    refused = _refusal(job.replica_command(options))
+    if os.environ[REPLICA] == "0":
+        print(job.mark, flush=True)
+    return refused
 
 
 def _begin(folder: Path, paths: tuple[str, ...]) -> None:
@@ -152,7 +160,12 @@ def parameters_of(words: Sequence[str], option: str) -> str | None:
 
 
 def run_cell(
-    grid: Callable[[Sequence[str]], int], words: tuple[str, ...], cell: int, folder: Path, paths: tuple[str, ...]
+    grid: Callable[[Sequence[str]], int],
+    words: tuple[str, ...],
+    cell: int,
+    folder: Path,
+    paths: tuple[str, ...],
+    mark: str,
 ) -> int:
     """Run one cell of a grid and return its exit code.
 
@@ -162,6 +175,9 @@ def run_cell(
         cell: Number, from 1.
         folder: Where the command was given.
         paths: See `Job`.
+        mark: See `Job`.
     """
     _begin(folder, paths)
-    return grid([*words, "--cell", str(cell)])
+    code = grid([*words, "--cell", str(cell)])
+    print(mark, flush=True)
+    return code

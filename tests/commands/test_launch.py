@@ -59,7 +59,7 @@ def test_what_cannot_be_launched_is_refused(words: list[str], said: str, capsys:
 
 
 def test_a_worker_runs_the_same_words_with_its_place() -> None:
-    job = Job("fit", ("--config", "c", "--model.width=0.5"), Path("/runs/a"), Path("/"), False, ())
+    job = Job("fit", ("--config", "c", "--model.width=0.5"), Path("/runs/a"), Path("/"), False, (), "0end")
     words = job.command()
     assert words[:4] == ["fit", "--config", "c", "--model.width=0.5"]
     assert parameters_of(words, "--run_dir") == "/runs/a"
