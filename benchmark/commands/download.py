@@ -61,11 +61,11 @@ def _fetch_part(url: str, part: Path) -> int | None:
         return _fetch_part(url, part)
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        length = response.headers.get("Content-Length")
+        length: int | None = response.length  # None too where what it says is no number
         with part.open("ab" if resumed else "wb") as file:
             while chunk := response.read(_CHUNK_BYTES):
                 before = file.tell()
                 file.write(chunk)
                 if file.tell() // _REPORT_BYTES > before // _REPORT_BYTES:
                     print(f"  {file.tell():,} bytes", flush=True)
-    return None if length is None else int(length) + (held if resumed else 0)
+    return None if length is None else length + (held if resumed else 0)

@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
+from benchmark.scale.partitions import PartitionedLinear, devices_of, partition
 from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer, Staleness
 
 REPLICA, REPLICAS, KEEPER = "CLIPBENCH_REPLICA", "CLIPBENCH_REPLICAS", "CLIPBENCH_KEEPER"
@@ -169,16 +170,17 @@ def server_options(
     momentum: float = 0.9,
     adagrad_rate: float = 0.01,
     wait_seconds: float = 120.0,
+    partitions: int = 1,
 ) -> ServerOptions:
-    """What the options of `Downpour` say of its servers; also for whoever asks before there is a replica.
+    """What the options of `Downpour` say of its servers; refuses them for whoever asks before there is a replica.
 
     Raises:
         UserError: If a value is not allowed.
     """
-    if min(push_every, fetch_every, servers) < 1 or not wait_seconds >= 0:
+    if min(push_every, fetch_every, servers, partitions) < 1 or not wait_seconds >= 0:
         raise UserError(
-            f"strategy.push_every is {push_every}, fetch_every {fetch_every}, servers {servers} and wait_seconds "
-            f"{wait_seconds:g}; the first three must be 1 or more, the last 0 or more"
+            f"strategy.push_every is {push_every}, fetch_every {fetch_every}, servers {servers}, partitions "
+            f"{partitions} and wait_seconds {wait_seconds:g}; the first four must be 1 or more, the last 0 or more"
         )
     return ServerOptions(rule, momentum_at, momentum, adagrad_rate)
 
@@ -199,6 +201,7 @@ class Downpour(SingleDeviceStrategy):
         momentum: Of the servers.
         adagrad_rate: Learning rate of `adagrad`.
         wait_seconds: Most that the first replica waits at its end for the others, which may be lost or slow.
+        partitions: GPUs of a replica that share out its two largest fully connected layers.
 
     Raises:
         UserError: If a value is not allowed.
@@ -217,14 +220,17 @@ class Downpour(SingleDeviceStrategy):
         momentum: float = 0.9,
         adagrad_rate: float = 0.01,
         wait_seconds: float = 120.0,
+        partitions: int = 1,
     ) -> None:
         self.options = server_options(
-            push_every, fetch_every, servers, rule, momentum_at, momentum, adagrad_rate, wait_seconds
+            push_every, fetch_every, servers, rule, momentum_at, momentum, adagrad_rate, wait_seconds, partitions
         )
         self.push_every, self.fetch_every, self.wait_seconds = push_every, fetch_every, wait_seconds
         self.replica = int(os.environ.get(REPLICA, "0"))
         self.servers = Servers(servers, self.options, os.environ.get(KEEPER, ""), self.replica)
         super().__init__(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        self._devices = devices_of(self.root_device, partitions)
+        self._partitioned: list[PartitionedLinear] = []
         self.global_rank, self.world_size = self.replica, int(os.environ.get(REPLICAS, "1"))
         self.local_rank = self.servers.local_rank
         self._own = Replica(self.replica, self.servers, push_every, fetch_every)
@@ -232,10 +238,11 @@ class Downpour(SingleDeviceStrategy):
     @property
     def sharing(self) -> str:
         """How what is learned is shared, for whoever goes on with it."""
-        held = self.options
-        return (
+        held, parts = self.options, len(self._devices)
+        said = (
             f"downpour, push {self.push_every}, fetch {self.fetch_every}, {held.rule}, momentum at {held.momentum_at}"
         )
+        return said if parts == 1 else f"{said}, {parts} partitions"  # which the optimiser's state is cut into
 
     @property
     def is_global_zero(self) -> bool:
@@ -244,6 +251,8 @@ class Downpour(SingleDeviceStrategy):
 
     def setup(self, trainer: L.Trainer) -> None:
         """Begin with the first replica's weights, and take the optimiser's momentum away where it acts elsewhere."""
+        if trainer.state.fn == "fit" and len(self._devices) > 1 and self.lightning_module is not None:
+            self._partitioned = partition(self.lightning_module, self._devices)
         super().setup(trainer)
         if trainer.state.fn != "fit":
             return
@@ -251,6 +260,12 @@ class Downpour(SingleDeviceStrategy):
             for group in optimizer.param_groups:
                 if self.options.momentum_at != "replica" and group.get("momentum"):
                     group["momentum"] = 0.0
+
+    def model_to_device(self) -> None:
+        """Put the network on the first device, and the parts of its large layers on theirs."""
+        super().model_to_device()
+        for layer in self._partitioned:
+            layer.place()
 
     def on_train_start(self) -> None:
         """Wait for the weights, which after a resume are those of the checkpoint."""

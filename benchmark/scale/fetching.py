@@ -24,6 +24,7 @@ from benchmark.scale.sources import (
 )
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 30.0, 3600.0
+_LONGEST_ASKED_S = 24 * 3600.0  # a source may name any date
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 
 
@@ -106,14 +107,14 @@ class Pace:
         Args:
             asked: When the request was made that was answered so; answers to requests from before the pause began
                 make it no longer.
-            wait_s: For how long, where the source says so; else twice as long as the time before.
+            wait_s: For how long, where the source says so, a day at most; else twice as long as the time before.
         """
         with self._lock:
             now = self._clock()
             if asked < self._paused_until:
                 return
             self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-            seconds = self._pause_s if wait_s is None else max(wait_s, 1.0)
+            seconds = self._pause_s if wait_s is None else min(max(wait_s, 1.0), _LONGEST_ASKED_S)
             self._paused_until = now + seconds
         self._say(f"the source asks for fewer requests; all wait for {seconds:.0f} s")
 

@@ -148,13 +148,13 @@ class HttpSource:
         target = into / f"{video_id}{self._suffix}"
         with self._opened(video_id, {}) as response, whole(target) as unfinished:
             seconds = self._seconds(response)
-            expected = response.headers.get("Content-Length")
+            expected: int | None = response.length  # None too where what it says is no number
             with unfinished.open("wb") as file:
                 while chunk := _read(response, _CHUNK_BYTES):
                     file.write(chunk)
                 held = file.tell()
-            if expected is not None and held != int(expected):
-                raise FaultError(f"only {held:,} of {int(expected):,} bytes arrived")
+            if expected is not None and held != expected:
+                raise FaultError(f"only {held:,} of {expected:,} bytes arrived")
         return Fetched(target, seconds, is_copy=True)
 
     def _seconds(self, response: Any) -> float | None:
@@ -222,7 +222,7 @@ def _seconds_until(said: str | None) -> float | None:
         return None if said is None else seconds
     try:
         return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -140,7 +140,7 @@ def test_replicas_go_on_without_one_that_dies_and_do_not_wait_for_a_slow_one(
          "init_args": {"rank": 1, "step": 2, "marker": str(tmp_path / "died")}},
         {"class_path": "tests.generators.faults.Slow", "init_args": {"rank": 2, "seconds": 2.0}},
     ]  # fmt: skip
-    strategy = {"push_every": 2, "fetch_every": 1, "momentum_at": "none", "wait_seconds": 0}
+    strategy = {"push_every": 2, "fetch_every": 1, "momentum_at": "none", "wait_seconds": 0, "partitions": 2}
     words = ["fit", *options(small_set, Path("run")), "--report", "false", "--trainer.max_epochs", "4"]
     code, said = launched(
         cluster,
@@ -155,6 +155,7 @@ def test_replicas_go_on_without_one_that_dies_and_do_not_wait_for_a_slow_one(
     held = yaml.safe_load((tmp_path / "run/config.yaml").read_text("utf-8"))["trainer"]["strategy"]
     assert held["class_path"] == "benchmark.scale.downpour.Downpour"
     assert held["init_args"]["momentum_at"] == "none"  # the record says where momentum acts
+    assert held["init_args"]["partitions"] == 2
     weights = read_checkpoint(str(tmp_path / "run/checkpoints/last.ckpt"))["state_dict"]
     assert all(torch.isfinite(each).all() for each in weights.values() if each.is_floating_point())
 

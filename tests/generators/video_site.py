@@ -23,7 +23,7 @@ class VideoSite:
         self.statuses: dict[str, int] = {}
         """By id: refused so, always."""
         self.passing: dict[str, list[str | int]] = {}
-        """By id: what goes wrong first, a status, `truncated`, `broken` or `slow`; then all is well."""
+        """By id: what goes wrong first, a status, `truncated`, `broken`, `slow` or `length WORD`; then all is well."""
         self.busy: list[str | None] = []
         """Retry-After of the next answers to anybody, each a 429."""
         self.seconds: dict[str, float] = {}
@@ -69,7 +69,8 @@ def video_site(folder: Path) -> Iterator[VideoSite]:
 
         def _give(self, content: bytes, video_id: str, fault: str | int | None) -> None:
             self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
+            says = isinstance(fault, str) and fault.startswith("length ")
+            self.send_header("Content-Length", str(fault).removeprefix("length ") if says else str(len(content)))
             self.send_header("Content-Type", "video/mp4")
             if video_id in site.seconds:
                 self.send_header("X-Content-Duration", str(site.seconds[video_id]))

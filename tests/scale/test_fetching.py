@@ -104,6 +104,31 @@ def test_a_busy_site_pauses_all_and_marks_no_video(site: VideoSite, tmp_path: Pa
     assert clock.waits[3:] == [30]  # short again after it went well
 
 
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 24 * 3600),
+        ("Fri, 31 Dec 9999 23:59:59 -0000", 24 * 3600),
+        ("999999999", 24 * 3600),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 1),
+        ("tomorrow", 30),
+    ],
+)
+def test_a_busy_site_is_asked_again_after_a_day(asked: str, waits: float, site: VideoSite, tmp_path: Path) -> None:
+    site.busy = [asked]
+    clock = Clock()
+    assert fetcher(site, tmp_path, clock).fetch(NAMES[0]).state == "fetched"
+    assert clock.waits == [waits]
+
+
+def test_a_length_that_is_no_number_says_nothing(site: VideoSite, tmp_path: Path) -> None:
+    site.passing = {NAMES[0]: ["length ten"]}
+    fetched = fetcher(site, tmp_path, Clock()).fetch(NAMES[0]).fetched
+    assert fetched is not None
+    assert fetched.path.read_bytes() == (site.folder / f"{NAMES[0]}.mp4").read_bytes()
+    assert site.asked[NAMES[0]] == 1
+
+
 def test_threads_that_are_told_at_the_same_time_make_one_pause(site: VideoSite, tmp_path: Path) -> None:
     site.busy, site.wait_s = ["2"] * 4, 0.3
     said = list[str]()
