@@ -81,15 +81,19 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
             self.wfile.flush()
             return going_on
 
-        def is_down(self) -> bool:
+        def is_refused(self) -> bool:
+            """Whether the answer is that it is down, or has no such bucket."""
             if time.monotonic() < store.fails_until:
                 store.refused += 1
                 self.answer(503, b"<Error><Code>ServiceUnavailable</Code></Error>")
                 return True
+            if not (store.folder / urllib.parse.unquote(self.path.partition("?")[0]).split("/")[1]).is_dir():
+                self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>", Content_Type="application/xml")
+                return True
             return False
 
         def do_GET(self) -> None:
-            if self.is_down():
+            if self.is_refused():
                 return
             parts = urllib.parse.urlsplit(self.path)
             query = urllib.parse.parse_qs(parts.query)
@@ -133,7 +137,7 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.is_down():
+            if self.is_refused():
                 return
             file = store.folder / urllib.parse.unquote(self.path.partition("?")[0]).strip("/")
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -146,6 +146,7 @@ def test_a_store_that_fails_for_a_minute_is_waited_for(
 ) -> None:
     pytest.importorskip("s3fs")
     wanted = undisturbed(lists, tmp_path)
+    (tmp_path / "remote" / "bucket").mkdir(parents=True)
     with object_store(tmp_path / "remote") as remote:
         remote.use(monkeypatch)
         first = remote.folder / "bucket/store/shards/000000.shard"

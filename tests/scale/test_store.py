@@ -28,6 +28,7 @@ needs_s3 = pytest.mark.extra("s3fs")
 
 @pytest.fixture
 def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    (tmp_path / "remote" / "bucket").mkdir(parents=True)
     with object_store(tmp_path / "remote") as store:
         store.use(monkeypatch)
         yield store
@@ -184,6 +185,16 @@ def test_keys_that_are_missing_are_asked_for_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"cannot be used: Unable to locate credentials; set AWS_ACCESS_KEY_ID"):
         Store("s3://of-nobody/store").write("one", b"0")
+
+
+@needs_s3
+def test_a_bucket_that_is_not_there_is_one_message(remote: ObjectStore) -> None:
+    store = Store("s3://other/place")
+    assert store.names("shards") == set()
+    with pytest.raises(FileNotFoundError):
+        store.read("settings.json")
+    with pytest.raises(UserError, match=r"the store s3://other/place is not there .*a bucket that is there"):
+        store.write("settings.json", b"0")
 
 
 @needs_s3
