@@ -61,7 +61,7 @@ def _fetch_part(url: str, part: Path) -> int | None:
         return _fetch_part(url, part)
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        length: int | None = response.length  # None too where what it says is no number
+        length: int | None = getattr(response, "length", None)  # None too where what it says is no number
         with part.open("ab" if resumed else "wb") as file:
             while chunk := response.read(_CHUNK_BYTES):
                 before = file.tell()

@@ -23,7 +23,12 @@ _LEAST_SHARE = 0.1  # of a network's weights that were loaded; tables that a con
 
 def _matrices(network: nn.Module) -> dict[str, Tensor]:
     """Its weight matrices that are not constant, largest first."""
-    named = {name: value.detach() for name, value in network.named_parameters() if value.ndim > 1}
+    # As a checkpoint holds them: layers that are split over devices are whole there.
+    held = network.state_dict(keep_vars=True)
+    for name, _ in network.named_buffers():
+        held.pop(name, None)
+    once = {id(value): (name, value) for name, value in reversed(held.items()) if isinstance(value, Tensor)}
+    named = {name: value.detach() for name, value in once.values() if value.ndim > 1}
     told = {name: value for name, value in named.items() if value.numel() >= _FEWEST and value.min() < value.max()}
     return dict(sorted(told.items(), key=lambda item: (-item[1].numel(), item[0])))
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.scale.downpour import KEEPER, REPLICA, REPLICAS, Keeper
+from benchmark.scale.downpour import KEEPER, REPLICA, REPLICAS
 from benchmark.scale.engines import let_workers_compete
 from benchmark.scale.listener import Listener, listening
+from benchmark.scale.servers import Keeper
 from benchmark.scale.workers import Job, replicate, run_cell, work
 
 
@@ -28,7 +29,7 @@ def connected(address: str | None, workers: int, cpus: float, gpus: float) -> It
         gpus: GPUs likewise.
 
     Returns:
-        What hears the workers to their ends.
+        What knows when all output of the workers was shown.
 
     Raises:
         UserError: If there is no such cluster, or it is too small.
@@ -93,7 +94,7 @@ def run_job(
 
     Args:
         job: The verb.
-        listener: Hears its workers.
+        listener: Of the connection.
         workers: How many.
         cpus: Of each.
         gpus: Of each.
@@ -144,7 +145,7 @@ def run_replicas(
 
     Args:
         job: The fit.
-        listener: Hears the first replica.
+        listener: Of the connection.
         options: Of `Downpour`, as JSON.
         replicas: How many.
         cpus: Of each.
@@ -208,7 +209,7 @@ def run_cells(
         grid: `main` of its verb; all machines share its folder.
         words: Its options.
         cells: Numbers, from 1.
-        listener: Hears each.
+        listener: Of the connection.
         workers: Most cells at a time.
         cpus: Of each.
         gpus: Of each.
@@ -217,7 +218,7 @@ def run_cells(
     ray: Any = importlib.import_module("ray")
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=failures)(run_cell)
     paths = tuple(path or str(Path.cwd()) for path in sys.path)
-    waiting, running = cells[::-1], dict[Any, int]()
+    waiting, running, heard = cells[::-1], dict[Any, int](), 0
     while running or waiting:
         while waiting and len(running) < workers:
             cell = waiting.pop()
@@ -226,7 +227,8 @@ def run_cells(
         cell = running.pop(done[0])
         try:
             said = "is finished" if ray.get(done[0]) == 0 else "failed"
-            listener.wait(1)
+            heard += 1
         except Exception as error:  # of several classes, by what became of it
             said = f"was lost ({type(error).__name__})"
         print(f"cell {cell} {said}; {len(running) + len(waiting)} are left", flush=True)
+    listener.wait(heard)

@@ -5,106 +5,34 @@ fetches the weights that all replicas' changes have made by then. There is no pr
 holds up nobody.
 """
 
-import importlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.optim import Optimizer
 
 from benchmark.errors import UserError
-from benchmark.scale.partitions import PartitionedLinear, devices_of, partition
-from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer, Staleness
+from benchmark.scale.partitions import (
+    PartitionedLinear,
+    devices_of,
+    partition,
+    place_state,
+    split_state,
+    whole_state,
+)
+from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, Servers, Staleness
 
 REPLICA, REPLICAS, KEEPER = "CLIPBENCH_REPLICA", "CLIPBENCH_REPLICAS", "CLIPBENCH_KEEPER"
 """Variables of the environment: number of a replica, how many there are, and the actor that keeps their servers."""
 
 _BEGIN_SECONDS = 1800.0
 _ASK_SECONDS = 0.2
-
-
-class Keeper:
-    """An actor of whoever launches the replicas: it makes the servers, which end with it, and knows who is where."""
-
-    def __init__(self) -> None:
-        self._servers: list[Any] = []
-        self._on_machine: dict[str, list[int]] = {}
-
-    def servers(self, count: int, options: ServerOptions) -> list[Any]:
-        """The servers; the first to ask has them made."""
-        if not self._servers:
-            actor = importlib.import_module("ray").remote(num_cpus=0)(SliceServer)
-            self._servers = [actor.remote(options) for _ in range(count)]
-        return self._servers
-
-    def join(self, replica: int, machine: str) -> int:
-        """The number of a replica among those of its machine."""
-        there = self._on_machine.setdefault(machine, [])
-        if replica not in there:
-            there.append(replica)
-        return there.index(replica)
-
-
-class Servers:
-    """The servers of a run as one vector of weights, cut into equal slices.
-
-    Args:
-        count: How many.
-        options: How each applies what it is sent.
-        keeper: Name of the actor that keeps them; empty for servers in this process, of a replica alone.
-        replica: Who asks.
-    """
-
-    def __init__(self, count: int, options: ServerOptions, keeper: str = "", replica: int = 0) -> None:
-        self._ray: Any = importlib.import_module("ray") if keeper else None
-        self.local_rank = 0  # of the replica on its machine
-        if self._ray is None:
-            self._slices: list[Any] = [SliceServer(options) for _ in range(count)]
-        else:
-            held, machine = self._ray.get_actor(keeper), self._ray.get_runtime_context().get_node_id()
-            self._slices = self._ray.get(held.servers.remote(count, options))
-            self.local_rank = self._ray.get(held.join.remote(replica, machine))
-
-    def _call(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of each, with an argument of each one's own where that is a list; Ray's calls do not wait."""
-        calls = []
-        for number, each in enumerate(self._slices):
-            own = [argument[number] if isinstance(argument, list) else argument for argument in arguments]
-            call = getattr(each, method)
-            calls.append(call(*own) if self._ray is None else call.remote(*own))
-        return calls
-
-    def _answers(self, method: str, *arguments: Any) -> list[Any]:
-        calls = self._call(method, *arguments)
-        return calls if self._ray is None else list(self._ray.get(calls))
-
-    def begin(self, weights: np.ndarray) -> None:
-        """Let all replicas begin with these weights, (N,) float32."""
-        self._answers("begin", np.array_split(weights, len(self._slices)))
-
-    def push(self, replica: int, change: np.ndarray, rate: float, seen: int) -> None:
-        """Send a change, (N,) float32, and go on; see `SliceServer.push`."""
-        self._call("push", replica, np.array_split(change, len(self._slices)), rate, seen)
-
-    def fetch(self) -> tuple[int, np.ndarray | None]:
-        """Pushes that the first server has applied, and the weights (N,) float32; None before any replica has begun."""
-        found = self._answers("fetch")
-        slices = [weights for _, weights in found]
-        return found[0][0], None if any(each is None for each in slices) else np.concatenate(slices)
-
-    def finish(self, replica: int) -> None:
-        """Note that a replica has made its last step."""
-        self._answers("finish", replica)
-
-    def state(self) -> dict[str, Any]:
-        """What the first server says of pushes, staleness and finished replicas."""
-        said: dict[str, Any] = self._answers("state")[0]
-        return said
 
 
 class Replica:
@@ -172,7 +100,7 @@ def server_options(
     wait_seconds: float = 120.0,
     partitions: int = 1,
 ) -> ServerOptions:
-    """What the options of `Downpour` say of its servers; refuses them for whoever asks before there is a replica.
+    """The servers' options; checks all of `Downpour`'s, also before there is a replica.
 
     Raises:
         UserError: If a value is not allowed.
@@ -183,6 +111,15 @@ def server_options(
             f"{partitions} and wait_seconds {wait_seconds:g}; the first four must be 1 or more, the last 0 or more"
         )
     return ServerOptions(rule, momentum_at, momentum, adagrad_rate)
+
+
+def _refuse_averages(trainer: L.Trainer, partitions: int) -> None:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, WeightAveraging | StochasticWeightAveraging):
+            raise UserError(
+                f"strategy.partitions is {partitions}, and {type(callback).__name__} keeps a copy of the network whose "
+                "layers are whole; set partitions to 1, or leave the callback out"
+            )
 
 
 class Downpour(SingleDeviceStrategy):
@@ -201,7 +138,7 @@ class Downpour(SingleDeviceStrategy):
         momentum: Of the servers.
         adagrad_rate: Learning rate of `adagrad`.
         wait_seconds: Most that the first replica waits at its end for the others, which may be lost or slow.
-        partitions: GPUs of a replica that share out its two largest fully connected layers.
+        partitions: GPUs over which a replica splits its two largest fully connected layers.
 
     Raises:
         UserError: If a value is not allowed.
@@ -238,11 +175,10 @@ class Downpour(SingleDeviceStrategy):
     @property
     def sharing(self) -> str:
         """How what is learned is shared, for whoever goes on with it."""
-        held, parts = self.options, len(self._devices)
-        said = (
+        held = self.options
+        return (
             f"downpour, push {self.push_every}, fetch {self.fetch_every}, {held.rule}, momentum at {held.momentum_at}"
         )
-        return said if parts == 1 else f"{said}, {parts} partitions"  # which the optimiser's state is cut into
 
     @property
     def is_global_zero(self) -> bool:
@@ -252,7 +188,8 @@ class Downpour(SingleDeviceStrategy):
     def setup(self, trainer: L.Trainer) -> None:
         """Begin with the first replica's weights, and take the optimiser's momentum away where it acts elsewhere."""
         if trainer.state.fn == "fit" and len(self._devices) > 1 and self.lightning_module is not None:
-            self._partitioned = partition(self.lightning_module, self._devices)
+            _refuse_averages(trainer, len(self._devices))
+            self._partitioned = partition(self.lightning_module, self._devices)  # with what callbacks have put in
         super().setup(trainer)
         if trainer.state.fn != "fit":
             return
@@ -267,8 +204,21 @@ class Downpour(SingleDeviceStrategy):
         for layer in self._partitioned:
             layer.place()
 
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """As if no layer were split."""
+        own = getattr(optimizer, "_optimizer", optimizer)  # within Lightning's
+        return whole_state(super().optimizer_state(optimizer), own, self._partitioned)
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """The reverse."""
+        states = zip(checkpoint["optimizer_states"], self.optimizers, strict=False)
+        split = [split_state(state, optimizer, self._partitioned) for state, optimizer in states]
+        super().load_optimizer_state_dict({**checkpoint, "optimizer_states": split})
+
     def on_train_start(self) -> None:
         """Wait for the weights, which after a resume are those of the checkpoint."""
+        for optimizer in self.optimizers:
+            place_state(optimizer)  # which Lightning has put on the first device
         if self.is_global_zero:
             self.servers.begin(self._weights())
         until = time.monotonic() + _BEGIN_SECONDS

@@ -1,4 +1,4 @@
-"""Waits until a cluster has shown what its workers said.
+"""Waits until a cluster has shown what its workers wrote to their standard output.
 
 Ray reads their lines from files and sends them some time later; who disconnects when the work is done loses the last
 ones, such as a test's table.
@@ -6,6 +6,7 @@ ones, such as a test's table.
 
 import contextlib
 import io
+import os
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 _SECONDS = 30.0
+_COLOUR_ENDS = "\x1b[0m"
 
 
 class Listener(io.TextIOBase):
@@ -24,7 +26,7 @@ class Listener(io.TextIOBase):
     """
 
     def __init__(self, shown: TextIO) -> None:
-        # Ray shows a line of several workers once, but for lines in which nothing is left without words with digits.
+        # A line that several workers print is shown once by Ray, unless every word of it holds a digit.
         self.mark = f"0{uuid.uuid4().hex}"
         self._shown = shown
         self._heard = threading.Semaphore(0)
@@ -34,7 +36,10 @@ class Listener(io.TextIOBase):
         """Show what is no mark; the line break after a mark belongs to it."""
         is_break_of_mark, self._is_after_mark = self._is_after_mark and text == "\n", False
         if self.mark in text:
-            self._is_after_mark = not text.endswith("\n")
+            said = text.partition(self.mark)[0]
+            is_own_line = not said or said.endswith((") ", f"){_COLOUR_ENDS} "))  # behind what Ray puts before a line
+            self._is_after_mark = is_own_line and not text.endswith("\n")
+            self._shown.write("" if is_own_line else said)
             self._heard.release()
         elif not is_break_of_mark:
             self._shown.write(text)
@@ -45,12 +50,14 @@ class Listener(io.TextIOBase):
         self._shown.flush()
 
     def wait(self, marks: int, seconds: float = _SECONDS) -> None:
-        """Wait until workers were heard to their ends.
+        """Wait until that many workers have printed the mark.
 
         Args:
-            marks: How many have printed the mark.
+            marks: How many.
             seconds: The longest wait, after which it is said where the lines are.
         """
+        if os.environ.get("RAY_LOG_TO_DRIVER", "1").lower() in ("0", "false"):
+            return  # nothing is sent
         until = time.monotonic() + seconds
         for heard in range(marks):
             if not self._heard.acquire(timeout=max(until - time.monotonic(), 0.001)):

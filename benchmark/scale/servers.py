@@ -5,6 +5,7 @@ since they last pushed, which for plain SGD is the learning rate times the gradi
 """
 
 import dataclasses
+import importlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -143,3 +144,82 @@ class SliceServer:
         """Pushes, those of each replica counted by their staleness, and the replicas that have finished."""
         by_replica = {number: dict(each.counts) for number, each in sorted(self._by_replica.items())}
         return {"pushes": self._version, "staleness": by_replica, "finished": sorted(self._finished)}
+
+
+class Keeper:
+    """An actor of whoever launches the replicas: it makes the servers, which end with it, and knows who is where."""
+
+    def __init__(self) -> None:
+        self._servers: list[Any] = []
+        self._on_machine: dict[str, list[int]] = {}
+
+    def servers(self, count: int, options: ServerOptions) -> list[Any]:
+        """The servers; the first to ask has them made."""
+        if not self._servers:
+            actor = importlib.import_module("ray").remote(num_cpus=0)(SliceServer)
+            self._servers = [actor.remote(options) for _ in range(count)]
+        return self._servers
+
+    def join(self, replica: int, machine: str) -> int:
+        """The number of a replica among those of its machine."""
+        there = self._on_machine.setdefault(machine, [])
+        if replica not in there:
+            there.append(replica)
+        return there.index(replica)
+
+
+class Servers:
+    """The servers of a run as one vector of weights, cut into equal slices.
+
+    Args:
+        count: How many.
+        options: How each applies what it is sent.
+        keeper: Name of the actor that keeps them; empty for servers in this process, of a replica alone.
+        replica: Who asks.
+    """
+
+    def __init__(self, count: int, options: ServerOptions, keeper: str = "", replica: int = 0) -> None:
+        self._ray: Any = importlib.import_module("ray") if keeper else None
+        self.local_rank = 0  # of the replica on its machine
+        if self._ray is None:
+            self._slices: list[Any] = [SliceServer(options) for _ in range(count)]
+        else:
+            held, machine = self._ray.get_actor(keeper), self._ray.get_runtime_context().get_node_id()
+            self._slices = self._ray.get(held.servers.remote(count, options))
+            self.local_rank = self._ray.get(held.join.remote(replica, machine))
+
+    def _call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of each, with an argument of each one's own where that is a list; Ray's calls do not wait."""
+        calls = []
+        for number, each in enumerate(self._slices):
+            own = [argument[number] if isinstance(argument, list) else argument for argument in arguments]
+            call = getattr(each, method)
+            calls.append(call(*own) if self._ray is None else call.remote(*own))
+        return calls
+
+    def _answers(self, method: str, *arguments: Any) -> list[Any]:
+        calls = self._call(method, *arguments)
+        return calls if self._ray is None else list(self._ray.get(calls))
+
+    def begin(self, weights: np.ndarray) -> None:
+        """Let all replicas begin with these weights, (N,) float32."""
+        self._answers("begin", np.array_split(weights, len(self._slices)))
+
+    def push(self, replica: int, change: np.ndarray, rate: float, seen: int) -> None:
+        """Send a change, (N,) float32, and go on; see `SliceServer.push`."""
+        self._call("push", replica, np.array_split(change, len(self._slices)), rate, seen)
+
+    def fetch(self) -> tuple[int, np.ndarray | None]:
+        """Pushes that the first server has applied, and the weights (N,) float32; None before any replica has begun."""
+        found = self._answers("fetch")
+        slices = [weights for _, weights in found]
+        return found[0][0], None if any(each is None for each in slices) else np.concatenate(slices)
+
+    def finish(self, replica: int) -> None:
+        """Note that a replica has made its last step."""
+        self._answers("finish", replica)
+
+    def state(self) -> dict[str, Any]:
+        """What the first server says of pushes, staleness and finished replicas."""
+        said: dict[str, Any] = self._answers("state")[0]
+        return said

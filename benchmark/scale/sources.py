@@ -148,7 +148,7 @@ class HttpSource:
         target = into / f"{video_id}{self._suffix}"
         with self._opened(video_id, {}) as response, whole(target) as unfinished:
             seconds = self._seconds(response)
-            expected: int | None = response.length  # None too where what it says is no number
+            expected: int | None = getattr(response, "length", None)  # None too where what it says is no number
             with unfinished.open("wb") as file:
                 while chunk := _read(response, _CHUNK_BYTES):
                     file.write(chunk)

@@ -288,10 +288,9 @@ def lower_part(network: nn.Module, clips: Tensor, first_layer: int) -> Tensor:
 
 def frozen_hash(network: nn.Module) -> str:
     """SHA-256 over everything that the network holds but its trained parameters."""
-    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        if name not in trained:
+    for name, value in network.state_dict(keep_vars=True).items():
+        if not value.requires_grad:
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -19,8 +19,8 @@ from benchmark.clip import ClipBatch
 from benchmark.data import ClipsPerVideo, SyntheticActions
 from benchmark.data.loader import EpochBatches
 from benchmark.models import SingleFrame
-from benchmark.scale.downpour import Replica, Servers
-from benchmark.scale.servers import ServerOptions, Staleness
+from benchmark.scale.downpour import Replica
+from benchmark.scale.servers import ServerOptions, Servers, Staleness
 
 REPLICAS, BATCH, RATE, MOMENTUM = 4, 8, 0.01, 0.9
 POINTS = 12  # of a curve

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.scale.downpour import Replica, Servers
-from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, SliceServer, Staleness
+from benchmark.scale.downpour import Replica
+from benchmark.scale.servers import MomentumAt, Rule, ServerOptions, Servers, SliceServer, Staleness
 
 
 def changes(count: int = 5, size: int = 7) -> np.ndarray:
