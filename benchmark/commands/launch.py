@@ -1,14 +1,11 @@
 """Runs fit, validate, test or predict on the workers of a Ray cluster, or a grid's cells as its tasks."""
 
 import argparse
-import contextlib
-import io
 import json
 import math
 import os
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.command_line import Parser
@@ -133,27 +130,38 @@ def _require_downpour(text: str) -> None:
 
 
 def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
-    """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables."""
+    """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables.
+
+    Some cells of `reproduce` need others: while any is finished, those that are left are tried again.
+    """
     from benchmark.scale.cluster import connected, run_cells  # imports torch
+    from benchmark.scale.workers import cell_states
 
     module = command(verb)
-    with contextlib.redirect_stdout(io.StringIO()) as listed:
-        module.main([*words, "--list"])
-    cells = [int(found[1]) for found in re.finditer(r"^ *(\d+) ", listed.getvalue(), re.MULTILINE)]
     most: int = chosen.workers
+    left = _unfinished(cell_states(module.main, words))
     with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus) as listener:
-        run_cells(
-            module.main,
-            words,
-            cells,
-            listener,
-            workers=most,
-            cpus=chosen.cpus,
-            gpus=chosen.gpus,
-            failures=chosen.failures,
-        )
+        while left:
+            run_cells(
+                module.main,
+                words,
+                left,
+                listener,
+                workers=most,
+                cpus=chosen.cpus,
+                gpus=chosen.gpus,
+                failures=chosen.failures,
+            )
+            before, left = left, _unfinished(cell_states(module.main, words))
+            if len(left) == len(before):
+                break
     code: int = module.main(words)
     return code
+
+
+def _unfinished(states: Mapping[int, str]) -> list[int]:
+    """Cells that a run may bring to their end; others are finished, or not part of this version."""
+    return [cell for cell, state in states.items() if state in ("not run", "unfinished", "failed")]
 
 
 def _whole(text: str) -> int:

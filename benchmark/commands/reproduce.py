@@ -54,7 +54,8 @@ def _run(argv: Sequence[str]) -> int:
         raise UserError(f"--cell is {chosen.cell}; there are the cells 1 to {len(cells)}, which --list shows")
     plan.claim(only_compare=chosen.list or chosen.report)
     if chosen.list:
-        print(aligned(["cell", "name", "state"], [[str(cell.number), cell.name, cell.state()] for cell in cells]))
+        rows = [[str(cell.number), cell.name, cell.state()] for cell in cells if _is_of(cell, chosen.only)]
+        print(aligned(["cell", "name", "state"], rows))
         if lacks := plan.transfer_lacks():
             print(lacks)
         return 0

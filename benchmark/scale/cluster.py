@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from benchmark.scale.downpour import KEEPER, REPLICA, REPLICAS
 from benchmark.scale.engines import let_workers_compete
 from benchmark.scale.listener import Listener, listening
 from benchmark.scale.servers import Keeper
-from benchmark.scale.workers import Job, replicate, run_cell, work
+from benchmark.scale.workers import Grid, Job, replicate, run_cell, work
 
 
 @contextlib.contextmanager
@@ -193,7 +193,7 @@ def run_replicas(
 
 
 def run_cells(
-    grid: Callable[[Sequence[str]], int],
+    grid: Grid,
     words: tuple[str, ...],
     cells: list[int],
     listener: Listener,
@@ -206,7 +206,7 @@ def run_cells(
     """Run cells of a grid as tasks; each notes what became of it.
 
     Args:
-        grid: `main` of its verb; all machines share its folder.
+        grid: The verb; all machines share its folder.
         words: Its options.
         cells: Numbers, from 1.
         listener: Of the connection.
@@ -226,9 +226,9 @@ def run_cells(
         done, _ = ray.wait(list(running))
         cell = running.pop(done[0])
         try:
-            said = "is finished" if ray.get(done[0]) == 0 else "failed"
+            said = ray.get(done[0])
             heard += 1
         except Exception as error:  # of several classes, by what became of it
-            said = f"was lost ({type(error).__name__})"
-        print(f"cell {cell} {said}; {len(running) + len(waiting)} are left", flush=True)
+            said = f"lost ({type(error).__name__})"
+        print(f"cell {cell}: {said}; {len(running) + len(waiting)} are left", flush=True)
     listener.wait(heard)

@@ -3,13 +3,15 @@
 import contextlib
 import dataclasses
 import importlib
+import io
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from benchmark.added_scores import take_scores
 from benchmark.errors import UserError
@@ -159,18 +161,43 @@ def parameters_of(words: Sequence[str], option: str) -> str | None:
     return found
 
 
-def run_cell(
-    grid: Callable[[Sequence[str]], int],
-    words: tuple[str, ...],
-    cell: int,
-    folder: Path,
-    paths: tuple[str, ...],
-    mark: str,
-) -> int:
-    """Run one cell of a grid and return its exit code.
+Grid = Callable[[Sequence[str]], int]
+"""`main` of the verb of a grid."""
+
+
+def cell_states(grid: Grid, words: Sequence[str]) -> dict[int, str]:
+    """State of each cell by its number, as the verb's `--list` says.
 
     Args:
-        grid: `main` of its verb.
+        grid: The verb.
+        words: Its options.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as listed:
+        grid([*words, "--list"])
+    rows = [re.split(r" {2,}", line.strip()) for line in listed.getvalue().splitlines()]
+    header = next(row for row in rows if row[0] == "cell")
+    return {int(row[0]): row[header.index("state")] for row in rows if row[0].isdigit() and len(row) == len(header)}
+
+
+class _CellLines(io.TextIOBase):
+    """Shows what is said of a cell, and not the tables that each would end with."""
+
+    def __init__(self, shown: TextIO) -> None:
+        self._shown, self._line = shown, ""
+
+    def write(self, text: str) -> int:
+        *whole, self._line = (self._line + text).split("\n")
+        for line in whole:
+            if line.startswith("cell "):
+                print(line, file=self._shown, flush=True)
+        return len(text)
+
+
+def run_cell(grid: Grid, words: tuple[str, ...], cell: int, folder: Path, paths: tuple[str, ...], mark: str) -> str:
+    """Run one cell of a grid and return its state.
+
+    Args:
+        grid: The verb.
         words: Its options.
         cell: Number, from 1.
         folder: Where the command was given.
@@ -178,6 +205,7 @@ def run_cell(
         mark: See `Job`.
     """
     _begin(folder, paths)
-    code = grid([*words, "--cell", str(cell)])
+    with contextlib.redirect_stdout(_CellLines(sys.stdout)):
+        grid([*words, "--cell", str(cell)])
     print(mark, flush=True)
-    return code
+    return cell_states(grid, words)[cell]

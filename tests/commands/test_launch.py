@@ -168,6 +168,6 @@ def test_cells_of_a_grid_are_tasks(small_set: Path, cluster: str, tmp_path: Path
     words += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.logger", "false"]
     code, said = launched(cluster, tmp_path, ["--workers", "2"], words)
     assert code == 0, said
-    assert "cell 1 is finished" in said
-    assert "cell 2 is finished" in said
+    assert "cell 1: finished" in said
+    assert "cell 2: finished" in said
     assert "2 of 2 cells are finished" in said
