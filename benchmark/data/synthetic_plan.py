@@ -11,6 +11,7 @@ The four classes of a group share everything but what tells them apart: backgrou
 """
 
 import dataclasses
+import re
 from typing import Literal
 
 import numpy as np
@@ -50,6 +51,12 @@ _TWO_LABELS: tuple[tuple[Group, Group], ...] = (
     ("detail", "context"),
     ("appearance", "detail"),
 )
+
+
+def generation_seed_of(dataset: str) -> int | None:
+    """The seed that the videos of a generated set were drawn from, by the set's name; None for other data."""
+    found = re.fullmatch(r"SyntheticActions-v\d+(?:-seed(\d+)-g\d+)?", dataset)
+    return None if found is None else int(found[1] or 0)
 
 
 @dataclasses.dataclass(frozen=True)
