@@ -87,7 +87,7 @@ def object_store(folder: Path, delay_s: float = 0.0) -> Iterator[ObjectStore]:
                 store.refused += 1
                 self.answer(503, b"<Error><Code>ServiceUnavailable</Code></Error>")
                 return True
-            if not (store.folder / urllib.parse.unquote(self.path.partition("?")[0]).split("/")[1]).is_dir():
+            if not (store.folder / urllib.parse.unquote(self.path.partition("?")[0]).split("/")[1]).exists():
                 self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>", Content_Type="application/xml")
                 return True
             return False

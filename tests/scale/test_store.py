@@ -69,7 +69,6 @@ def test_files_of_a_store(make: Callable[[Path], Store], remote: ObjectStore, tm
 
 
 def test_a_store_over_http_is_for_reading(remote: ObjectStore, tmp_path: Path) -> None:
-    (tmp_path / "remote").mkdir()
     (tmp_path / "remote" / "one").write_bytes(b"0123456789")
     store = Store(remote.address, patience_s=0.1)
     assert store.read_ranges([Range("one", 2, 5), Range("one", 0, 1)]) == [b"234", b"0"]
