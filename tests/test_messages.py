@@ -60,6 +60,7 @@ class Absent(CSVLogger):
         ("--data.batchsize 4", "SyntheticActions has no option batchsize; did you mean batch_size? It has "),
         ("--model Sinlge", "'Sinlge'; did you mean SingleFrame? There are "),
         ("--optimizer SDG", "optimizer is SDG, which is no Optimizer; did you mean SGD? There are "),
+        ("--optimizer SDG", "ASGD"),
         ("--trainer.callbacks EarlyStoping", "is EarlyStoping, which is no Callback; did you mean EarlyStopping?"),
         ("--trainer.logger CSVLoger", "which is no Logger; did you mean CSVLogger? There are "),
         ("--optimizer os.system", "optimizer is os.system, which is no Optimizer; there are "),
