@@ -11,7 +11,6 @@ import functools
 import gc
 import importlib
 import importlib.metadata
-import inspect
 import itertools
 import os
 import sys
@@ -204,7 +203,10 @@ def usable_subclasses(base: type[Any]) -> list[type[Any]]:
 
 def _is_abstract(cls: type[Any]) -> bool:
     # Lightning's classes have an ordinary metaclass, for which `inspect.isabstract` never holds.
-    return any(getattr(inspect.getattr_static(cls, name, None), "__isabstractmethod__", False) for name in dir(cls))
+    held: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        held.update(vars(base))
+    return any(getattr(value, "__isabstractmethod__", False) for value in held.values())
 
 
 def load_class(class_path: str, base: type[Any]) -> Any:

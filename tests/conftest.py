@@ -1,3 +1,4 @@
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from benchmark.runs import weights_origin
 from tests.generators.forked import in_a_copy
 from tests.generators.small_test import BROKEN, options
 from tests.generators.transfer_grids import InProcess
+
+
+def pytest_configure() -> None:
+    """Sums by one thread, here and in the tests' processes: their networks are tiny, and tests run side by side."""
+    torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -73,7 +79,7 @@ def checkpoint(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str
 def tested(small_set: Path, checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folder of their test by one process."""
     run = tmp_path_factory.mktemp("test") / "run"
-    assert main(["test", *options(small_set, run), "--ckpt_path", checkpoint]) == 0
+    assert main(["test", *options(small_set, run, "--report", "true"), "--ckpt_path", checkpoint]) == 0
     return run
 
 

@@ -10,7 +10,7 @@ from benchmark.models.stored import read_checkpoint
 from tests.generators.machines import machines
 from tests.generators.small_test import VIDEOS, options
 
-_SHARED = ["--trainer.num_nodes", "2", "--trainer.devices", "1", "--trainer.strategy", "ddp", "--report", "false"]
+_SHARED = ["--trainer.num_nodes", "2", "--trainer.devices", "1", "--trainer.strategy", "ddp"]
 _CACHES = Path("/dev/shm")
 
 
@@ -57,7 +57,7 @@ def test_other_processes_go_on_with_as_many_clips_a_step_or_not_at_all(
     run = trained / "machine0/run"
     if not (run / "checkpoints/last.ckpt").exists():
         run = trained / "machine1/run"
-    words = ["fit", *options(small_set, run, "--ckpt_path", "last", "--trainer.max_epochs", "3", "--report", "false")]
+    words = ["fit", *options(small_set, run, "--ckpt_path", "last", "--trainer.max_epochs", "3")]
     assert main(words) == 2
     wanted = "data.batch_size times the number of processes was 8 and is 4 now"
     assert wanted in capfd.readouterr().err

@@ -33,8 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def start(arguments: list[str]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop("CLIPBENCH_RUN_DIR", None)
+    environment = {name: value for name, value in os.environ.items() if name != "CLIPBENCH_RUN_DIR"}
     command = [sys.executable, "-m", "benchmark", "test", *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"

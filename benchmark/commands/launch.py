@@ -140,21 +140,22 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
     module = command(verb)
     most: int = chosen.workers
     left = _unfinished(cell_states(module.main, words))
-    with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus) as listener:
-        while left:
-            run_cells(
-                module.main,
-                words,
-                left,
-                listener,
-                workers=most,
-                cpus=chosen.cpus,
-                gpus=chosen.gpus,
-                failures=chosen.failures,
-            )
-            before, left = left, _unfinished(cell_states(module.main, words))
-            if len(left) == len(before):
-                break
+    if left:
+        with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus) as listener:
+            while left:
+                run_cells(
+                    module.main,
+                    words,
+                    left,
+                    listener,
+                    workers=most,
+                    cpus=chosen.cpus,
+                    gpus=chosen.gpus,
+                    failures=chosen.failures,
+                )
+                before, left = left, _unfinished(cell_states(module.main, words))
+                if len(left) == len(before):
+                    break
     code: int = module.main(words)
     return code
 

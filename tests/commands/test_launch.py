@@ -84,7 +84,7 @@ def launched(cluster: str, folder: Path, launch: list[str], words: list[str]) ->
     done = subprocess.run(
         [sys.executable, "-m", "benchmark", "launch", "--address", cluster, *launch, *words],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**environment, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -102,10 +102,11 @@ def test_a_worker_that_no_machine_can_hold_is_refused(small_set: Path, cluster: 
     assert "has room for 0" in said
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(1500)
 def test_a_lost_worker_is_replaced_and_nothing_else_changes(small_set: Path, cluster: str, tmp_path: Path) -> None:
     """The weights are those of two processes that nobody disturbs, and the test's ledger that of one process."""
-    words = [*options(small_set, Path("run")), "--report", "false", "--trainer.max_epochs", "3"]
+    words = [*options(small_set, Path("run")), "--trainer.max_epochs", "3"]
     fault = {"class_path": "tests.generators.faults.DiesOnce"}
     dies = {**fault, "init_args": {"rank": 1, "step": 6, "marker": str(tmp_path / "died")}}
     code, said = launched(
@@ -121,7 +122,7 @@ def test_a_lost_worker_is_replaced_and_nothing_else_changes(small_set: Path, clu
     assert states[0]["global_step"] == states[1]["global_step"] == 12
     for name, weights in states[0]["state_dict"].items():
         assert torch.equal(weights, states[1]["state_dict"][name]), name
-    tested = ["test", *options(small_set, Path("test")), "--report", "false"]
+    tested = ["test", *options(small_set, Path("test"))]
     checkpoint = str(tmp_path / "run/checkpoints/last.ckpt")
     code, said = launched(cluster, tmp_path, ["--workers", "2"], [*tested, "--ckpt_path", checkpoint])
     assert code == 0, said
@@ -141,7 +142,7 @@ def test_replicas_go_on_without_one_that_dies_and_do_not_wait_for_a_slow_one(
         {"class_path": "tests.generators.faults.Slow", "init_args": {"rank": 2, "seconds": 2.0}},
     ]  # fmt: skip
     strategy = {"push_every": 2, "fetch_every": 1, "momentum_at": "none", "wait_seconds": 0, "partitions": 2}
-    words = ["fit", *options(small_set, Path("run")), "--report", "false", "--trainer.max_epochs", "4"]
+    words = ["fit", *options(small_set, Path("run")), "--trainer.max_epochs", "4"]
     code, said = launched(
         cluster,
         tmp_path,
@@ -160,6 +161,7 @@ def test_replicas_go_on_without_one_that_dies_and_do_not_wait_for_a_slow_one(
     assert all(torch.isfinite(each).all() for each in weights.values() if each.is_floating_point())
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(600)
 def test_cells_of_a_grid_are_tasks(small_set: Path, cluster: str, tmp_path: Path) -> None:
     words = ["evaluate", "--config", str(CONF), "--folds", "1,2", "--seeds", "1", "--leaderboards", "boards"]
@@ -170,4 +172,7 @@ def test_cells_of_a_grid_are_tasks(small_set: Path, cluster: str, tmp_path: Path
     assert code == 0, said
     assert "cell 1: finished" in said
     assert "cell 2: finished" in said
+    assert "2 of 2 cells are finished" in said
+    code, said = launched("127.0.0.1:1", tmp_path, ["--workers", "2"], words)  # where no cluster is
+    assert code == 0, said
     assert "2 of 2 cells are finished" in said

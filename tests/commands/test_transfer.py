@@ -1,7 +1,6 @@
 """Small grids: most run in this process, one in processes of its own that are killed."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -109,6 +108,7 @@ def test_a_fold_that_the_weights_have_seen_fails_and_the_others_go_on(
     assert main([*call, "--cell", "2"]) == 1
 
 
+@pytest.mark.heavy
 def test_a_cell_killed_with_its_grid_goes_on_in_processes_of_its_own(
     small_set: Path, pretrained: str, tmp_path: Path, verbs: InProcess
 ) -> None:
@@ -117,9 +117,8 @@ def test_a_cell_killed_with_its_grid_goes_on_in_processes_of_its_own(
     run = tmp_path / "killed"
     options = ["--trainer.limit_val_batches", "1", "--data.clips_per_video.validation", "1"]
     call = ["transfer", "--config", config, "--pretrained", pretrained, *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmark", *call, "--run_dir", str(run)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     last = run / "cells/top3-fold1-seed0/keep-0.5/checkpoints/last.ckpt"
     deadline = time.monotonic() + 3000  # the timeout of tests comes first
     while not last.exists():
@@ -128,7 +127,7 @@ def test_a_cell_killed_with_its_grid_goes_on_in_processes_of_its_own(
         time.sleep(0.002)
     process.kill()
     process.communicate(timeout=240)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert main([*call, "--run_dir", str(tmp_path / "whole")]) == 0  # in this process
     killed, whole = (Ledger.read(folder / "cells/top3-fold1-seed0") for folder in (run, tmp_path / "whole"))

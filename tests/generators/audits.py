@@ -23,7 +23,7 @@ def run_here(
     config = run_dir.with_suffix(".yaml")
     config.write_text(yaml.safe_dump({**settings, "trainer": {**settings["trainer"], "accelerator": "cpu"}}), "utf-8")
     words = ["--config", str(config), "--ckpt_path", str(checkpoint), "--run_dir", str(run_dir), *more]
-    words += ["--trainer.logger", "false", "--trainer.enable_progress_bar", "false"]
+    words += ["--trainer.logger", "false", "--trainer.enable_progress_bar", "false", "--report", "false"]
     if main(["test", *words]):
         raise UserError("the recorded test does not run here")
     return "connections refused by Python alone"
@@ -51,7 +51,7 @@ def words(root: Path, run: Path, model: str, *more: str) -> list[str]:
         *("--data.clips_per_video", '{"train": 1, "train_epoch": 1, "validation": 1, "test": 2}'),
         *("--data.test_views", "[upper_left, lower_right_flipped]", "--data.batch_size", "8"),
         *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"),
-        *("--trainer.precision", "32-true", "--run_dir", str(run), *more),
+        *("--trainer.precision", "32-true", "--report", "false", "--run_dir", str(run), *more),
     ]
 
 

@@ -116,7 +116,7 @@ def test_without_a_login_the_logs_stay_here_and_the_mode_is_obeyed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    small = [*options(videos, alone / "run"), "--trainer.max_epochs", "1", "--report", "false"]
+    small = [*options(videos, alone / "run"), "--trainer.max_epochs", "1"]
     assert main(["fit", *small, "--trainer.logger.offline", "false", "--trainer.logger.log_model", "true"]) == 0
     shown = capsys.readouterr()
     (line,) = [line for line in shown.out.splitlines() if line.startswith("no login")]
@@ -145,7 +145,7 @@ def test_a_sweep_names_its_runs_itself(
     assert sweep["command"][-1] == "${args}"
     monkeypatch.setenv("WANDB_RUN_ID", "sweep123")
     monkeypatch.setenv("WANDB_NAME", "fast-sweep-1")
-    small = [*options(videos, alone / "run"), "--trainer.max_epochs", "1", "--report", "false", *words]
+    small = [*options(videos, alone / "run"), "--trainer.max_epochs", "1", *words]
     assert main(["fit", *small, "--trainer.logger.group", "sweeps"]) == 0
     (run,) = runs_in(alone / "run")
     assert (run.id, run.name, run.group) == ("sweep123", "fast-sweep-1", "sweeps")

@@ -119,6 +119,7 @@ def always_killed(job: ShardJob) -> ShardResult:
     raise AssertionError
 
 
+@pytest.mark.heavy
 def test_a_killed_task_is_made_again_and_not_for_ever(lists: Path, tmp_path: Path) -> None:
     wanted = undisturbed(lists, tmp_path)
     engine = RayEngine("local", killed_once)

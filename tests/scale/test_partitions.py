@@ -205,7 +205,7 @@ def fitted(small_set: Path, folder: Path, parts: int, epochs: int, *more: str) -
     """Words of a fit by a replica alone, whose pushes are its own steps."""
     given = {"partitions": parts, "momentum_at": "replica"}
     strategy = {"class_path": "benchmark.scale.downpour.Downpour", "init_args": given}
-    words = options(small_set, folder, "--trainer.max_epochs", str(epochs), "--report", "false", *more)
+    words = options(small_set, folder, "--trainer.max_epochs", str(epochs), *more)
     return ["fit", *words, "--trainer.strategy", json.dumps(strategy)]
 
 
@@ -219,7 +219,7 @@ def test_a_fit_writes_checkpoints_of_the_whole_network(small_set: Path, tmp_path
     assert list(states[0]) == list(states[1])
     for name, values in states[0].items():
         assert torch.allclose(values, states[1][name], atol=1e-4), name
-    tested = options(small_set, tmp_path / "test", "--report", "false")
+    tested = options(small_set, tmp_path / "test")
     assert main(["test", *tested, "--ckpt_path", str(tmp_path / "2/checkpoints/last.ckpt")]) == 0
     assert len(parquet.read_table(tmp_path / "test/ledger.parquet")) == VIDEOS
 

@@ -12,6 +12,7 @@ def joined(paths: Sequence[Path], target: Path) -> None:
     encode(target, frames=40 * len(paths), options={"g": "12", "threads": "1"})
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(1200)
 def test_from_lists_to_a_record_as_if_nothing_had_happened(tmp_path: Path) -> None:
     videos: dict[str, list[Path]] = {}
