@@ -96,16 +96,16 @@ class BenchmarkCLI(LightningCLI):
             raise
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Lightning's, without the verbs that are not run here, whose parsers take a while to make."""
-        verb = self.words[0]
-        return {verb: super().subcommands()[verb]}
+        """Of Lightning's the one that is run, as the parsers of the others take a while to make."""
+        return {verb: given for verb, given in super().subcommands().items() if verb in self.words[:1]}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and name the option that was probably meant by one that is not there."""
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            message = unknown_option(str(error), self._subcommand_parsers.get(self.words[0], parser))
+            (parser_of_verb,) = getattr(self, "_subcommand_parsers", {"": parser}).values()
+            message = unknown_option(str(error), parser_of_verb)
             if message is None:
                 raise
             raise UserError(message) from error

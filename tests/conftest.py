@@ -79,7 +79,7 @@ def checkpoint(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str
 def tested(small_set: Path, checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folder of their test by one process."""
     run = tmp_path_factory.mktemp("test") / "run"
-    assert main(["test", *options(small_set, run, "--report", "true"), "--ckpt_path", checkpoint]) == 0
+    assert main(["test", *options(small_set, run, report=True), "--ckpt_path", checkpoint]) == 0
     return run
 
 

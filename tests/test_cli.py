@@ -39,15 +39,16 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def options(videos: Path, run: Path, *more: str) -> list[str]:
-    """Arguments of a small fit."""
+def options(videos: Path, run: Path, *more: str, report: bool | None = False) -> list[str]:
+    """Arguments of a small fit, or of a verb that leaves no report."""
     return [
         *("--config", str(ROOT / "conf/multires.yaml"), "--data", str(ROOT / "conf/data/folder.yaml")),
         *("--data.root", str(videos), "--data.num_workers", "0", "--data.batch_size", "4"),
         *("--data.clips_per_video", '{"train": 8, "train_epoch": 2, "validation": 2, "test": 3}'),
         *("--model.width", "0.05", "--model.recipe.warmup_steps", "2", "--trainer.max_epochs", "2"),
         *("--trainer.accelerator", "cpu", "--trainer.precision", "32-true"),
-        *("--trainer.enable_progress_bar", "false", "--report", "false", "--run_dir", str(run), *more),
+        *(() if report is None else ("--report", str(report).lower())),
+        *("--trainer.enable_progress_bar", "false", "--run_dir", str(run), *more),
     ]
 
 
@@ -209,10 +210,16 @@ def test_test_scores_every_clip_in_every_view(
     assert "mAP" in shown
 
 
+def predicting(videos: Path, folder: Path, run_dir: Path) -> list[str]:
+    """A small prediction by the last weights of a run."""
+    last = str(run_dir / "checkpoints/last.ckpt")
+    return ["predict", *options(videos, folder, report=None), "--ckpt_path", last]
+
+
 def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     arguments = [
-        *("predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")),
+        *predicting(videos, tmp_path / "predict", run_dir),
         *("--predict.videos", str(videos / "train/dark/dark0.mp4"), "--predict.output", str(output)),
     ]
     assert main(arguments) == 0
@@ -221,7 +228,7 @@ def test_predict_takes_a_single_path(videos: Path, run_dir: Path, tmp_path: Path
 
 def test_predictions_of_the_test_videos_have_their_true_class(videos: Path, run_dir: Path, tmp_path: Path) -> None:
     run = tmp_path / "predict"
-    assert main(["predict", *options(videos, run), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")]) == 0
+    assert main(predicting(videos, run, run_dir)) == 0
     rows = list(csv.DictReader((run / "predictions.csv").open(encoding="utf-8")))
     assert [row["true"] for row in rows] == [Path(row["video"]).parent.name for row in rows]
     assert {row["true"] for row in rows} == {"dark", "light"}
@@ -233,7 +240,7 @@ def test_predictions_of_nothing_are_refused(
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes(b"no video")
     output = tmp_path / "out.csv"
-    words = ["predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")]
+    words = predicting(videos, tmp_path / "predict", run_dir)
     bad, good = [tmp_path / "a.mp4", tmp_path / "b.mp4"], videos / "train/dark/dark0.mp4"
     given = ["--predict.videos", f"[{','.join(map(str, bad))}]", "--predict.output", str(output)]
     assert main([*words, *given]) == 2
@@ -252,7 +259,7 @@ def test_predictions_of_nothing_are_refused(
 def test_predict_takes_any_videos(videos: Path, run_dir: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out.{suffix}"
     arguments = [
-        *("predict", *options(videos, tmp_path / "predict"), "--ckpt_path", str(run_dir / "checkpoints/last.ckpt")),
+        *predicting(videos, tmp_path / "predict", run_dir),
         *("--predict.videos", f'["{videos / "train"}"]', "--predict.output", str(output), "--predict.top", "2"),
     ]
     assert main(arguments) == 0

@@ -24,8 +24,7 @@ def fit_options(root: Path, run: Path, *more: str) -> list[str]:
         *("--data.num_workers", "0", "--data.batch_size", "4"),
         *("--data.clips_per_video", '{"train": 2, "train_epoch": 1, "validation": 1, "test": 2}'),
         *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.precision", "32-true"),
-        *("--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--report", "false"),
-        *("--run_dir", str(run), *more),
+        *("--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--run_dir", str(run), *more),
     ]
 
 

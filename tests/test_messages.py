@@ -126,7 +126,7 @@ def test_predictions_that_cannot_be_written_are_refused_before_the_work(
     small_set: Path, checkpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    words = [*options(small_set, tmp_path / "run"), "--ckpt_path", checkpoint]
+    words = [*options(small_set, tmp_path / "run", report=None), "--ckpt_path", checkpoint]
     assert main(["predict", *words, "--predict.output", str(tmp_path / "file/x.csv")]) == 2
     said = capfd.readouterr()
     assert f"the folder {tmp_path}/file cannot be written to: " in said.err

@@ -22,7 +22,7 @@ def test_predictions_in_python_are_those_of_the_verb(
     named = "[" + ",".join(map(str, chosen)) + "]"
     words = ["--ckpt_path", checkpoint, "--predict.videos", named, "--predict.output", str(table), "--predict.top", "3"]
     words += ["--data.clip_seconds", str(seconds)] if seconds else []
-    assert main(["predict", *options(small_set, tmp_path / "run"), *words]) == 0
+    assert main(["predict", *options(small_set, tmp_path / "run", report=None), *words]) == 0
     model = benchmark.load(checkpoint)
     given: dict[str, Any] = {"top": 3, "clips": 3, "batch_size": 4, "precision": "32-true", "accelerator": "cpu"}
     found = model.predict(chosen, clip_seconds=seconds, **given).to_pylist()

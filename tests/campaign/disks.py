@@ -82,7 +82,7 @@ def _words(ground: runs.Ground, verb: str, path: Path) -> list[str]:
     if verb == "fit":
         return ground.fit(path)
     weights = ["--ckpt_path", str(ground.run / "checkpoints/last.ckpt")]
-    words = [verb, *options(ground.data, path), *weights]
+    words = [verb, *options(ground.data, path, report=None), *weights]
     videos = sorted(ground.data.rglob("*.mp4"))[:3]
     return [*words, "--predict.videos", f"[{', '.join(map(str, videos))}]"] if verb == "predict" else words
 

@@ -76,7 +76,8 @@ def test_predictions_are_drawn(
 ) -> None:
     videos = sorted(small_set.rglob("v_Discs_g01_c0*"))[:2]
     words = options(
-        small_set, tmp_path / "run", "--ckpt_path", checkpoint, "--predict.videos", f"[{videos[0]},{videos[1]}]"
+        *(small_set, tmp_path / "run", "--ckpt_path", checkpoint, "--predict.videos", f"[{videos[0]},{videos[1]}]"),
+        report=None,
     )
     assert main(["predict", *words, "--figure", str(tmp_path / "seen.png")]) == 0
     assert f"wrote {tmp_path / 'seen.png'}" in capsys.readouterr().out

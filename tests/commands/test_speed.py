@@ -36,7 +36,7 @@ def numbers(value: Any) -> list[float]:
 def test_where_the_time_goes(small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
     more = ["--data.cache", "disk", "--data.cache_dir", str(tmp_path / "cache"), "--data.cache_gb", "0.1"]
-    arguments = [*options(small_set, tmp_path / "run"), *more, *SHORT, "--speed.compare", "opencv"]
+    arguments = [*options(small_set, tmp_path / "run", report=None), *more, *SHORT, "--speed.compare", "opencv"]
     assert main(["speed", *arguments]) == 0
     assert torch.get_num_threads() == threads
     out = capsys.readouterr().out
@@ -114,7 +114,7 @@ def test_the_config_of_a_fit_and_a_network_of_one_resolution(
 def test_wrong_options_get_one_message(
     arguments: list[str], message: str, small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["speed", *options(small_set, tmp_path / "run"), *SHORT, *arguments]) == 2
+    assert main(["speed", *options(small_set, tmp_path / "run", report=None), *SHORT, *arguments]) == 2
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
@@ -153,7 +153,7 @@ def test_a_library_that_cannot_read_these_videos_is_named(
         raise RuntimeError("no such codec")
 
     monkeypatch.setitem(TRAINING_PEERS, "opencv", refuse)
-    arguments = [*options(small_set, tmp_path / "run"), *SHORT, "--speed.compare", "opencv"]
+    arguments = [*options(small_set, tmp_path / "run", report=None), *SHORT, "--speed.compare", "opencv"]
     assert main(["speed", *arguments]) == 0
     assert "not compared: opencv (opencv cannot read" in capsys.readouterr().out
     held = json.loads((tmp_path / "run/speed.json").read_text("utf-8"))["comparison"]

@@ -1,9 +1,10 @@
 """Two processes that talk by gloo, as those of a run do, without a Trainer."""
 
+import multiprocessing
 import os
 import socket
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 _BEGIN = """
@@ -11,7 +12,6 @@ import os, signal, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import torch.distributed as dist
-rank = int(sys.argv[1])
 dist.init_process_group("gloo", rank=rank, world_size=2)
 """
 
@@ -19,27 +19,35 @@ dist.init_process_group("gloo", rank=rank, world_size=2)
 def two_processes(folder: Path, code: str, seconds: float = 240) -> list[tuple[int, str]]:
     """Exit code and errors of two processes that run some code, in which `rank` is 0 and 1.
 
+    They are copies of this process, and so need not import everything again.
+
     Raises:
-        subprocess.TimeoutExpired: If one still runs after so many seconds.
+        TimeoutError: If one still runs after so many seconds.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    root = Path(__file__).resolve().parents[2]
-    own = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    began = [
-        subprocess.Popen(
-            [sys.executable, "-c", _BEGIN + code, str(rank)],
-            cwd=folder,
-            env={**os.environ, **own},
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        for rank in range(2)
-    ]
+    errors = [folder / f"errors{rank}.txt" for rank in range(2)]
+    copies = multiprocessing.get_context("fork")
+    began = [copies.Process(target=_run, args=(_BEGIN + code, rank, port, errors[rank])) for rank in range(2)]
+    end = time.monotonic() + seconds
     try:
-        errors = [process.communicate(timeout=seconds)[1] for process in began]
+        for process in began:
+            process.start()
+        for process in began:
+            process.join(max(0, end - time.monotonic()))
+            if process.exitcode is None:
+                raise TimeoutError(f"a process still runs after {seconds:g} s")
     finally:
         for process in began:
             process.kill()
-    return [(process.returncode, error) for process, error in zip(began, errors, strict=True)]
+    return [(process.exitcode or 0, path.read_text("utf-8")) for process, path in zip(began, errors, strict=True)]
+
+
+def _run(code: str, rank: int, port: int, errors: Path) -> None:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.chdir(errors.parent)
+    with errors.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
+    exec(code, {"rank": rank})

@@ -25,7 +25,7 @@ SLOW = CONF.with_name("slow_fusion.yaml")
 
 def words(root: Path, run: Path, conf: Path, *more: str) -> list[str]:
     """The small test's options with another configuration; an average has no width."""
-    held = options(root, run, *more)
+    held = options(root, run, *more, report=None)
     held[held.index(str(CONF))] = str(conf)
     place = held.index("--model.width")
     return held[:place] + held[place + 2 :] if conf == AVERAGE else held

@@ -55,7 +55,7 @@ def test_validation_predictions_are_those_that_a_validation_scores(
         return found
 
     monkeypatch.setattr(ClassificationScores, "compute", kept)
-    assert main(["validate", *options(small_set, tmp_path / "run"), "--ckpt_path", checkpoint]) == 0
+    assert main(["validate", *options(small_set, tmp_path / "run", report=None), "--ckpt_path", checkpoint]) == 0
     said = ClipScores.read(tested / "clips.parquet").said("validation")
     assert said.scores.shape == (32, 1, 16)
     best = said.scores[:, 0].argmax(1)

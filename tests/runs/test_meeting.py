@@ -15,12 +15,20 @@ def say(text): print(text, file=sys.stderr)
 try:
     meeting = Meeting.of_environment()
 """
+_PART = """
+except UserError as error:
+    sys.exit(str(error))
+finally:  # what they say goes through process 0
+    Path(f"ended{rank}").touch()
+    while rank == 0 and not Path("ended1").exists():
+        time.sleep(0.01)
+"""
 
 
 def meet(folder: Path, code: str) -> list[tuple[int, str]]:
     """What two processes say that run some code in their meeting."""
     lines = "".join(f"    {line}\n" for line in code.strip().splitlines())
-    return two_processes(folder, f"{_MEET}{lines}except UserError as error:\n    sys.exit(str(error))\n")
+    return two_processes(folder, f"{_MEET}{lines.rstrip()}{_PART}")
 
 
 def test_each_hears_all_in_the_order_of_ranks(tmp_path: Path) -> None:

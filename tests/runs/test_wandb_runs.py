@@ -85,7 +85,7 @@ def test_predictions_and_refused_commands_leave_neither_run_nor_folder(
     alone: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    small = [word for word in options(videos, Path("x")) if word not in {"--run_dir", "x"}]
+    small = [word for word in options(videos, Path("x"), report=None) if word not in {"--run_dir", "x"}]
     assert main(["fit", *small, "--trainer.max_epochs", "1"]) == 0
     (folder,) = alone.glob("runs/*")
     checkpoint = str(folder / "checkpoints/best.ckpt")
