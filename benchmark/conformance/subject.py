@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from benchmark.command_line import WholeNames
 from benchmark.errors import UserError
 from benchmark.importing import one_line
-from benchmark.models.convolutions import pad_small_inputs
+from benchmark.models.convolutions import work_around_onednn
 from benchmark.models.video_classifier import VideoClassifier
 
 CLASSES = 5
@@ -90,7 +90,7 @@ class Subject:
         network = _parser().instantiate(config).model
         if not isinstance(network, VideoClassifier):
             raise UserError(f"{self.class_path} makes a {type(network).__name__}; it must be a VideoClassifier")
-        pad_small_inputs(network)  # as a fit does when it starts
+        work_around_onednn(network)  # as a fit does when it starts
         return network
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Convolutions whose input is smaller than their kernel, which the processor's library trains wrongly."""
+"""Convolutions that the processor's library, oneDNN, trains wrongly in bfloat16."""
 
 from typing import Any
 
@@ -6,20 +6,40 @@ import torch
 from torch import Tensor, nn
 
 
-def pad_small_inputs(network: nn.Module) -> None:
-    """Let convolutions pad their input themselves on the processor where it is smaller than the kernel.
+def work_around_onednn(network: nn.Module) -> None:
+    """Let the convolutions of a network be trained on the processor as its weights are anywhere else.
 
-    oneDNN leaves part of the gradients of weights and bias unwritten there in bfloat16, and whatever the memory held
-    before is then trained on: with a 3x3x3 kernel over two frames, where most 3-D networks of 16-frame clips end. For
-    some shapes it even aborts the process. Everything is right where the padding is part of the input.
+    Where the input is smaller than the kernel, oneDNN leaves part of the gradients of weights and bias unwritten in
+    bfloat16, and whatever the memory held before is then trained on: with a 3x3x3 kernel over two frames, where most
+    3-D networks of 16-frame clips end. For some shapes it even aborts the process. Everything is right where the
+    padding is part of the input, so such convolutions pad it themselves.
+
+    On processors with AMX the backward pass of 3-D kernels writes beyond its memory for some sizes, such as pictures of
+    160 pixels: a fit hangs, dies or goes on with other values. There 3-D convolutions train in float32.
 
     Args:
-        network: Its convolutions with zero padding are changed in place; a second time changes nothing.
+        network: Its convolutions are changed in place; a second time changes nothing.
     """
     for module in network.modules():
         padded = isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.padding_mode in {"zeros", "constant"}
         if padded and _pad_if_small not in module._forward_pre_hooks.values():
             module.register_forward_pre_hook(_pad_if_small, with_kwargs=True)
+        if type(module) is nn.Conv3d and torch.cpu._is_amx_tile_supported():
+            module.__class__ = Conv3d
+
+
+class Conv3d(nn.Conv3d):
+    """A 3-D convolution that trains in float32 on the processor; what it gives has the type that it would have."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        is_trained = torch.is_grad_enabled() and weight.requires_grad and input.device.type == "cpu"
+        if low != torch.bfloat16 or not is_trained:
+            output: Tensor = super()._conv_forward(input, weight, bias)
+            return output
+        with torch.autocast("cpu", enabled=False):
+            output = super()._conv_forward(input.float(), weight.float(), None if bias is None else bias.float())
+        return output.to(low)
 
 
 def _pad_if_small(convolution: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.metrics.descriptors import lower_is_better, try_added
 from benchmark.metrics.hit import HitAtK
-from benchmark.models.convolutions import pad_small_inputs
+from benchmark.models.convolutions import work_around_onednn
 from benchmark.models.options import differing, differing_shapes, plain, stored_options, stored_shape
 from benchmark.models.planned_steps import planned_steps
 from benchmark.models.recipe import Recipe, RecipeSchedule, named_rates, translate_plateau
@@ -134,7 +134,7 @@ class VideoClassifier(L.LightningModule):
     def on_fit_start(self) -> None:
         """Prepare the layers for training on the processor, when all of them are made."""
         if self.device.type == "cpu":
-            pad_small_inputs(self)
+            work_around_onednn(self)
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
         """Let dropout be a function of (seed, step, process), so that a resumed run repeats an uninterrupted one."""

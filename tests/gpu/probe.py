@@ -19,7 +19,7 @@ from benchmark.clip import ClipBatch
 from benchmark.conformance.subject import first_optimizer
 from benchmark.cost import gflop_per_clip, moving_clips
 from benchmark.models import VideoClassifier
-from benchmark.models.convolutions import pad_small_inputs
+from benchmark.models.convolutions import work_around_onednn
 from benchmark.process import end_with_starter
 from benchmark.protocol import View
 
@@ -57,7 +57,7 @@ def probe(path: Path, device: torch.device) -> dict[str, Any]:
     if optimizer is None:
         raise ValueError(f"{path.stem} has no optimiser")
     if device.type == "cpu":
-        pad_small_inputs(network)
+        work_around_onednn(network)
     network.train()
     before = [parameter.detach().clone() for parameter in network.parameters()]
     losses = []

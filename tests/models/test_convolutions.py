@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.convolutions import pad_small_inputs
+from benchmark.models.convolutions import work_around_onednn
 from tests.generators.broken_models import Sound
 
 SMALL = [
@@ -36,7 +36,7 @@ def test_gradients_are_those_of_float32(layer: nn.Conv2d | nn.Conv3d, size: tupl
     # Both begin at the same values, those that bfloat16 can hold.
     low = copy.deepcopy(layer).bfloat16()
     exact = copy.deepcopy(low).float()
-    pad_small_inputs(low)
+    work_around_onednn(low)
     for _ in range(3):
         for ours, reference in zip(gradients(low, clips), gradients(exact, clips.float()), strict=True):
             assert float((ours.float() - reference).abs().max() / reference.abs().max()) < 0.02
@@ -46,7 +46,7 @@ def test_gradients_are_those_of_float32(layer: nn.Conv2d | nn.Conv3d, size: tupl
 def test_outputs_are_equal_and_evaluation_is_not_touched(layer: nn.Module, size: tuple[int, ...]) -> None:
     clips = torch.randn(2, 16, *size, generator=torch.Generator().manual_seed(0))
     padded = copy.deepcopy(layer)
-    pad_small_inputs(padded)
+    work_around_onednn(padded)
     torch.testing.assert_close(padded(clips), layer(clips), rtol=1e-5, atol=1e-5)
     assert padded.padding_mode == ("constant" if (layer, size) in SMALL else "zeros")
     with torch.no_grad():
@@ -54,11 +54,47 @@ def test_outputs_are_equal_and_evaluation_is_not_touched(layer: nn.Module, size:
     assert padded.padding_mode == "zeros"
 
 
+@pytest.mark.own_process  # which would die
+@pytest.mark.skipif(not torch.cpu._is_amx_tile_supported(), reason="needs a processor with AMX")
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (1, 3, 3), (1, 1, 1)])
+def test_gradients_of_large_pictures_are_those_of_float32_with_amx(kernel: tuple[int, int, int]) -> None:
+    layer = nn.Conv3d(32, 32, kernel, padding="same")
+    clips = torch.randn(1, 32, 2, 32, 160, generator=torch.Generator().manual_seed(0)).bfloat16()
+    low = layer.bfloat16()
+    exact = copy.deepcopy(low).float()
+    work_around_onednn(low)
+    for ours, reference in zip(gradients(low, clips), gradients(exact, clips.float()), strict=True):
+        assert float((ours.float() - reference).abs().max() / reference.abs().max()) < 0.02
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_3d_kernels_train_in_float32_with_amx(mixed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    layer = nn.Conv3d(3, 4, (2, 3, 3)) if mixed else nn.Conv3d(3, 4, (2, 3, 3)).bfloat16()
+    changed = copy.deepcopy(layer)
+    for _ in range(2):
+        work_around_onednn(changed)
+    assert isinstance(changed, nn.Conv3d)
+    assert changed.state_dict().keys() == layer.state_dict().keys()
+    clips = torch.randn(2, 3, 4, 9, 9, dtype=layer.weight.dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        trained = changed(clips)
+        with torch.no_grad():
+            assert torch.equal(changed(clips), layer(clips))
+    assert trained.dtype == torch.bfloat16
+    assert trained.grad_fn is not None
+    # Rounded at the end alone, which bfloat16 arithmetic is not.
+    weight, bias = (each.detach().float() for each in layer.parameters())
+    assert torch.equal(trained, F.conv3d(clips.float(), weight, bias).bfloat16())
+    high = torch.randn(2, 3, 4, 9, 9)
+    assert torch.equal(nn.Conv3d.forward(changed.float(), high), F.conv3d(high, weight, bias))
+
+
 def test_other_padding_stays_and_a_second_time_changes_nothing() -> None:
     layers = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
     network = nn.Sequential(*copy.deepcopy(layers))
     for _ in range(2):
-        pad_small_inputs(network)
+        work_around_onednn(network)
     assert [len(layer._forward_pre_hooks) for layer in network] == [1, 0]
     clips = torch.randn(2, 3, 2, 9)
     reference = F.conv2d(clips, layers[0].weight, layers[0].bias, padding=1)
@@ -74,7 +110,7 @@ def test_a_fit_prepares_the_layers() -> None:
 
 def test_frozen_layers_are_not_touched_and_the_input_may_be_named() -> None:
     layer = nn.Conv3d(3, 4, 3, padding=1)
-    pad_small_inputs(layer)
+    work_around_onednn(layer)
     layer(input=torch.zeros(1, 3, 2, 5, 5))
     assert str(layer.padding_mode) == "constant"
     layer.requires_grad_(False)(torch.zeros(1, 3, 2, 5, 5))
@@ -84,7 +120,7 @@ def test_frozen_layers_are_not_touched_and_the_input_may_be_named() -> None:
 def test_a_compiled_network_pads_too_and_an_exported_one_keeps_its_free_sizes() -> None:
     network = nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 4, 3, padding=1))
     plain = copy.deepcopy(network)
-    pad_small_inputs(network)
+    work_around_onednn(network)
     compiled = torch.compile(network, backend="eager")
     for frames in (2, 6, 2):
         clips = torch.randn(2, 3, frames, 9, 9)

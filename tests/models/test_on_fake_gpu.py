@@ -17,7 +17,7 @@ import benchmark.models
 from benchmark.clip import ClipBatch, FeatureBatch
 from benchmark.cost import device_of, gflop_per_clip
 from benchmark.models import VideoClassifier
-from benchmark.models.convolutions import pad_small_inputs
+from benchmark.models.convolutions import work_around_onednn
 from benchmark.models.layers import Resolution
 from benchmark.protocol import View
 from tests.generators.fake_gpu import OnGpu, fake_gpu
@@ -55,7 +55,7 @@ def assert_trains_and_scores(network: VideoClassifier, monkeypatch: pytest.Monke
     """Within a simulated GPU."""
     monkeypatch.setattr(network, "log", lambda *_, **__: None)  # there is no Trainer
     network.to("cuda")
-    pad_small_inputs(network)
+    work_around_onednn(network)
     configured: Any = network.configure_optimizers()
     optimizer = configured["optimizer"]
     assert optimizer.defaults["fused"]
