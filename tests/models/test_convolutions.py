@@ -54,7 +54,6 @@ def test_outputs_are_equal_and_evaluation_is_not_touched(layer: nn.Module, size:
     assert padded.padding_mode == "zeros"
 
 
-@pytest.mark.own_process  # which would die
 @pytest.mark.skipif(not torch.cpu._is_amx_tile_supported(), reason="needs a processor with AMX")
 @pytest.mark.parametrize("kernel", [(3, 3, 3), (1, 3, 3), (1, 1, 1)])
 def test_gradients_of_large_pictures_are_those_of_float32_with_amx(kernel: tuple[int, int, int]) -> None:
