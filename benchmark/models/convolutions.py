@@ -1,5 +1,7 @@
 """Convolutions that the processor's library, oneDNN, trains wrongly in bfloat16."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,22 +26,22 @@ def work_around_onednn(network: nn.Module) -> None:
         padded = isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.padding_mode in {"zeros", "constant"}
         if padded and _pad_if_small not in module._forward_pre_hooks.values():
             module.register_forward_pre_hook(_pad_if_small, with_kwargs=True)
-        if type(module) is nn.Conv3d and torch.cpu._is_amx_tile_supported():
-            module.__class__ = Conv3d
+        is_changed = "_conv_forward" in vars(module)
+        if isinstance(module, nn.Conv3d) and torch.cpu._is_amx_tile_supported() and not is_changed:
+            # Of the instance, as libraries have classes of their own below this one.
+            module._conv_forward = functools.partial(_train_in_float32, module._conv_forward)  # type: ignore[method-assign]
 
 
-class Conv3d(nn.Conv3d):
-    """A 3-D convolution that trains in float32 on the processor; what it gives has the type that it would have."""
-
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        is_trained = torch.is_grad_enabled() and weight.requires_grad and input.device.type == "cpu"
-        if low != torch.bfloat16 or not is_trained:
-            output: Tensor = super()._conv_forward(input, weight, bias)
-            return output
-        with torch.autocast("cpu", enabled=False):
-            output = super()._conv_forward(input.float(), weight.float(), None if bias is None else bias.float())
-        return output.to(low)
+def _train_in_float32(
+    convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor], pixels: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """What a convolution gives, in the type that it would have, by float32 where it is trained in bfloat16."""
+    low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else pixels.dtype
+    is_trained = torch.is_grad_enabled() and weight.requires_grad and pixels.device.type == "cpu"
+    if low != torch.bfloat16 or not is_trained:
+        return convolve(pixels, weight, bias)
+    with torch.autocast("cpu", enabled=False):
+        return convolve(pixels.float(), weight.float(), None if bias is None else bias.float()).to(low)
 
 
 def _pad_if_small(convolution: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
