@@ -69,8 +69,10 @@ class Row:
         seeds: Runs of each fold, where the row is the mean of several folds.
         spread: How much its folds and seeds differ, there.
         deviation: How far the pinned videos came out from what the protocol says, where that is more than may be.
-        confirmed_by: Who says that videos were scored again and came out, and whether a listed key signed it.
-        files_sha256: Of what the row is made from, the ledger apart, whose hash the record holds.
+        confirmed_by: Who says that videos were scored again and came out, of every run that the row is made from, and
+            whether a listed key signed it.
+        files_sha256: Of what the row is made from, the ledger apart, whose hash the record holds; of several runs, of
+            their hashes line by line.
         links: To the files that it is made from, and to what its submitter names.
     """
 

@@ -22,6 +22,7 @@ from benchmark.leaderboard.claims import CLAIMS
 from benchmark.leaderboard.entry_clips import check_entry_clips, stored_clips
 from benchmark.leaderboard.official import check_official
 from benchmark.leaderboard.reproductions import Reproduction
+from benchmark.leaderboard.same_tests import content_hash, other_videos
 from benchmark.leaderboard.statements import MAINTAINERS_NAME, Signed, Statement, read_statement, signed_by
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
 from benchmark.results.clip_starts import impossible_clips
@@ -129,6 +130,7 @@ def check_entries(
         raise UserError(f"there is no folder {root}; give the leaderboards' folder as --root")
     entries, problems, unchecked = [], _strangers(root), []
     seen: dict[str, str] = {}
+    firsts: dict[object, Entry] = {}
     for folder in _entry_folders(root):
         name = folder.relative_to(root).as_posix()
         try:
@@ -143,6 +145,9 @@ def check_entries(
             denied, missing = check_entry_clips(folder, entry.record, entry.ledger, ledgers)
             problems += [f"{name}: {line}" for line in denied]
             unchecked += [f"{name}: {line}" for line in missing]
+            first = firsts.setdefault(entry.record.board, entry)
+            if first.ledger is not None and (why := other_videos(entry.ledger, first.ledger)) is not None:
+                problems.append(f"{name}: it cannot be on a board with {first.entry_id}: {why}")
         if entry.record.intervals != METHOD:
             unchecked.append(f"{name}: {_older(entry.record, folder)}")
         if entry.ledger is None and not found:
@@ -258,8 +263,7 @@ def add_entry(
     target = root / entry_folder(record)
     if target.relative_to(root).parts[0] == CLAIMS:
         raise UserError(f"the dataset is called {record.dataset.name}; that folder is for claims. Rename the dataset")
-    if (twin := _twin(root, ledger)) is not None:
-        raise UserError(f"{run_dir} is an entry already: {twin}")
+    _check_beside(root, run_dir, record, ledger)
     is_large = size > LARGEST_LEDGER_BYTES
     if is_large and ledger_url is None:
         raise UserError(
@@ -288,18 +292,22 @@ def add_entry(
     return target
 
 
-def _twin(root: Path, ledger: Ledger) -> str | None:
-    """The entry with a ledger's scores, if there is one; entries are read, and none of their numbers worked out."""
+def _check_beside(root: Path, run_dir: Path, record: Record, ledger: Ledger) -> None:
+    """Refuse a test that is an entry, or cannot be on a board with one; of entries no numbers are worked out."""
     content = content_hash(ledger)
     for folder in _entry_folders(root):
         try:
-            record = Record.read(folder)
-            path = ledger_path(folder, record) if record.videos == len(ledger) else None
-            if path is not None and content_hash(Ledger.read(path)) == content:
-                return folder.relative_to(root).as_posix()
+            other = Record.read(folder)
+            may_be_same, is_beside = other.videos == len(ledger), other.board == record.board
+            path = ledger_path(folder, other) if may_be_same or is_beside else None
+            held = None if path is None else Ledger.read(path)
         except (UserError, OSError):
             continue  # `verify` says what is wrong with it
-    return None
+        name = folder.relative_to(root).as_posix()
+        if held is not None and may_be_same and content_hash(held) == content:
+            raise UserError(f"{run_dir} is an entry already: {name}")
+        if held is not None and is_beside and (why := other_videos(ledger, held)) is not None:
+            raise UserError(f"{run_dir} cannot be on a board with {name}: {why}")
 
 
 def without_local_paths(value: Any) -> Any:
@@ -340,11 +348,3 @@ def check_record(record: Record, ledger: Ledger, sha256: str) -> list[str]:
     if len(ledger) != ledger.info.held_videos:
         problems.append(f"it scored {len(ledger)} of {counted(ledger.info.held_videos, 'video')}; an entry scores all")
     return problems
-
-
-def content_hash(ledger: Ledger) -> str:
-    """SHA-256 over names and scores, the same however the file was written."""
-    ordered = ledger.table.sort_by("video_id")
-    digest = hashlib.sha256("\n".join(ordered["video_id"].to_pylist()).encode())
-    digest.update(Ledger(ledger.info, ordered).scores.tobytes())
-    return digest.hexdigest()

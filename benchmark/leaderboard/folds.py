@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.changes import leaves
+from benchmark.errors import UserError
 from benchmark.leaderboard.board import Spread
 from benchmark.leaderboard.entries import Entry
 from benchmark.metrics.arrays import ranks
@@ -54,7 +55,7 @@ def classes_of(entry: Entry) -> int | None:
 
 
 def shown_values(entry: Entry, values: Mapping[str, Value]) -> dict[str, Value]:
-    """Values of an entry that say something, without intervals that nobody has checked."""
+    """Values of an entry that say something, without intervals of an older method, which nobody can check."""
     known, classes = entry.record.intervals == METHOD, classes_of(entry)
     kept = {name: held for name, held in values.items() if not says_nothing(name, classes)}
     return kept if known else {name: Value(value=held.value) for name, held in kept.items()}
@@ -106,6 +107,7 @@ class Configuration:
             for name, shares in right.items():
                 if len(shares) == len(runs):
                     found[fold, name] = float(np.mean(shares)), sources[name]
+            _require_fold(found, fold, runs)
         return found
 
     def mean(self, name: str, *, decoded: bool = False) -> float | None:
@@ -184,8 +186,16 @@ def compare_configurations(first: Configuration, second: Configuration) -> tuple
     """The difference of the means of folds on the videos of both, and the p-value that it is none."""
     one, other = first.hits(), second.hits()
     pairs = {key: (one[key][0] - other[key][0], source) for key, (_, source) in one.items() if key in other}
+    for fold in first.runs:
+        _require_fold(pairs, fold, [first.entries[0], second.entries[0]])
     weighted, clusters = _weighted(pairs)
     return Paired.of_hits(weighted, clusters), exchange_p_value(weighted, clusters)
+
+
+def _require_fold(values: Mapping[tuple[int, str], object], fold: int, runs: Sequence[Entry]) -> None:
+    if not any(held == fold for held, _ in values):
+        names = " and ".join(run.entry_id for run in runs)
+        raise UserError(f"{names} cannot be on one board: they have no labelled video of fold {fold} in common")
 
 
 def _weighted(values: Mapping[tuple[int, str], tuple[float, str]]) -> tuple[np.ndarray, np.ndarray]:

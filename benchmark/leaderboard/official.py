@@ -58,7 +58,8 @@ def check_official(ledger: Ledger) -> list[str]:
     info = ledger.info
     official = official_videos(info.dataset, info.fold, info.classes)
     if official is None:
-        return []
+        folds = _lists().get(info.dataset, ())
+        return [f"of {info.dataset} there is no fold {info.fold}; its folds: {', '.join(folds)}"] if folds else []
     columns = (ledger.video_ids, ledger.table["source_group"].to_pylist(), ledger.table["labels"].to_pylist())
     held = {
         video: OfficialVideo(group, tuple(sorted(info.class_names[label] for label in labels)))

@@ -15,9 +15,11 @@ from benchmark.leaderboard.claims import Claims, read_claims
 from benchmark.leaderboard.entries import Entry, check_entries
 from benchmark.leaderboard.folds import Configuration, compare_configurations, configurations, shown_values
 from benchmark.leaderboard.links import links_of
+from benchmark.leaderboard.same_tests import HELD_SHARE
 from benchmark.leaderboard.speeds import Speeds, read_speeds
 from benchmark.metrics.arrays import ranks
 from benchmark.protocol import Protocol
+from benchmark.results.average_record import joined_hash
 from benchmark.results.comparison import common_videos
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Provenance, Record, Value
@@ -29,8 +31,6 @@ LEVEL = 0.002
 
 A rate that shrank with the number of pairs, as Holm's, would let anyone move ranks by adding entries.
 """
-
-HELD_SHARE = 0.99
 
 
 def read_boards(root: Path, ledgers: Path | None = None) -> list[Board]:
@@ -185,20 +185,19 @@ def rank_entries(entries: Sequence[Entry]) -> Standing:
 
     Pairs are compared on the videos that both have, sources kept together, each at the same level: copies of an entry,
     and entries that are not better, change no other entry's rank. There is no rank for an entry without its ledger,
-    one that saw test videos, and one that lacks more than 1% of the videos that another entry holds: not having the
-    hard ones must not pay.
+    one that saw test videos, and one that lacks more than 1% of the videos that another of the rest holds: not having
+    the hard ones must not pay.
 
     Raises:
         UserError: If two entries contradict each other in labels or source groups.
     """
-    most = max(entry.record.dataset.held_videos for entry in entries)
     able = {
         number: entry.ledger
         for number, entry in enumerate(entries)
-        if entry.ledger is not None
-        and entry.record.checkpoint.provenance != "contaminated"
-        and entry.record.dataset.held_videos >= HELD_SHARE * most
+        if entry.ledger is not None and entry.record.checkpoint.provenance != "contaminated"
     }
+    held = {number: entries[number].record.dataset.held_videos for number in able}
+    able = {number: ledger for number, ledger in able.items() if held[number] >= HELD_SHARE * max(held.values())}
     return _standing(
         len(entries), list(able), lambda one, other: _compare(entries[one], able[one], entries[other], able[other])
     )
@@ -210,7 +209,8 @@ def rank_configurations(held: Sequence[Configuration]) -> Standing:
         sum(entry.record.dataset.held_videos / len(runs) for runs in one.runs.values() for entry in runs)
         for one in held
     ]
-    able = [n for n, one in enumerate(held) if one.can_rank and videos[n] >= HELD_SHARE * max(videos)]
+    most = max((count for one, count in zip(held, videos, strict=True) if one.can_rank), default=0.0)
+    able = [n for n, one in enumerate(held) if one.can_rank and videos[n] >= HELD_SHARE * most]
     return _standing(len(held), able, lambda one, other: compare_configurations(held[one], held[other]))
 
 
@@ -302,7 +302,7 @@ def _mean_row(held: Configuration, rank: int | None) -> Row:
     first, records = rows[0], [entry.record for entry in held.entries]
     provenances = [record.checkpoint.provenance for record in records]
     shares = [row.held_share for row in rows if row.held_share is not None]
-    failed = any(record.decoded_only is not None for record in records)
+    confirmed = [row.confirmed_by for row in rows if row.confirmed_by is not None]
     return dataclasses.replace(
         first,
         entry_id=f"{first.entry_id}/folds",
@@ -311,7 +311,7 @@ def _mean_row(held: Configuration, rank: int | None) -> Row:
         metrics=held.metrics(),
         source=", ".join(row.entry_id for row in rows),
         links=tuple(Link(f"record {number}", row.links[0].address) for number, row in enumerate(rows, 1)),
-        decoded_only=held.metrics(decoded=True) if failed else None,
+        decoded_only=held.metrics(decoded=True) if any(record.decoded_only for record in records) else None,
         videos=sum(runs[0].record.videos for runs in held.runs.values()),
         failed_videos=sum(max(len(run.record.failed_videos) for run in runs) for runs in held.runs.values()),
         held_share=min(shares) if len(shares) == len(rows) else None,
@@ -322,6 +322,8 @@ def _mean_row(held: Configuration, rank: int | None) -> Row:
         deviation=next((row.deviation for row in rows if row.deviation), None),
         seeds=tuple(len(held.runs[fold]) for fold in sorted(held.runs)),
         spread=held.spread(),
+        confirmed_by="; ".join(sorted(set(confirmed))) if len(confirmed) == len(rows) else None,
+        files_sha256=joined_hash([row.files_sha256 or "" for row in rows]),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from benchmark.results.averaging import System
 from benchmark.results.ledger import FILE_NAME, Ledger
+from benchmark.results.pins import Pins
 from benchmark.results.record import (
     METHOD,
     Average,
@@ -87,6 +88,7 @@ def record_of(
             "seed": first.seed if len({record.seed for record in records}) == 1 else None,
             "libraries": libraries,
             "throughput": Throughput(clips_per_second=None, compute_clips_per_second=None),  # nothing was timed
+            "pins": _worst_pins([record.pins for record in records]),
             "config": {},
             "ledger": LedgerFile(file=FILE_NAME, sha256=sha256),
             "clips": clips,
@@ -102,6 +104,7 @@ def record_of(
                 ),
                 weights=chosen,
             ),
+            "submission": None,  # a member's is not the average's
         }
     )
 
@@ -131,6 +134,14 @@ def _joined_content(parts: Sequence[ContentCheck | None]) -> ContentCheck | None
     fewest = {name: min(getattr(part, name) for part in held) for name in ("videos", "by_bytes", "by_print")}
     most = {name: max(getattr(part, name) for part in held) for name in ("against", "same_file", "alike")}
     return ContentCheck(**fewest, **most)
+
+
+def _worst_pins(parts: Sequence[Pins | None]) -> Pins | None:
+    """Those of the member that is furthest off; None if nobody looked at one of them."""
+    held = [part for part in parts if part is not None]
+    if not held or len(held) < len(parts):
+        return None
+    return max(held, key=lambda part: (not part.is_within, part.grey_levels, part.probability))
 
 
 def _joined_hardware(parts: Sequence[Hardware]) -> Hardware:

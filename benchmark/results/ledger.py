@@ -249,7 +249,7 @@ class Ledger:
                 raise ValueError(f"its columns are {', '.join(held.names)}; allowed are {', '.join(wanted.names)}")
             for field, other in zip(held, wanted, strict=True):
                 if field != other:
-                    raise ValueError(f"its column {field.name} is {field.type}; it must be {other.type}")
+                    raise ValueError(f"its column is {field}; it must be {other}")
             if file.metadata.num_rows * classes > _MOST_SCORES:
                 raise ValueError(f"it has {counted(file.metadata.num_rows, 'row')} of {counted(classes, 'class')}")
             try:

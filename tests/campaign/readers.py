@@ -18,8 +18,9 @@ from benchmark.data import sports1m_lists, ucf101
 from benchmark.data.annotations import read_annotations
 from benchmark.data.lists import read_lines
 from benchmark.leaderboard.claims import read_claims
-from benchmark.leaderboard.entries import check_record, content_hash, entry_folder
+from benchmark.leaderboard.entries import check_record, entry_folder
 from benchmark.leaderboard.reproductions import Reproduction
+from benchmark.leaderboard.same_tests import content_hash
 from benchmark.leaderboard.statements import read_statement
 from benchmark.results.ledger import _METADATA, Ledger
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME

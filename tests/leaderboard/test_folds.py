@@ -1,19 +1,23 @@
 """Boards over folds against sums by hand: who is one configuration, its mean, its interval, its spread and its rank."""
 
 import dataclasses
+import hashlib
 import itertools
 import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from benchmark.leaderboard.board import Board
+from benchmark.errors import UserError
+from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.board_tables import board_table, spread_text
 from benchmark.leaderboard.claims import Claim, Claims
 from benchmark.leaderboard.entries import Entry
-from benchmark.leaderboard.folds import Configuration, configuration_of, configurations
+from benchmark.leaderboard.folds import Configuration, compare_configurations, configuration_of, configurations
 from benchmark.leaderboard.ranking import boards_of, rank_configurations, read_boards
+from benchmark.leaderboard.statements import Signed
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Provenance, Value
 from tests.generators.ledgers import ledger_of_clips, make_record
@@ -171,6 +175,41 @@ def test_contaminated_runs_take_the_rank_of_the_mean() -> None:
     rows = {row.name: row for row in board.rows}
     assert (rows["net"].rank, rows["seen"].rank) == (1, None)
     assert (rows["net"].provenance, rows["seen"].provenance) == ("clean", "contaminated")
+
+
+def test_a_mean_is_confirmed_where_every_run_is_and_its_hash_is_of_all() -> None:
+    ann, bo = (Signed("listed", name) for name in ("Ann", "Bo"))
+    runs = [
+        dataclasses.replace(run, files_sha256=str(number) * 64) for number, run in enumerate(of_three_folds("net", 0.5))
+    ]
+
+    def row(*signed: Signed | None) -> Row:
+        given = [dataclasses.replace(run, signed=one) for run, one in zip(runs, signed, strict=True)]
+        (board,) = [b for b in boards_of(given, []) if b.folds]
+        return board.rows[0]
+
+    assert row(ann, None, None).confirmed_by is None
+    assert row(ann, ann, ann).confirmed_by == str(ann)
+    assert row(ann, bo, ann).confirmed_by == f"{ann}; {bo}"
+    expected = hashlib.sha256("\n".join(str(number) * 64 for number in range(3)).encode()).hexdigest()
+    assert row(None, None, None).files_sha256 == expected
+
+
+def test_runs_without_a_common_video_are_on_no_board() -> None:
+    """Two seeds of a fold, or two configurations; elsewhere a fold would be left out of the mean unsaid."""
+
+    def of_other_videos(run: Entry) -> Entry:
+        assert run.ledger is not None
+        names = [f"other {name}" for name in run.ledger.video_ids]
+        table = run.ledger.table.set_column(0, "video_id", pa.array(names))
+        return dataclasses.replace(run, ledger=Ledger(run.ledger.info, table))
+
+    one, other, third = of_three_folds("net", 0.5), of_three_folds("other", 0.5), of_three_folds("net", 0.5)
+    third = [dataclasses.replace(run, entry_id=f"{run.entry_id} again") for run in third]
+    with pytest.raises(UserError, match=r"made/fold2/net-0 and .*again .*no labelled video of fold 2 in common"):
+        only([*one, third[0], of_other_videos(third[1]), third[2]]).metrics()
+    with pytest.raises(UserError, match=r"made/fold1/net-0 and made/fold1/other-0 .*no labelled video of fold 2"):
+        compare_configurations(only(one), only([other[0], of_other_videos(other[1]), other[2]]))
 
 
 def test_means_come_first_and_what_is_claimed_of_the_same_beside_them() -> None:

@@ -1,5 +1,6 @@
 """The lists that bind entries are those of the datasets, and a submission that leaves them is named."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def test_each_way_to_leave_the_list_is_named() -> None:
         (changed(ledger, "labels", 3, [0, 1]), "other classes or another source for v_"),
     ):
         assert said in "; ".join(check_official(forged))
+
+
+@pytest.mark.parametrize("fold", [None, 4])
+def test_a_dataset_of_the_lists_has_no_other_folds(fold: int | None) -> None:
+    """As with videos of its own choice, and a board of their own."""
+    honest = official_ledger()
+    forged = Ledger(dataclasses.replace(honest.info, fold=fold, official_videos=len(honest)), honest.table)
+    assert check_official(forged) == [f"of {EMBEDDED} there is no fold {fold}; its folds: 1, 2, 3"]
 
 
 def test_invented_datasets_are_bound_by_nothing() -> None:

@@ -117,6 +117,16 @@ def test_an_entry_that_lacks_videos_has_no_rank() -> None:
     assert ranks_of(entry("whole", whole), entry("easy", part)) == [1, None]
 
 
+@pytest.mark.parametrize("absent", [True, False])
+def test_what_has_no_rank_itself_takes_none_from_others(absent: bool) -> None:
+    """A record without its ledger, or of weights that saw test videos, which says that it holds many more."""
+    entries = [entry("a", ledger(0.9, 1)), entry("b", ledger(0.2, 2))]
+    boasts = entry("boasts", None if absent else ledger(0.5, 3), "clean" if absent else "contaminated")
+    dataset = boasts.record.dataset.model_copy(update={"held_videos": 10**6})
+    boasts = dataclasses.replace(boasts, record=boasts.record.model_copy(update={"dataset": dataset}))
+    assert ranks_of(*entries, boasts) == [1, 2, None]
+
+
 def test_intervals_of_an_older_method_are_not_shown() -> None:
     made = entry("old", ledger(0.5, 1))
     old = dataclasses.replace(made, record=made.record.model_copy(update={"intervals": "percentile-bootstrap"}))

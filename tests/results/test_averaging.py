@@ -7,10 +7,11 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.protocol import Protocol
-from benchmark.results.average_record import joined_provenance
+from benchmark.results.average_record import joined_provenance, record_of
 from benchmark.results.averaging import System, averaged, require_alike
 from benchmark.results.ledger import SCHEMA, Ledger
-from benchmark.results.record import Record
+from benchmark.results.pins import Pins
+from benchmark.results.record import Code, Record, Submission
 from benchmark.results.scores import metrics
 from tests.generators.ledgers import make_ledger, make_record, write_run
 
@@ -138,3 +139,26 @@ def test_a_ledger_without_its_own_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1" / "record.json").unlink()
     with pytest.raises(UserError, match="there is no record"):
         System.read(tmp_path / "1")
+
+
+def test_pins_are_the_worst_member_s_and_a_submission_is_nobody_s() -> None:
+    ledgers = [make_ledger(0, model_seed=seed) for seed in range(3)]
+    near, far, odd = (
+        Pins(version=1, decoder="pyav", grey_levels=grey, largest_pixel=3, probability=probability, video=None)
+        for grey, probability in ((0.01, 0.0), (30.0, 0.0), (0.02, 0.9))
+    )
+    sent = Submission(by="Ann", checkpoint="https://example.org/ann.ckpt")
+
+    def average(*pins: Pins | None) -> Record:
+        members = [
+            dataclasses.replace(one, record=one.record.model_copy(update={"pins": found, "submission": sent}))
+            for one, found in zip(systems(ledgers), pins, strict=True)
+        ]
+        made = averaged(members, [1 / 3] * 3)
+        code = Code(version="1", commit=None, modified=None)
+        return record_of(members, [1 / 3] * 3, made, "0" * 64, name=None, code=code, libraries={})
+
+    assert average(near, far, near).pins == far
+    assert average(near, odd, near).pins == odd
+    assert average(near, near, None).pins is None
+    assert average(near, far, near).submission is None
