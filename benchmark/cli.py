@@ -5,6 +5,7 @@ python -m benchmark fit --config multires
 What only reads results imports neither torch nor Lightning.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -23,8 +24,8 @@ from benchmark.encoding import use_utf8
 from benchmark.errors import UserError, printable
 from benchmark.importing import declared_plugins
 from benchmark.messages import for_the_user
-from benchmark.process import end_with_starter, tune_process
-from benchmark.verbs import COMMANDS, READING_RESULTS, TRAINER_VERBS
+from benchmark.process import end_with_starter, outliving_readers, tune_process
+from benchmark.verbs import COMMANDS, READING_RESULTS, TRAINER_VERBS, WORKING
 from benchmark.wording import wrapped
 
 _ALIASES = {
@@ -112,15 +113,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     use_utf8()
     words = sys.argv[1:] if argv is None else argv
     refused = False
+    works_long = bool(words) and words[0] in WORKING and not {"-h", "--help", "--list", "--print_config"} & set(words)
     try:
-        return run(words)
+        with outliving_readers() if works_long else contextlib.nullcontext():
+            return run(words)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
             raise
-        print("clipbench: interrupted", file=sys.stderr)  # which Lightning ends with another code
+        runs = sys.modules.get("benchmark.runs.folder") if list(words[:1]) == ["fit"] else None
+        hint = runs.how_to_go_on() if runs is not None else ""
+        print(f"clipbench: interrupted{hint}", file=sys.stderr)  # which Lightning ends with another code
         return 128 + signal.SIGINT
     except Exception as error:
         message = for_the_user(error)

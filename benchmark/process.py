@@ -1,9 +1,12 @@
 """What is set for a whole process when it begins: how it computes, and when it ends."""
 
+import contextlib
 import ctypes
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
 
 UNTIL_EOF = "CLIPBENCH_UNTIL_EOF"
 """Environment variable of a process that another one runs for itself: it ends when its standard input does."""
@@ -47,3 +50,41 @@ def _end_at_eof() -> None:
     while os.read(0, 4096):
         pass
     os._exit(1)
+
+
+class _Outliving:
+    """A stream whose reader may leave; what is written after that goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._to_nowhere()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._to_nowhere()
+
+    def _to_nowhere(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        print("clipbench: nobody reads the output any more; the work goes on", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def outliving_readers() -> Iterator[None]:
+    """Let work go on whose output nobody reads any more, as where the other end of a pipe was closed."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, _Outliving(stream)) for stream in streams)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams

@@ -33,7 +33,7 @@ from benchmark.runs.conditions import TrainingConditions
 from benchmark.runs.failures import FailedVideos
 from benchmark.runs.finite import FiniteLoss
 from benchmark.runs.first_batch import FirstBatch
-from benchmark.runs.folder import OWN_CHECKPOINTS, experiment_name, keep, new_run_dir, require_writable
+from benchmark.runs.folder import OWN_CHECKPOINTS, experiment_name, how_to_go_on, keep, new_run_dir, require_writable
 from benchmark.runs.loggers import end_wandb_runs, has_wandb, leave_out_wandb, move_logs, wandb_mirrors
 from benchmark.runs.meeting import Meeting
 from benchmark.runs.optimisers import BeforeFirstStep, use_named
@@ -187,9 +187,12 @@ class BenchmarkCLI(LightningCLI):
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
         seen = SeenVideos()  # with what the weights that it begins with have seen
-        if self.config[self.subcommand].get("ckpt_path"):
+        begins_with = self.config[self.subcommand].get("ckpt_path")
+        if begins_with:
             seen.inherit(self.checkpoint)
-        checkpoints = run_checkpoints(self.run_dir / "checkpoints", checkpoint.monitor, checkpoint.minutes)
+        goes_on = bool(begins_with) and self._is_own(begins_with)
+        folder = self.run_dir / "checkpoints"
+        checkpoints = run_checkpoints(folder, checkpoint.monitor, checkpoint.minutes, goes_on=goes_on)
         wandb_runs = self._wandb_runs(next(each for each in checkpoints if isinstance(each, BestWeights)))
         begins = [each.begin for each in wandb_runs]
         self.trainer_defaults["callbacks"] = [
@@ -207,7 +210,7 @@ class BenchmarkCLI(LightningCLI):
         ]
         if self.subcommand == "fit":
             best = next(each for each in checkpoints if isinstance(each, BestWeights))
-            self.trainer_defaults["callbacks"].append(BestValidation(self.run_dir, checkpoint.monitor))
+            self.trainer_defaults["callbacks"].append(BestValidation(self.run_dir, checkpoint.monitor, goes_on=goes_on))
             self.trainer_defaults["callbacks"] += self._report()
             self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
             config = self.config[self.subcommand]
@@ -322,7 +325,7 @@ def train(verb: str, words: Sequence[str]) -> None:
             _run(verb, words)
         is_done = True
     except SIGTERMException:  # which Lightning would end with success
-        hint = "; --ckpt_path last goes on" if verb == "fit" else ""
+        hint = how_to_go_on() if verb == "fit" else ""
         print(f"clipbench: {verb} was stopped by SIGTERM before its end{hint}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM) from None
     finally:

@@ -43,3 +43,8 @@ READING_RESULTS = frozenset(
     }
 )
 """Verbs that import neither torch nor Lightning, so that numbers can be checked where those are not installed."""
+
+WORKING = frozenset(
+    {*TRAINER_VERBS, "prepare", "audit", "evaluate", "launch", "transfer", "reproduce", "speed", "histograms", "check"}
+)
+"""Verbs that work long and leave files: they go on where nobody reads what they print."""

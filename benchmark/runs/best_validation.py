@@ -28,10 +28,12 @@ class BestValidation(L.Callback):
     Args:
         folder: Of the run.
         monitor: Logged value that `best.ckpt` is best by: a loss, or a score that is better the lower, is minimised.
+            Of one that training logs nothing is kept, since it is known only after the validation.
+        goes_on: Whether the fit goes on from a checkpoint of this folder, which may have had another name then.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
-        self.folder, self.monitor = folder, monitor
+    def __init__(self, folder: Path, monitor: str, *, goes_on: bool = False) -> None:
+        self.folder, self.monitor, self._goes_on = folder, monitor, goes_on
         self._of_run = str(folder.resolve())
         self.best: float | None = None
         self.rows: list[Row] = []
@@ -45,7 +47,10 @@ class BestValidation(L.Callback):
         """Forget the validation before."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         self.rows = []
-        self._keeps = len(data.index.rows("validation")) * len(data.class_names) <= _MOST_SCORES
+        self._keeps = (
+            not self.monitor.startswith("train/")
+            and len(data.index.rows("validation")) * len(data.class_names) <= _MOST_SCORES
+        )
 
     def on_validation_batch_end(
         self,
@@ -80,6 +85,8 @@ class BestValidation(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from it; one of another run, or by another value, says nothing of the file here, as of `best.ckpt`."""
         place = self._place()
+        if self._goes_on:
+            place.pop("folder")
         if {name: state_dict.get(name) for name in place} == place:
             self.best = state_dict["best"]
 

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,16 @@ class SteppedBefore(ModelCheckpoint):
         self._marked = []
 
 
+BEFORE_VALIDATION_S = 30.0
+"""What a validation that is broken off may cost beside itself and the batch before it."""
+
+
 class WithinEpoch(SteppedBefore):
-    """Saves in the middle of an epoch; the last batch is left to the save after the epoch's validation."""
+    """Saves in the middle of an epoch; the last batch is left to the save after the epoch's validation.
+
+    A run that goes on from a save between the last batch and the validation would leave the validation out. What a
+    validation that is broken off would cost is saved before the last batch.
+    """
 
     _is_saving = False
 
@@ -54,7 +63,10 @@ class WithinEpoch(SteppedBefore):
         """Save if enough time has passed, or the run is about to be broken off."""
         if _is_last_batch(trainer):
             return
-        if trainer.should_stop or trainer.received_sigterm or trainer.global_step == trainer.max_steps:
+        waited_s = time.monotonic() - (self._last_time_checked or -math.inf)
+        is_end_near = trainer.fit_loop.epoch_loop.batch_progress.current.ready == trainer.num_training_batches - 1
+        is_ending = trainer.should_stop or trainer.received_sigterm or trainer.global_step == trainer.max_steps
+        if is_ending or (is_end_near and waited_s >= BEFORE_VALIDATION_S):
             self._last_time_checked = -math.inf
         self._is_saving = True
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -84,7 +96,29 @@ class PlaceInEpoch(L.Callback):
 
 
 class BestWeights(ModelCheckpoint):
-    """Keeps the weights of the best validation, by a value that is known to be logged before training begins."""
+    """Keeps the weights of the best validation, by a value that is known to be logged before training begins.
+
+    Args:
+        folder: Where they are written.
+        goes_on: Whether the fit goes on from a checkpoint of this folder, which may have had another name then.
+        options: Of Lightning's callback.
+    """
+
+    def __init__(self, folder: Path, *, goes_on: bool = False, **options: Any) -> None:
+        super().__init__(folder, "best", **options)
+        self._goes_on = goes_on
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Know the best value so far, by which `best.ckpt` is kept, also in a folder that was moved or copied."""
+        if self._goes_on and self.dirpath is not None:
+            here = {
+                name: str(Path(self.dirpath) / Path(value).name) if isinstance(value, str) and value else value
+                for name, value in state_dict.items()
+                if name.endswith("_path")
+            }
+            kept = {str(Path(self.dirpath) / Path(p).name): score for p, score in state_dict["best_k_models"].items()}
+            state_dict = {**state_dict, **here, "best_k_models": kept, "dirpath": self.dirpath}
+        super().load_state_dict(state_dict)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse a value that nobody will log.
@@ -141,16 +175,17 @@ def _is_last_batch(trainer: L.Trainer) -> bool:
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
-def run_checkpoints(folder: Path, monitor: str, minutes: float) -> list[L.Callback]:
+def run_checkpoints(folder: Path, monitor: str, minutes: float, *, goes_on: bool = False) -> list[L.Callback]:
     """Callbacks that keep `best.ckpt` and `last.ckpt` in a folder, and let a fit go on from them.
 
     Args:
         folder: Where they are written.
         monitor: Logged value that `best` is best by: a loss, or a score that is better the lower, is minimised.
         minutes: `last` is written that often within an epoch, and at the end of each.
+        goes_on: Whether the fit goes on from a checkpoint of this folder.
     """
     mode = "min" if lower_is_better(monitor) else "max"
-    best = BestWeights(folder, "best", monitor=monitor, mode=mode, enable_version_counter=False)
+    best = BestWeights(folder, goes_on=goes_on, monitor=monitor, mode=mode, enable_version_counter=False)
     epoch = EndOfEpoch(folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
     within = WithinEpoch(
         folder, "last", train_time_interval=datetime.timedelta(minutes=minutes), enable_version_counter=False

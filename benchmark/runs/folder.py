@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -107,6 +108,15 @@ def _hold(folder: Path) -> None:
 def keep(folder: Path) -> None:
     """Note that something is worked out in a run folder; what is in it stays then, whatever ends the run."""
     _kept.add(folder.resolve())
+
+
+def how_to_go_on() -> str:
+    """How a fit of this process that was broken off goes on, as the end of a message; empty where there is none."""
+    saved = [folder / "checkpoints" / "last.ckpt" for folder in _held]
+    times = [path.stat().st_mtime for path in saved if path.exists()]
+    if times:
+        return f"; --ckpt_path last goes on from what was saved {max(0, time.time() - max(times)):.0f} s ago"
+    return "; it had saved nothing yet" if saved else ""
 
 
 def release(*, refused: bool = False) -> None:

@@ -51,6 +51,15 @@ def test_only_a_better_validation_takes_the_place_of_the_one_before(tmp_path: Pa
     for other in (BestValidation(tmp_path / "other", "val/map"), BestValidation(tmp_path, "val/ece")):
         other.load_state_dict(kept.state_dict())
         assert other.best is None  # its file is not there, or says something else
+    moved = BestValidation(tmp_path / "other", "val/map", goes_on=True)
+    moved.load_state_dict(kept.state_dict())
+    assert moved.best == np.float32(0.3)
+    # A value of the training is known only after the validation.
+    of_training = BestValidation(tmp_path, "train/loss_epoch")
+    of_training.on_validation_start(trainer, cast(Any, None))
+    trainer.callback_metrics["train/loss_epoch"] = torch.tensor(1.0)
+    of_training.on_validation_end(trainer, cast(Any, None))
+    assert not (tmp_path / FILE_NAME).exists()
 
 
 @pytest.mark.parametrize("monitor", ["val/ece", "val/loss", "val/map"])

@@ -1,14 +1,19 @@
+import os
+import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from benchmark.data.clips_per_video import ClipsPerVideo
 from benchmark.data.synthetic import SyntheticActions
 from benchmark.models import SingleFrame
-from benchmark.runs.checkpoints import run_checkpoints
+from benchmark.runs import checkpoints
+from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from tests.models.training import trainer
 
 
@@ -78,3 +83,71 @@ def test_an_epoch_that_was_broken_off_is_gone_on_with(small_set: Path, tmp_path:
     assert stopped + resumed == whole
     ends = [torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("whole", "broken")]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+class EndsInValidation(L.Callback):
+    """Lets it be told to stop in the middle of the second validation, as by a scheduler that wants the machine back."""
+
+    def on_validation_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_fit_that_was_stopped_in_its_validation_goes_on(
+    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From before the last batch: what is saved between that and the validation would leave the validation out."""
+
+    def fit(folder: str, *callbacks: L.Callback, **more: Any) -> list[list[int]]:
+        torch.manual_seed(0)
+        seen = Seen(tmp_path / "unused.ckpt", -1)
+        clips = ClipsPerVideo(train=2, train_epoch=1, validation=1, test=1)
+        data = SyntheticActions(root=small_set, source_groups=3, batch_size=8, num_workers=0, clips_per_video=clips)
+        saving = run_checkpoints(tmp_path / folder, "val/clip_hit1", 60.0)
+        runner = trainer(tmp_path, seen, *saving, *callbacks, max_epochs=3, enable_checkpointing=True)
+        try:
+            runner.fit(SingleFrame(16, width=0.05), datamodule=data, **more)
+        except SIGTERMException:
+            assert callbacks
+        return seen.clips
+
+    whole = fit("whole")
+    monkeypatch.setattr(checkpoints, "BEFORE_VALIDATION_S", 0.0)
+    stopped = fit("broken", EndsInValidation())
+    assert len(stopped) == len(whole) // 3 * 2
+    last = tmp_path / "broken" / "last.ckpt"
+    steps = torch.load(last, weights_only=True)["global_step"]
+    assert steps == len(stopped) - 1
+    resumed = fit("broken", ckpt_path=str(last), weights_only=True)
+    assert resumed == whole[steps:]
+    ends = [torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("whole", "broken")]
+    assert all(torch.equal(value, ends[1]["state_dict"][name]) for name, value in ends[0]["state_dict"].items())
+    bests = [
+        torch.load(tmp_path / name / "best.ckpt", weights_only=True)["global_step"] for name in ("whole", "broken")
+    ]
+    assert bests[0] == bests[1]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_folder_that_was_moved_knows_its_best_value(goes_on: bool, tmp_path: Path) -> None:
+    """Another run's checkpoint says nothing of this folder's best."""
+    before = next(each for each in run_checkpoints(tmp_path / "a", "val/map", 1.0) if isinstance(each, BestWeights))
+    path = str(tmp_path / "a" / "best.ckpt")
+    before.best_model_path = before.kth_best_model_path = path
+    before.best_model_score = before.kth_value = torch.tensor(0.5)
+    before.best_k_models = {path: torch.tensor(0.5)}
+    (after,) = (
+        each
+        for each in run_checkpoints(tmp_path / "b", "val/map", 1.0, goes_on=goes_on)
+        if isinstance(each, BestWeights)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if goes_on else "ignore")
+        after.load_state_dict(before.state_dict())
+    if goes_on:
+        assert after.best_k_models == {str(tmp_path / "b" / "best.ckpt"): torch.tensor(0.5)}
+        assert after.best_model_path == after.kth_best_model_path == str(tmp_path / "b" / "best.ckpt")
+        assert after.best_model_score == 0.5
+    else:
+        assert after.best_model_score is None
