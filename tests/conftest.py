@@ -20,7 +20,8 @@ from tests.generators.transfer_grids import InProcess
 
 def pytest_configure() -> None:
     """Sums by one thread, here and in the tests' processes: their networks are tiny, and tests run side by side."""
-    torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

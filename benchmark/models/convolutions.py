@@ -1,7 +1,6 @@
 """Convolutions that the processor's library, oneDNN, trains wrongly in bfloat16."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +16,10 @@ def work_around_onednn(network: nn.Module) -> None:
     padding is part of the input, so such convolutions pad it themselves.
 
     On processors with AMX the backward pass of 3-D kernels writes beyond its memory for some sizes, such as pictures of
-    160 pixels: a fit hangs, dies or goes on with other values. There 3-D convolutions train in float32.
+    112 or 160 pixels: a fit hangs, dies or goes on with other values. Where strides leave an output one pixel wide,
+    the forward pass without gradients leaves it unwritten. There 3-D convolutions compute in float32.
+
+    Modules of torch's classes, and of classes below them, are reached; `F.conv3d` and transposed kernels are not.
 
     Args:
         network: Its convolutions are changed in place; a second time changes nothing.
@@ -29,19 +31,34 @@ def work_around_onednn(network: nn.Module) -> None:
         is_changed = "_conv_forward" in vars(module)
         if isinstance(module, nn.Conv3d) and torch.cpu._is_amx_tile_supported() and not is_changed:
             # Of the instance, as libraries have classes of their own below this one.
-            module._conv_forward = functools.partial(_train_in_float32, module._conv_forward)  # type: ignore[method-assign]
+            module._conv_forward = functools.partial(_in_float32, module._conv_forward)  # type: ignore[method-assign]
 
 
-def _train_in_float32(
-    convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor], pixels: Tensor, weight: Tensor, bias: Tensor | None
-) -> Tensor:
-    """What a convolution gives, in the type that it would have, by float32 where it is trained in bfloat16."""
-    low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else pixels.dtype
-    is_trained = torch.is_grad_enabled() and weight.requires_grad and pixels.device.type == "cpu"
-    if low != torch.bfloat16 or not is_trained:
-        return convolve(pixels, weight, bias)
+def _in_float32(convolve: Any, pixels: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What a convolution gives, in the type that it would have, by float32 where bfloat16 would be wrong."""
+    has_autocast = torch.is_autocast_enabled("cpu") and pixels.dtype != torch.float64
+    low = torch.get_autocast_dtype("cpu") if has_autocast else pixels.dtype
+    # What torch refuses is left to it.
+    is_low = low == torch.bfloat16 and (has_autocast or weight.dtype == low) and pixels.device.type == "cpu"
+    if not is_low or not (_is_trained(weight, bias) or _is_one_wide(convolve.__self__, pixels)):
+        result: Tensor = convolve(pixels, weight, bias)
+        return result
     with torch.autocast("cpu", enabled=False):
-        return convolve(pixels.float(), weight.float(), None if bias is None else bias.float()).to(low)
+        return convolve(pixels.float(), weight.float(), None if bias is None else bias.float()).to(low)  # type: ignore[no-any-return]
+
+
+def _is_trained(*parts: Tensor | None) -> bool:
+    """Whether the gradient of weights or bias will be asked for; oneDNN makes both in one call."""
+    return torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in parts)
+
+
+def _is_one_wide(convolution: Any, pixels: Tensor) -> bool:
+    """Whether a stride leaves an output one pixel wide."""
+    stride, extent = convolution.stride[2], convolution.dilation[2] * (convolution.kernel_size[2] - 1) + 1
+    if stride == 1:
+        return False
+    padding = 0 if isinstance(convolution.padding, str) else convolution.padding[2]
+    return bool(pixels.shape[-1] + 2 * padding < extent + stride)
 
 
 def _pad_if_small(convolution: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -49,7 +66,7 @@ def _pad_if_small(convolution: Any, inputs: tuple[Any, ...], named: dict[str, An
     convolution.padding_mode = "zeros"
     pixels: Tensor = inputs[0] if inputs else named["input"]
     # An exported network keeps its free sizes: they are compared only where weights are trained on the processor.
-    if torch.is_grad_enabled() and convolution.weight.requires_grad and pixels.device.type == "cpu":
+    if _is_trained(convolution.weight, convolution.bias) and pixels.device.type == "cpu":
         extents = [d * (k - 1) + 1 for d, k in zip(convolution.dilation, convolution.kernel_size, strict=True)]
         if any(size < extent for size, extent in zip(pixels.shape[-len(extents) :], extents, strict=True)):
             convolution.padding_mode = "constant"

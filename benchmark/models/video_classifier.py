@@ -121,20 +121,21 @@ class VideoClassifier(L.LightningModule):
         """Prepare the metrics for the classes and groups of the data."""
         data = getattr(self.trainer, "datamodule", None)
         groups = data.groups if data is not None else {}
-        protocol = getattr(data, "validation_protocol", None)
-        clips = 0 if self.reads_whole_videos else getattr(protocol, "clips_per_video", 1)
+        has_clips = not self.reads_whole_videos
+        clips = getattr(getattr(data, "validation_protocol", None), "clips_per_video", 1) if has_clips else 0
         if stage != "predict":
             try:
                 try_added(self.num_classes, clips, groups)
             except ValueError as error:
                 raise UserError(str(error)) from error
-        self.scores = ClassificationScores(self.num_classes, groups, has_clips=not self.reads_whole_videos)
-        self.scores.to(self.device)
+        self.scores = ClassificationScores(self.num_classes, groups, has_clips=has_clips).to(self.device)
 
     def on_fit_start(self) -> None:
-        """Prepare the layers for training on the processor, when all of them are made."""
+        """Prepare the layers for the processor, when all of them are made."""
         if self.device.type == "cpu":
             work_around_onednn(self)
+
+    on_validation_start = on_test_start = on_predict_start = on_fit_start
 
     def on_train_batch_start(self, batch: ClipBatch, batch_idx: int) -> None:
         """Let dropout be a function of (seed, step, process), so that a resumed run repeats an uninterrupted one."""

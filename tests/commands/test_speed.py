@@ -34,11 +34,14 @@ def numbers(value: Any) -> list[float]:
 
 @pytest.mark.extra("matplotlib")
 def test_where_the_time_goes(small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     more = ["--data.cache", "disk", "--data.cache_dir", str(tmp_path / "cache"), "--data.cache_gb", "0.1"]
     arguments = [*options(small_set, tmp_path / "run", report=None), *more, *SHORT, "--speed.compare", "opencv"]
-    assert main(["speed", *arguments]) == 0
-    assert torch.get_num_threads() == threads
+    try:
+        assert main(["speed", *arguments]) == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
     out = capsys.readouterr().out
     for shown in (
         *("run folder:", "multires on ", "convert and resize", "from the cache", "of decoding alone", "transfer  "),

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 _BEGIN = """
 import os, signal, sys, time
 from pathlib import Path
@@ -37,14 +39,17 @@ def two_processes(folder: Path, code: str, seconds: float = 240) -> list[tuple[i
         for process in began:
             process.join(max(0, end - time.monotonic()))
             if process.exitcode is None:
-                raise TimeoutError(f"a process still runs after {seconds:g} s")
+                said = "".join(path.read_text("utf-8") for path in errors if path.exists())
+                raise TimeoutError(f"a process still runs after {seconds:g} s\n{said}")
     finally:
         for process in began:
-            process.kill()
+            if process.pid is not None:
+                process.kill()
     return [(process.exitcode or 0, path.read_text("utf-8")) for process, path in zip(began, errors, strict=True)]
 
 
 def _run(code: str, rank: int, port: int, errors: Path) -> None:
+    torch.set_num_threads(1)  # the threads of the process that this one is a copy of are not there
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.chdir(errors.parent)
     with errors.open("wb") as file:

@@ -1,6 +1,7 @@
 """Gradients of convolutions over inputs smaller than their kernel, in bfloat16 on the processor."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +67,22 @@ def test_gradients_of_large_pictures_are_those_of_float32_with_amx(kernel: tuple
         assert float((ours.float() - reference).abs().max() / reference.abs().max()) < 0.02
 
 
+@pytest.mark.parametrize(("kernel", "padding", "size"), [(3, 1, (4, 8, 2)), ((1, 3, 3), 0, (4, 8, 3))])
+def test_an_output_of_one_column_is_that_of_float32(
+    kernel: Any, padding: int, size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As oneDNN leaves it unwritten with AMX where gradients are off."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    layer = nn.Conv3d(16, 32, kernel, stride=(1, 2, 2), padding=padding)
+    clips = torch.randn(2, 16, *size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = layer(clips).bfloat16()
+        assert expected.shape[-1] == 1
+        work_around_onednn(layer)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(layer(clips), expected)
+
+
 class OfALibrary(nn.Conv3d):
     """A class below torch's, as torchvision has them."""
 
@@ -84,15 +101,30 @@ def test_3d_kernels_train_in_float32_with_amx(
     nn.init.zeros_(before.weight)  # a copy computes with its own weights
     assert changed.state_dict().keys() == layer.state_dict().keys()
     clips = torch.randn(2, 3, 4, 9, 9, dtype=layer.weight.dtype)
+    asked: list[torch.dtype] = []
+
+    def convolved(pixels: Tensor, *others: Any) -> Tensor:
+        asked.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else pixels.dtype)
+        return convolve(pixels, *others)
+
+    convolve = F.conv3d
+    monkeypatch.setattr(F, "conv3d", convolved)
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         trained = changed(clips)
+        changed.weight.requires_grad_(False)
+        changed(clips)  # the gradient of the bias is made with that of the weights
+        changed.requires_grad_(False)(clips)
         with torch.no_grad():
             assert torch.equal(changed(clips), layer(clips))
+    assert asked == [torch.float32, torch.float32, torch.bfloat16, torch.bfloat16, torch.bfloat16]
     assert trained.dtype == torch.bfloat16
     assert trained.grad_fn is not None
-    # Rounded at the end alone, which bfloat16 arithmetic is not.
     weight, bias = (each.detach().float() for each in layer.parameters())
     assert torch.equal(trained, F.conv3d(clips.float(), weight, bias).bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert changed.double()(clips.double()).dtype == layer.double()(clips.double()).dtype == torch.float64
+    with pytest.raises(RuntimeError, match="should be the same"):  # torch's own refusal
+        changed.float().requires_grad_()(clips.bfloat16())
     high = torch.randn(2, 3, 4, 9, 9)
     assert torch.equal(nn.Conv3d.forward(changed.float(), high), F.conv3d(high, weight, bias))
 
@@ -108,11 +140,12 @@ def test_other_padding_stays_and_a_second_time_changes_nothing() -> None:
     torch.testing.assert_close(network(clips), layers[1](reference))
 
 
-def test_a_fit_prepares_the_layers() -> None:
+def test_every_verb_prepares_the_layers() -> None:
     model = Sound(num_classes=5)
     model.added = nn.Conv3d(3, 4, 3, padding=1)
-    model.on_fit_start()
-    assert len(model.added._forward_pre_hooks) == 1
+    for begins in (model.on_fit_start, model.on_validation_start, model.on_test_start, model.on_predict_start):
+        begins()
+        assert len(model.added._forward_pre_hooks) == 1
 
 
 def test_frozen_layers_are_not_touched_and_the_input_may_be_named() -> None:
