@@ -7,7 +7,6 @@ from benchmark.command_line import Parser
 from benchmark.commands.chosen_data import settings_of_data
 from benchmark.commands.text import aligned
 from benchmark.conformance import Subject
-from benchmark.conformance.subject import first_optimizer
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.files import write_whole
@@ -15,6 +14,7 @@ from benchmark.grid.processes import going_on_later, reporting
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
 from benchmark.models import VideoClassifier
+from benchmark.models.building import first_optimizer
 from benchmark.models.stored import read_checkpoint
 from benchmark.pages.tables import TextTable
 from benchmark.plugins import require_named_classes

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from benchmark.conformance.schedules import schedules
-from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, first_optimizer, shaken
+from benchmark.conformance.subject import CLASSES, FRAME_SIDE, SHARED_CLIP, Finding, Subject, shaken
 from benchmark.importing import one_line
+from benchmark.models.building import first_optimizer
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.wording import counted
 
@@ -260,8 +261,7 @@ def learning(subject: Subject) -> list[Finding]:
     """With its own optimiser the loss on eight clips falls."""
     network = subject.build().train()
     clips = subject.clips(8)
-    optimizer = first_optimizer(network)
-    if optimizer is None:
+    if (optimizer := first_optimizer(network)) is None:
         change = "give one, as LightningModule.configure_optimizers documents"
         return [Finding("configure_optimizers gives no optimiser", change)]
     rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]  # a schedule may have begun low

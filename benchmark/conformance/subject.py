@@ -5,21 +5,16 @@ Letters: B clips, T frames, S side of the input in pixels, K classes.
 
 import dataclasses
 import functools
-import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self
 
-import jsonargparse
-import numpy as np
 import torch
 from jsonargparse import Namespace
 from torch import Tensor
-from torch.optim import Optimizer
 
-from benchmark.command_line import WholeNames
 from benchmark.errors import UserError
 from benchmark.importing import one_line
-from benchmark.models.convolutions import work_around_onednn
+from benchmark.models.building import build, configured, parsed
 from benchmark.models.video_classifier import VideoClassifier
 
 CLASSES = 5
@@ -60,8 +55,7 @@ class Subject:
         Raises:
             ArgumentError: If an option is not there or not allowed.
         """
-        config = _parser().parse_args([*words, "--model.num_classes", str(CLASSES)])
-        return cls(config, steps=steps)
+        return cls(parsed([*words, "--model.num_classes", str(CLASSES)]), steps=steps)
 
     @classmethod
     def of(cls, class_path: str, options: Mapping[str, Any], *, steps: int = 30) -> Self:
@@ -70,8 +64,7 @@ class Subject:
         Raises:
             ArgumentError: If an option is not there or not allowed.
         """
-        model = {"class_path": class_path, "init_args": {**options, "num_classes": CLASSES}}
-        return cls(_parser().parse_object({"model": model}), steps=steps)
+        return cls(configured(class_path, {**options, "num_classes": CLASSES}), steps=steps)
 
     @property
     def class_path(self) -> str:
@@ -84,14 +77,9 @@ class Subject:
         Raises:
             UserError: If the constructor refuses the options.
         """
-        seed_everything(seed)
         config = self.config.clone()
         config.model.init_args.num_classes = num_classes
-        network = _parser().instantiate(config).model
-        if not isinstance(network, VideoClassifier):
-            raise UserError(f"{self.class_path} makes a {type(network).__name__}; it must be a VideoClassifier")
-        work_around_onednn(network)  # as a fit does when it starts
-        return network
+        return build(config, seed=seed)
 
     @functools.cached_property
     def network(self) -> VideoClassifier:
@@ -124,13 +112,6 @@ class Subject:
         return (noise + levels).to(torch.uint8)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed each generator that an architecture might draw from."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
 def shaken(network: VideoClassifier) -> VideoClassifier:
     """The network with a little noise on its parameters: after layers that begin at zero all outputs are equal."""
     generator = torch.Generator().manual_seed(5)
@@ -138,31 +119,3 @@ def shaken(network: VideoClassifier) -> VideoClassifier:
         for parameter in network.parameters():
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator))
     return network
-
-
-@functools.cache
-def _parser() -> jsonargparse.ArgumentParser:
-    parser = WholeNames(exit_on_error=False)
-    parser.add_subclass_arguments(VideoClassifier, "model", required=True)
-    return parser
-
-
-class _ShortTraining:
-    """What a network may ask of its Trainer while it makes its optimisers."""
-
-    estimated_stepping_batches = max_steps = 100
-    max_epochs = 1
-    global_step = current_epoch = 0
-
-
-def first_optimizer(network: VideoClassifier) -> Optimizer | None:
-    """The optimiser, or the first of several, in any of the forms that Lightning takes; None if there is none."""
-    # Schedules ask how long the training will be.
-    network.trainer = cast(Any, _ShortTraining())
-    try:
-        held: Any = network.configure_optimizers()
-    finally:
-        network.trainer = None
-    while isinstance(held, dict | list | tuple) and held:  # a dictionary, optimisers, or them and their schedules
-        held = held.get("optimizer") if isinstance(held, dict) else held[0]
-    return held if isinstance(held, Optimizer) else None

@@ -8,8 +8,8 @@ import warnings
 
 import torch
 
-from benchmark.conformance import Subject
 from benchmark.models.average import Average
+from benchmark.models.building import build, configured
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.speed.comparison import compare
 from benchmark.speed.loading import measure_loading
@@ -70,10 +70,8 @@ def measure(cli: SpeedCLI) -> SpeedReport:
 def _both_resolutions(cli: SpeedCLI, num_classes: int) -> dict[str, VideoClassifier]:
     """The configured network at full and at multires resolution."""
     written = cli.plain["model"]
-    options = {name: value for name, value in (written.get("init_args") or {}).items() if name != "num_classes"}
+    options = {**(written.get("init_args") or {}), "num_classes": num_classes}
     return {
-        resolution: Subject.of(written["class_path"], {**options, "resolution": resolution}).build(
-            num_classes=num_classes
-        )
+        resolution: build(configured(written["class_path"], {**options, "resolution": resolution}))
         for resolution in PAPER_CLIPS_PER_SECOND
     }

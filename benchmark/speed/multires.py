@@ -32,6 +32,7 @@ from torch.optim import Optimizer
 from benchmark.clip import ClipBatch
 from benchmark.cost import operation_counter, parameter_count, wait_for
 from benchmark.errors import UserError
+from benchmark.models.building import first_optimizer
 from benchmark.models.video_classifier import VideoClassifier
 from benchmark.runs.trainer import Trainer
 from benchmark.speed.report import Gain, Machine, NetworkSpeed, Stage
@@ -103,8 +104,11 @@ class Step:
 
     @functools.cached_property
     def optimizer(self) -> Optimizer:
-        """Of the first training step."""
-        return _optimizer_of(self.model)
+        """Made for the first training step; the first one where there are several."""
+        optimizer = first_optimizer(self.model)
+        if optimizer is None:
+            raise UserError(f"{type(self.model).__name__}.configure_optimizers gives no optimiser; speed needs one")
+        return optimizer
 
     def run(self, work: Work) -> None:
         """One batch, until the device has finished."""
@@ -125,14 +129,6 @@ class Step:
         with operation_counter() as counter:
             self.run(work)
         return float(counter.get_total_flops()) / self.clips / 1e9
-
-
-def _optimizer_of(model: VideoClassifier) -> Optimizer:
-    configured = model.configure_optimizers()
-    optimizer = configured.get("optimizer") if isinstance(configured, dict) else configured
-    if not isinstance(optimizer, Optimizer):
-        raise UserError(f"{type(model).__name__}.configure_optimizers gives no single optimiser; speed needs one")
-    return optimizer
 
 
 def measure_gains(

@@ -16,9 +16,9 @@ import yaml
 
 import benchmark.models
 from benchmark.clip import ClipBatch
-from benchmark.conformance.subject import first_optimizer
 from benchmark.cost import gflop_per_clip, moving_clips
 from benchmark.models import VideoClassifier
+from benchmark.models.building import first_optimizer
 from benchmark.models.convolutions import work_around_onednn
 from benchmark.process import end_with_starter
 from benchmark.protocol import View

@@ -1,10 +1,14 @@
+import warnings
+from typing import Any
+
 import pytest
 import torch
+from torch.optim.lr_scheduler import OneCycleLR
 
 from benchmark.cost import gflop_by_shapes
 from benchmark.models import SingleFrame, SlowFusion
 from benchmark.runs.trainer import Trainer
-from benchmark.speed.multires import bytes_per_parameter, has_both, measure_gains, roofline_seconds
+from benchmark.speed.multires import Step, bytes_per_parameter, has_both, measure_gains, roofline_seconds
 from benchmark.speed.report import Machine
 from tests.generators.broken_models import Sound
 
@@ -69,3 +73,23 @@ def test_both_networks_do_the_same_work() -> None:
     assert testing.by_arithmetic == pytest.approx(gflop_by_shapes(models["full"]) / gflop_by_shapes(models["multires"]))
     for name, model in models.items():
         assert not torch.equal(model.classifier[-1].weight, before[name])  # type: ignore[arg-type]
+
+
+class ListsWithASchedule(Sound):
+    """Asks its Trainer how long the training will be, and gives lists."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        return [optimizer], [OneCycleLR(optimizer, 0.1, total_steps=int(self.trainer.estimated_stepping_batches))]
+
+
+def test_an_optimiser_in_any_form_that_lightning_takes() -> None:
+    trainer = Trainer(accelerator="cpu", precision="32-true", logger=False, enable_checkpointing=False)
+    network = ListsWithASchedule(3)
+    step = Step(network, trainer, 2)
+    assert isinstance(step.optimizer, torch.optim.SGD)
+    before = [weight.clone() for weight in network.parameters()]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*You are trying to `self.log\\(\\)`.*")
+        step.run("training")
+    assert any(not torch.equal(new, old) for new, old in zip(network.parameters(), before, strict=True))
