@@ -130,24 +130,30 @@ def _extract(given: _Given) -> int:
     return 0
 
 
-def _laboratory(given: _Given) -> "Laboratory":
+def _laboratory(given: _Given, claimed_in: str, *, begun: bool) -> "Laboratory":
+    from benchmark.histograms.claim import claim, made_of
     from benchmark.histograms.search import Laboratory
 
-    require_writable(given.options.run_dir, "--run_dir")
-    print(given.data.index.summary(), flush=True)
+    folder, index, seed = given.options.run_dir, given.data.index, given.options.seed
+    require_writable(folder, "--run_dir")
+    print(index.summary(), flush=True)
     trainer = given.experiment.setdefault("trainer", {})
     trainer["max_epochs"] = given.options.epochs or trainer.get("max_epochs", 24)
-    return Laboratory(given.data, given.init_args, trainer["max_epochs"], given.options.seed)
+    epochs = trainer["max_epochs"]
+    facts = made_of(index, data=given.experiment["data"], model=given.init_args, epochs=epochs, seed=seed)
+    claim(folder / claimed_in, facts, begun=begun)
+    return Laboratory(given.data, given.init_args, epochs, seed)
 
 
 def _tune(given: _Given) -> int:
-    from benchmark.histograms.search import search
+    from benchmark.histograms.search import has_trials, search
 
     trials, folder = given.options.trials, given.options.run_dir
+    table = folder / "trials.csv"
     if trials < 1:
         raise UserError(f"--trials is {trials}; it must be 1 or more")
-    laboratory = _laboratory(given)
-    best = search(laboratory, trials, given.options.seed, folder / "trials.csv")
+    laboratory = _laboratory(given, "tune.json", begun=has_trials(table))
+    best = search(laboratory, trials, given.options.seed, table)
     chosen = {**given.experiment, "seed_everything": given.options.seed}
     chosen["model"] = {**chosen["model"], "init_args": best.init_args(laboratory.init_args)}
     config = folder / "histograms.yaml"
@@ -157,16 +163,17 @@ def _tune(given: _Given) -> int:
 
 
 def _ablate(given: _Given) -> int:
-    laboratory, folder = _laboratory(given), given.options.run_dir
-    args = laboratory.init_args
-    cells = {"all": args}
-    cells |= {f"only {name}": {**args, "only": [name]} for name in NAMES}
-    cells |= {f"without {name}": {**args, "without": [name]} for name in NAMES}
+    folder = given.options.run_dir
+    cells: dict[str, dict[str, Any]] = {"all": {}}
+    cells |= {f"only {name}": {"only": [name]} for name in NAMES}
+    cells |= {f"without {name}": {"without": [name]} for name in NAMES}
+    ledgers = {cell: folder / cell.replace(" ", "-") / FILE_NAME for cell in cells}
+    laboratory = _laboratory(given, "ablate.json", begun=any(ledger.is_file() for ledger in ledgers.values()))
     rows = []
     for cell, own in cells.items():
-        ledger = folder / cell.replace(" ", "-") / FILE_NAME
+        ledger = ledgers[cell]
         if not ledger.is_file():
-            found = laboratory.train(own)
+            found = laboratory.train({**laboratory.init_args, **own})
             ledger.parent.mkdir(parents=True, exist_ok=True)
             laboratory.tested(found.network).write(ledger)
         metrics, _ = summarise(Ledger.read(ledger))

@@ -218,6 +218,11 @@ def search(laboratory: Laboratory, trials: int, seed: int, table: Path) -> Optio
     return Options.drawn(seed, best)
 
 
+def has_trials(table: Path) -> bool:
+    """Whether a trial is noted in a table, which need not be there."""
+    return table.is_file() and table.read_text("utf-8").count("\n") > 1
+
+
 def _read(table: Path, header: Sequence[str]) -> list[dict[str, str]]:
     """Whole lines of a table that may have been cut off."""
     if not table.exists():

@@ -1,5 +1,7 @@
 import csv
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -7,14 +9,38 @@ import yaml
 pytest.importorskip("skimage", reason="needs skimage, of the extra histograms")
 
 from benchmark.cli import main
+from benchmark.data import Identity, VideoDataModule, VideoIndex
 from benchmark.errors import UserError
+from benchmark.histograms.claim import claim, made_of
 from benchmark.histograms.features import NAMES
 from benchmark.histograms.search import Laboratory, Options, search
 from benchmark.results.ledger import Ledger
+from tests.generators.paper_cells import ledger_of
 from tests.histograms.test_whole_videos import DriftingScenes
 from tests.histograms.test_whole_videos import few_descriptors as few_descriptors
 from tests.histograms.test_whole_videos import root as root
 from tests.histograms.test_whole_videos import store as store
+
+
+class FewVideos(VideoDataModule):
+    """Names of videos that nobody reads."""
+
+    def __init__(self, root: Path, videos: int = 4, **shared: object) -> None:
+        super().__init__(root, **shared)  # type: ignore[arg-type]
+        self.videos = videos
+
+    def read_index(self) -> VideoIndex:
+        names = [f"video{number}" for number in range(self.videos)]
+        splits = ["train", "validation", "test"]
+        return VideoIndex.from_columns(
+            Identity("few"),
+            Path(str(self.root)),
+            ("dark", "light"),
+            video_id=names,
+            path=[f"{name}.avi" for name in names],
+            labels=[[number % 2] for number in range(self.videos)],
+            split=[splits[number % 3] for number in range(self.videos)],  # type: ignore[misc]
+        )
 
 
 def words_of(root: Path, store: Path, *more: str) -> list[str]:
@@ -71,6 +97,74 @@ def test_what_is_tuned_can_be_fitted_and_taken_apart(
         assert f"only {name}" in shown
         assert f"without {name}" in shown
         assert len(Ledger.read(tmp_path / f"worth/only-{name}")) == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "differs"),
+    [
+        (["--epochs", "3"], "epochs was 2 and is 3 now"),
+        (["--seed", "1"], "seed was 0 and is 1 now"),
+        (["--stride", "2"], "model.stride was None and is 2 now"),
+        (["--data.seed", "4"], "data.seed was 0 and is 4 now"),
+        (["--data.videos", "5"], "data.videos was 4 and is 5 now"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["tune", "ablate"])
+def test_results_of_another_call_are_not_taken_for_its_own(
+    verb: str, more: list[str], differs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    trained: list[str] = []
+
+    class Counting:
+        """Trains nothing, and counts."""
+
+        def __init__(self, data: FewVideos, init_args: dict[str, Any], epochs: int, seed: int) -> None:
+            assert (tmp_path / f"worth/{verb}.json").is_file()  # before the first network
+            self.data, self.init_args = data, init_args
+
+        def train(self, init_args: dict[str, Any]) -> Any:
+            trained.append(str(init_args))
+            values = {"val/map": 0.5, "val/video_hit1": 0.5}
+            return SimpleNamespace(values=values, epoch=1, seconds=1.0, network=None)
+
+        def tested(self, network: None) -> Ledger:
+            return ledger_of(1, 0.8, 0)
+
+    monkeypatch.setattr("benchmark.histograms.search.Laboratory", Counting)
+    begun = ["histograms", verb, "--data", "tests.histograms.test_search.FewVideos", "--data.root", str(tmp_path)]
+    begun += ["--run_dir", str(tmp_path / "worth"), "--epochs", "2"]
+    begun += ["--trials", "3"] if verb == "tune" else []
+    assert main(begun) == 0
+    count = len(trained)
+    assert count == (3 if verb == "tune" else 1 + 2 * len(NAMES))
+    assert main([*begun, "--data.num_workers", "1"]) == 0  # where and how fast is no other search
+    assert len(trained) == count
+    capsys.readouterr()
+    assert main([*begun, *more]) == 2
+    assert f"holds results that were made otherwise: {differs}. Name another folder" in capsys.readouterr().err
+    assert len(trained) == count
+    (tmp_path / f"worth/{verb}.json").unlink()  # as before it was written
+    assert main(begun) == 2
+    assert f"holds results without {verb}.json" in capsys.readouterr().err
+
+
+def test_videos_that_came_since_are_another_search(tmp_path: Path) -> None:
+    file = tmp_path / "tune.json"
+
+    def facts(videos: int) -> dict[str, Any]:
+        data = {"class_path": "FewVideos", "init_args": {"root": str(tmp_path)}}
+        return made_of(FewVideos(tmp_path, videos).index, data=data, model={"store": "x"}, epochs=1, seed=0)
+
+    claim(file, facts(4), begun=False)
+    claim(file, facts(4), begun=True)
+    with pytest.raises(UserError, match=r"the fingerprint of the videos held was [0-9a-f]{16} and is [0-9a-f]{16} now"):
+        claim(file, facts(5), begun=True)
+    claim(file, facts(5), begun=False)  # nothing was trained
+    claim(file, facts(5), begun=True)
+    file.write_text("[]", "utf-8")
+    with pytest.raises(UserError, match="is damaged"):
+        claim(file, facts(5), begun=True)
 
 
 def test_the_table_of_features_is_the_documents() -> None:
