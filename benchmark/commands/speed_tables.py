@@ -77,10 +77,16 @@ def _training(training: Training, machine: Machine, *, is_cached: bool) -> str:
         [training.waiting.name, f"{training.waiting.milliseconds:.3f}", "", ""],
         _row(training.end_to_end),
     ]
+    workers, epochs = counted(training.workers, "loader worker"), training.whole_epochs
+    timed = f"{counted(training.timed_batches, 'batch')} timed"
+    if epochs:
+        timed = (
+            f"{counted(epochs, 'whole epoch')} of {training.timed_batches // epochs} timed, with empty loaders at first"
+        )
     ratio = training.training_gflop_per_clip / training.inference_gflop_per_clip
     return "\n".join(
         [
-            f"Training, {training.precision}, batches of {training.batch_size}, {training.workers} loader workers"
+            f"Training, {training.precision}, batches of {training.batch_size}, {workers}; {timed}"
             + ("; what loading has cached is not decoded again" if is_cached else ""),
             aligned(["stage", *_HEADER], rows),
             f"waiting {training.waiting_share:.1%} of the time, peak memory {training.peak_memory_mb:,.0f} MB",

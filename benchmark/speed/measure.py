@@ -44,7 +44,7 @@ def measure(cli: SpeedCLI) -> SpeedReport:
         print("measuring: training", flush=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*ReduceLROnPlateau conditioned on metric.*")  # nothing is validated
-            training = measure_training(trainer, model, data, cli.clock, rounds=options.rounds)
+            training = measure_training(trainer, model, data, cli.clock, steps=options.steps, rounds=options.rounds)
     print("measuring: the machine's limits", flush=True)
     device = trainer.strategy.root_device
     machine = machine_facts(device, [torch.float32, torch.bfloat16, computing_dtype(str(trainer.precision))])

@@ -12,7 +12,7 @@ from benchmark.errors import UserError
 from benchmark.runs.folder import new_run_dir
 from benchmark.runs.resolved_config import shareable
 from benchmark.runs.trainer import Trainer
-from benchmark.speed.training import WARMUP_STEPS, StepClock
+from benchmark.speed.training import StepClock
 from benchmark.training_cli import BenchmarkCLI
 from benchmark.verb_options import parser_settings
 from benchmark.verbs import COMMANDS
@@ -24,7 +24,8 @@ class SpeedOptions:
 
     Args:
         clips: Training clips that the stages of loading read in each round.
-        steps: Training steps that are measured in all, after the warm-up.
+        steps: Training steps that are measured in all, after the warm-up; more where several loader processes bring
+            their batches in turns, and whole epochs where one has few batches.
         rounds: Medians and ranges are over so many rounds; clips are others in each.
         compare: Other libraries that read the same videos, or `all` that are installed.
         seed: Of the choice of clips; null takes `data.seed`, so that the fit visits the clips that were cached.
@@ -100,7 +101,7 @@ class SpeedCLI(BenchmarkCLI):
         off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
         named = config.trainer.get("devices")
         measured = {"devices": named if isinstance(named, list) else 1}
-        measured |= {"max_steps": WARMUP_STEPS + self.options.steps, "max_epochs": -1}
+        measured |= {"max_steps": -1, "max_epochs": -1}  # the clock ends it, which depends on the loaders
         measured |= {"limit_val_batches": 0, "overfit_batches": 0}
         settings = {**left_out, **off, **measured, "default_root_dir": str(self.run_dir), "fast_dev_run": False}
         for name, value in settings.items():

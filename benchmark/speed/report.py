@@ -130,6 +130,8 @@ class Training:
         dtype: In which the matrix products are computed.
         batch_size: Clips of a full batch.
         workers: Loader processes.
+        timed_batches: Batches that the times are of.
+        whole_epochs: Epochs that these are; 0 where they are part of one.
         waiting: For the next batch to be on the device.
         transfer: A batch from pinned memory to the device, apart from the fit; None where they are one.
         forward: With the loss.
@@ -144,6 +146,8 @@ class Training:
     dtype: str
     batch_size: int
     workers: int
+    timed_batches: int
+    whole_epochs: int
     waiting: Stage
     transfer: Stage | None
     forward: Stage

@@ -4,10 +4,18 @@
 batch there    loss there       gradients there       step done        batch there
      |--- forward ---|--- backward ---|--- optimizer ---|--- waiting ---|
 ```
+
+Loader workers run ahead while a step is slow, and the first steps of a process are. What they have made by then would
+cost the timed steps nothing, so that the fit would look faster than it is. The epoch is therefore broken off behind the
+first steps and a new one begun, whose loaders start empty; timing begins when each worker has brought one batch of it,
+and takes as many of each worker. Where an epoch has too few batches for that, whole epochs are timed: all that a whole
+epoch takes is loaded in it.
 """
 
 import contextlib
+import dataclasses
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -32,24 +40,71 @@ WARMUP_STEPS = 5  # the first steps of a process pay page faults, the choice of 
 
 PARTS = ("waiting", "forward", "backward", "optimizer")
 
+_BATCHES_OF_A_WORKER = 4  # that are timed at least
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """Which batches of a fit are timed.
+
+    Args:
+        warmup: Batches before the first timed one, 2 or more.
+        timed: Batches that are timed.
+        rounds: Runs of equally many of them.
+        restart: Batches after which the epoch is broken off and a new one begun; None for never.
+        epochs: Whole epochs that the timed batches are; 0 where they are part of one, or begin anywhere.
+    """
+
+    warmup: int
+    timed: int
+    rounds: int
+    restart: int | None = None
+    epochs: int = 0
+
+    @classmethod
+    def of(cls, steps: int, rounds: int, *, workers: int, batches: int) -> "Course":
+        """As few batches as tell what a long fit does.
+
+        Args:
+            steps: Batches to time at least.
+            rounds: Runs to tell apart; where whole epochs are timed, no more than those.
+            workers: Loader processes.
+            batches: Batches of an epoch.
+        """
+        if not workers:
+            return cls(WARMUP_STEPS, steps, rounds)
+        least = max(steps, _BATCHES_OF_A_WORKER * workers)
+        timed = _up_to_multiple(least, rounds * workers)  # workers that began together bring their batches together
+        if batches >= max(WARMUP_STEPS + 1, workers + timed):
+            return cls(WARMUP_STEPS + workers, timed, rounds, restart=WARMUP_STEPS)
+        epochs = math.ceil(least / batches)
+        rounds = min(rounds, epochs)
+        epochs = _up_to_multiple(epochs, rounds)
+        return cls(_up_to_multiple(WARMUP_STEPS, batches), epochs * batches, rounds, epochs=epochs)
+
+
+def _up_to_multiple(number: int, of: int) -> int:
+    return math.ceil(number / of) * of
+
 
 class StepClock(L.Callback):
-    """Times the parts of each batch after the warm-up, and counts the operations of one batch of it.
+    """Times the parts of each batch of a course, counts the operations of one batch before, and ends the fit.
 
     A GPU is waited for at every mark, so parts are whole, and none runs beside the next.
 
     Args:
-        warmup: Batches that are not timed, 2 or more.
         clock: Seconds since any fixed moment.
+        course: Which batches are timed; `measure_training` sets it.
     """
 
-    def __init__(self, warmup: int = WARMUP_STEPS, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.warmup, self._clock = warmup, clock
+    def __init__(self, course: Course | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.course, self._clock = course or Course(WARMUP_STEPS, 1, 1), clock
         self.seconds: dict[str, list[float]] = {part: [] for part in PARTS}
         self.clips: list[int] = []
         self.gflop_per_clip = float("nan")
         self._seen, self._marks = 0, list[float]()
         self._done: float | None = None
+        self._is_restarted = False
         self._counting, self._counter = contextlib.ExitStack(), cast(FlopCounterMode | None, None)
 
     def _mark(self, module: L.LightningModule) -> None:
@@ -60,7 +115,10 @@ class StepClock(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ClipBatch, batch_idx: int
     ) -> None:
         """The batch is on the device."""
-        if self._seen == self.warmup and pl_module.device.type == "cuda":
+        if self._seen == self.course.restart and not self._is_restarted:
+            self._is_restarted = True
+            raise StopIteration  # ends the epoch, as Lightning itself does where the module's hook returns -1
+        if self._seen == self.course.warmup and pl_module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(pl_module.device)
         self._marks = []
         if self._seen == 1:
@@ -85,7 +143,7 @@ class StepClock(L.Callback):
             if len(batch):
                 self.gflop_per_clip = self._counter.get_total_flops() / len(batch) / 1e9
             self._counter = None
-        if self._seen >= self.warmup and self._done is not None:
+        if self._seen >= self.course.warmup and self._done is not None:
             if len(self._marks) != 4:
                 raise UserError(
                     f"{type(pl_module).__name__} ran {len(self._marks) - 2} of the 2 hooks around one backward pass; "
@@ -95,6 +153,7 @@ class StepClock(L.Callback):
             for part, (begin, end) in zip(PARTS, itertools.pairwise(marks), strict=True):
                 self.seconds[part].append(end - begin)
             self.clips.append(len(batch))
+            trainer.should_stop = len(self.clips) == self.course.timed
         self._seen += 1
         self._done = self._marks[-1]
 
@@ -102,8 +161,9 @@ class StepClock(L.Callback):
         """Count no longer."""
         self._counting.close()
 
-    def stage(self, part: str, rounds: int) -> Stage:
-        """The batches in `rounds` runs of about equally many."""
+    def stage(self, part: str) -> Stage:
+        """The timed batches in the rounds of the course."""
+        rounds = self.course.rounds
         edges = [number * len(self.clips) // rounds for number in range(rounds + 1)]
         runs = [slice(first, last) for first, last in itertools.pairwise(edges)]
         return Stage(
@@ -114,20 +174,25 @@ class StepClock(L.Callback):
 
 
 def measure_training(
-    trainer: Trainer, model: VideoClassifier, data: VideoDataModule, clock: StepClock, *, rounds: int
+    trainer: Trainer, model: VideoClassifier, data: VideoDataModule, clock: StepClock, *, steps: int, rounds: int
 ) -> Training:
-    """Run the fit that the Trainer was made for and split its steps.
+    """Run the fit that the Trainer was made for until enough steps are timed, and split these.
 
     Args:
-        trainer: With `clock` among its callbacks and an end.
+        trainer: With `clock` among its callbacks and no end.
         model: The network.
         data: The videos.
         clock: Collects the times.
+        steps: Steps to time at least.
         rounds: Runs of steps to tell apart.
 
     Raises:
         UserError: If no clip could be read.
     """
+    loader, accumulated = data.train_dataloader(), trainer.accumulate_grad_batches
+    course = Course.of(steps * accumulated, rounds, workers=loader.num_workers, batches=len(loader))
+    clock.course = course
+    trainer.fit_loop.epoch_loop.max_steps = course.warmup + course.timed  # for schedules, which ask for it
     trainer.fit(model, datamodule=data)
     if not sum(clock.clips):
         raise UserError("no training clip could be read in the steps that were to be measured; change data.root")
@@ -138,12 +203,14 @@ def measure_training(
         precision=str(trainer.precision),
         dtype=dtype_name(dtype),
         batch_size=data.batch_size,
-        workers=data.num_workers,
-        waiting=clock.stage("waiting", rounds),
+        workers=loader.num_workers,
+        timed_batches=course.timed,
+        whole_epochs=course.epochs,
+        waiting=clock.stage("waiting"),
         transfer=_transfer(random_batch(model, data.batch_size), device, rounds) if device.type == "cuda" else None,
-        forward=clock.stage("forward", rounds),
-        backward=clock.stage("backward", rounds),
-        optimizer=clock.stage("optimizer", rounds),
+        forward=clock.stage("forward"),
+        backward=clock.stage("backward"),
+        optimizer=clock.stage("optimizer"),
         peak_memory_mb=peak,
         inference_gflop_per_clip=gflop_per_clip(model),
         training_gflop_per_clip=clock.gflop_per_clip,

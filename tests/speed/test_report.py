@@ -30,6 +30,8 @@ def report() -> SpeedReport:
         "bfloat16",
         5,
         2,
+        timed_batches=2,
+        whole_epochs=0,
         transfer=None,
         peak_memory_mb=1.0,
         **parts,
