@@ -14,7 +14,7 @@ from benchmark.speed.bare_decoder import frames_per_second
 from benchmark.speed.peers import (
     CLIP_FRAMES,
     DECODING_ALONE,
-    OURS,
+    OPENED_BEFORE,
     TEST_PEERS,
     TRAINING_PEERS,
     grey_level_differences,
@@ -59,7 +59,9 @@ class _Videos:
             path = self.index.video(row).path
             if row not in self.facts:
                 try:
-                    with open_video(path) as video:  # learns the timeline, so that no round pays for it
+                    with open_video(
+                        path
+                    ) as video:  # learns the timeline: only what races as a first opening pays for it
                         self.facts[row] = video.frames, frames_per_second(path)
                 except DecodeError:
                     self.facts[row] = 0, 0.0
@@ -68,7 +70,7 @@ class _Videos:
                 continue
             starts = draw(path, frames)
             try:
-                TEST_PEERS[OURS](path, rate, starts)
+                TEST_PEERS[OPENED_BEFORE](path, rate, starts)
                 TEST_PEERS[DECODING_ALONE](path, rate, starts)
             except DecodeError:  # a damaged video says nothing about anyone's speed
                 continue
@@ -85,7 +87,7 @@ def compare(
 
     Args:
         data: The videos.
-        names: Keys of `TRAINING_PEERS`.
+        names: Libraries, as `choose_peers` gives them.
         missing: Libraries that are not there, and why.
         clips: Clips a round; in testing as many whole videos as make about that many.
         rounds: Number of rounds.
@@ -118,7 +120,7 @@ def compare(
         except UserError as error:
             names, missing = [other for other in names if other != name], {**missing, name: f"({error})"}
     missing = dict(missing)
-    raced = race({name: TRAINING_PEERS[name] for name in names}, training, failed=missing)
+    raced = race({n: way for n, way in TRAINING_PEERS.items() if library_of(n) in names}, training, failed=missing)
     ways = {name: way for name, way in TEST_PEERS.items() if library_of(name) in names}
     return PeerComparison(
         training=tuple(raced.values()),

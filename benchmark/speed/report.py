@@ -257,7 +257,8 @@ class PeerComparison:
     """Our reader beside other libraries on the same clips.
 
     Args:
-        training: Each way of reading one clip, by name; ours is `clipbench`.
+        training: Each way of reading one clip, by name; ours are `clipbench, first opening`, which learns the file's
+            timeline, and `clipbench, opened before`, which knows it.
         testing: Each way of reading 20 clips of a video.
         grey_levels: Mean absolute difference of each library's frames to ours, 0 to 255.
         missing: Libraries that are not there, with what to install, or that cannot read these videos.

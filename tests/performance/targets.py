@@ -25,7 +25,7 @@ from benchmark.data import VideoFolder
 from benchmark.process import tune_process
 from benchmark.runs.trainer import fastest_precision
 from benchmark.speed.comparison import compare
-from benchmark.speed.peers import OURS, choose_peers
+from benchmark.speed.peers import OPENED_BEFORE, choose_peers
 from tests.performance import cached_clips, training_steps
 from tests.performance.command_line import split_options
 from tests.performance.training_steps import BATCH, NETWORKS, Rates
@@ -52,7 +52,7 @@ class Line:
 
 
 def loading(folder: Path, clips: int, rounds: int) -> list[Line]:
-    """One random clip a file, and 20 clips of one video; other clips in each round."""
+    """One random clip a file, and 20 clips of one video, each file opened before; other clips in each round."""
     found = compare(VideoFolder(folder), *choose_peers("all"), clips=clips, rounds=rounds, seed=0)
     print(comparison_tables(found))
     one, bulk = ({stage.name: stage.clips_per_second for stage in raced} for raced in (found.training, found.testing))
@@ -64,7 +64,7 @@ def loading(folder: Path, clips: int, rounds: int) -> list[Line]:
         ("20 clips, over torchcodec in bulk", bulk, "torchcodec, in bulk", 1.5),
     ]
     return [
-        Line(what, least, statistics.median(a / b for a, b in zip(rates[OURS], rates[name], strict=True)))
+        Line(what, least, statistics.median(a / b for a, b in zip(rates[OPENED_BEFORE], rates[name], strict=True)))
         if name in rates
         else Line(f"{what}: not measured, as it is not installed", least, float("nan"))
         for what, rates, name, least in asked

@@ -8,7 +8,7 @@ import pytest
 from benchmark.data.decode import DecodeError, open_video
 from benchmark.data.index import Video
 from benchmark.speed.comparison import compare
-from benchmark.speed.peers import DECODING_ALONE, OURS
+from benchmark.speed.peers import DECODING_ALONE, FIRST_OPENING, OPENED_BEFORE, OURS
 from tests.generators.encoded import encode
 
 
@@ -29,6 +29,6 @@ def test_a_damaged_video_is_left_out(tmp_path: Path) -> None:
     data = cast(Any, SimpleNamespace(index=index))
     found = compare(data, [OURS, "opencv", DECODING_ALONE], {}, clips=4, rounds=2, seed=0)
     assert found.missing == {}
-    assert [stage.name for stage in found.training] == [OURS, "opencv", DECODING_ALONE]
+    assert [stage.name for stage in found.training] == [FIRST_OPENING, OPENED_BEFORE, "opencv", DECODING_ALONE]
     assert all(stage.clips == (4, 4) for stage in found.training)
     assert all(stage.clips == (20, 20) for stage in found.testing)

@@ -1,12 +1,16 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from benchmark.data.packets import packets
 from benchmark.errors import UserError
 from benchmark.speed.peers import (
     DECODING_ALONE,
+    FIRST_OPENING,
+    OPENED_BEFORE,
     OURS,
     TEST_PEERS,
     TRAINING_PEERS,
@@ -37,7 +41,7 @@ def numbers(clip: torch.Tensor) -> list[int]:
 
 @pytest.mark.parametrize("name", [name for name in TRAINING_PEERS if name != DECODING_ALONE])
 def test_every_library_reads_the_same_training_clip(name: str, video: Path) -> None:
-    if name not in installed():
+    if library_of(name) not in installed():
         pytest.skip(f"{name} is not installed")
     for start in (0, 11, 30):
         assert numbers(TRAINING_PEERS[name](video, start, 25.0)) == [*range(start, start + 10)]
@@ -52,6 +56,25 @@ def test_every_library_reads_the_same_clips_of_a_test(name: str, video: Path) ->
     assert numbers(clips[1]) == [*range(4, 14)]
 
 
+@pytest.mark.parametrize(("name", "passes"), [(FIRST_OPENING, 1), (OPENED_BEFORE, 0)])
+def test_only_a_first_opening_looks_through_the_file(
+    name: str, passes: int, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TRAINING_PEERS[OPENED_BEFORE](video, 0, 25.0)
+    looked: list[object] = []
+
+    def counted(*given: Any) -> Any:
+        looked.append(given)
+        return packets(*given)
+
+    monkeypatch.setattr("benchmark.data.pyav_video.packets", counted)
+    for count in (1, 2, 3):  # each time anew
+        assert numbers(TRAINING_PEERS[name](video, 7, 25.0)) == [*range(7, 17)]
+        assert len(looked) == passes * count
+    assert [numbers(clip)[0] for clip in TEST_PEERS[name](video, 25.0, [30, 4])] == [30, 4]
+    assert len(looked) == passes * 4
+
+
 def test_the_limit_gives_no_frames(video: Path) -> None:
     assert len(TRAINING_PEERS[DECODING_ALONE](video, 3, 25.0)) == 0
     assert TEST_PEERS[DECODING_ALONE](video, 25.0, [3, 5]) == []
@@ -59,7 +82,7 @@ def test_the_limit_gives_no_frames(video: Path) -> None:
 
 def test_frames_are_compared_with_ours(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def brighter(path: Path, start: int, rate: float) -> torch.Tensor:
-        ours = TRAINING_PEERS[OURS](path, start, rate).to(torch.int16)
+        ours = TRAINING_PEERS[OPENED_BEFORE](path, start, rate).to(torch.int16)
         return torch.where(ours < 250, ours + 2, ours - 2)
 
     monkeypatch.setitem(TRAINING_PEERS, "opencv", brighter)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.commands.speed_tables import comparison_tables
 from benchmark.speed.chart import write_chart
-from benchmark.speed.report import Gain, Loading, Machine, NetworkSpeed, SpeedReport, Stage, Training
+from benchmark.speed.report import Gain, Loading, Machine, NetworkSpeed, PeerComparison, SpeedReport, Stage, Training
 
 MACHINE = Machine("a processor", 2, 2, "cpu", "2", {}, {"float32": 100.0, "bfloat16": 400.0}, 1e10)
 
@@ -86,3 +87,19 @@ def test_the_picture_is_one(tmp_path: Path) -> None:
     text = (tmp_path / "speed.svg").read_text("utf-8")
     for said in ("all of it", "waiting", "end to end", "a fit, 2 loader processes", "800.00"):
         assert f">{said}<" in text.replace("> ", ">")
+
+
+def test_both_of_ours_are_set_beside_every_other() -> None:
+    raced = (
+        Stage("clipbench, first opening", (10, 10), (2.0, 2.0)),
+        Stage("clipbench, opened before", (10, 10), (1.0, 1.0)),
+        Stage("opencv", (10, 10), (3.0, 3.0)),
+    )
+    shown = comparison_tables(PeerComparison(raced, raced, {}, {}))
+    first, before, opencv = shown.splitlines()[2:5] if "---" in shown.splitlines()[1] else shown.splitlines()[1:4]
+    assert "our first opening is" in shown.splitlines()[0]
+    assert "ours, opened before, is" in shown.splitlines()[0]
+    assert first.split()[-1:] == ["2.00x"]
+    assert before.split()[-1:] == ["0.50x"]
+    assert opencv.split()[-2:] == ["1.50x", "3.00x"]
+    assert "learns a file's timeline when a process first opens it" in shown
