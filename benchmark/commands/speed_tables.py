@@ -80,9 +80,8 @@ def _training(training: Training, machine: Machine, *, is_cached: bool) -> str:
     workers, epochs = counted(training.workers, "loader worker"), training.whole_epochs
     timed = f"{counted(training.timed_batches, 'batch')} timed"
     if epochs:
-        timed = (
-            f"{counted(epochs, 'whole epoch')} of {training.timed_batches // epochs} timed, with empty loaders at first"
-        )
+        each = counted(training.timed_batches // epochs, "batch")
+        timed = f"{counted(epochs, 'whole epoch')} of {each} timed, each from empty loaders"
     ratio = training.training_gflop_per_clip / training.inference_gflop_per_clip
     return "\n".join(
         [

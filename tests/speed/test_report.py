@@ -1,10 +1,11 @@
+import dataclasses
 import json
 import math
 from pathlib import Path
 
 import pytest
 
-from benchmark.commands.speed_tables import comparison_tables
+from benchmark.commands.speed_tables import comparison_tables, speed_tables
 from benchmark.speed.chart import write_chart
 from benchmark.speed.report import Gain, Loading, Machine, NetworkSpeed, PeerComparison, SpeedReport, Stage, Training
 
@@ -103,3 +104,12 @@ def test_both_of_ours_are_set_beside_every_other() -> None:
     assert before.split()[-1:] == ["0.50x"]
     assert opencv.split()[-2:] == ["1.50x", "3.00x"]
     assert "learns a file's timeline when a process first opens it" in shown
+
+
+def test_what_was_timed_is_said() -> None:
+    held = report()
+    assert "2 loader workers; 2 batches timed\n" in speed_tables(held)
+    assert held.training is not None
+    short = dataclasses.replace(held.training, timed_batches=12, whole_epochs=3)
+    said = "2 loader workers; 3 whole epochs of 4 batches timed, each from empty loaders\n"
+    assert said in speed_tables(dataclasses.replace(held, training=short))
