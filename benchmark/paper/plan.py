@@ -1,7 +1,7 @@
 """What a reproduction consists of: cells for Table 1, a pretraining, and the grid of Tables 3 and 4."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,6 @@ import yaml
 from benchmark.errors import UserError
 from benchmark.grid.cells import NOT_RUN, Cell, Running, run_cell
 from benchmark.grid.claim import claim, grouped, option_values
-from benchmark.grid.processes import CellFailure
 from benchmark.paper.rows import AVERAGE, HISTOGRAMS, ROWS, SLOW, Row
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
@@ -241,7 +240,17 @@ class Plan:
         if not cell.row.is_here and not cell.is_finished:
             print(f"cell {cell.number} of {count}, {cell.name}: {cell.state()}", flush=True)
             return False
-        return run_cell(cell, count, self._average(cell) if cell.row.members else self._fit_and_test(cell))
+        members = [
+            other
+            for other in self.table1_cells()
+            if other.row.key in cell.row.members and (other.fold, other.seed) == (cell.fold, cell.seed)
+        ]
+        lacking = [member.name for member in members if not member.is_finished]
+        if lacking and not cell.is_finished:
+            said = f"averages tests that are not finished yet: {', '.join(lacking)}"
+            print(f"cell {cell.number} of {count}, {cell.name}: {said}", flush=True)
+            return False
+        return run_cell(cell, count, self._average(members) if members else self._fit_and_test(cell))
 
     def _fit_and_test(self, cell: Table1Cell) -> Callable[[Running], None]:
         def steps(running: Running) -> None:
@@ -266,17 +275,10 @@ class Plan:
         held: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
         return {**held, "data": self.row_config(cell.row)["data"]}  # the words of the fit say which
 
-    def _average(self, cell: Table1Cell) -> Callable[[Running], None]:
+    def _average(self, members: Sequence[Table1Cell]) -> Callable[[Running], None]:
         def steps(running: Running) -> None:
-            members = [
-                other
-                for other in self.table1_cells()
-                if other.row.key in cell.row.members and (other.fold, other.seed) == (cell.fold, cell.seed)
-            ]
-            if lacking := [member.name for member in members if not member.is_finished]:
-                raise CellFailure(f"it averages tests that are not finished: {', '.join(lacking)}")
             running.say("average")
-            running.verb([AVERAGE, *(str(member.folder) for member in members), "--run_dir", str(cell.folder)])
+            running.verb([AVERAGE, *(str(member.folder) for member in members), "--run_dir", str(running.cell.folder)])
 
         return steps
 
