@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from benchmark.commands.transfer import LEADERBOARDS
 from benchmark.errors import UserError, printable
 from benchmark.grid.claim import grouped
 from benchmark.grid.evaluation import Evaluation, EvaluationCell
-from benchmark.grid.processes import going_on_later
+from benchmark.grid.processes import Part, going_on_later
 from benchmark.leaderboard.board import Board
 from benchmark.leaderboard.board_tables import board_table
 from benchmark.leaderboard.entries import Entry, add_entry, entry_folder
@@ -36,12 +37,12 @@ What was stopped or killed goes on when the same command is given again, with mo
 cluster, let each job run one cell with --cell N."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run `evaluate --config NAME [options]` and return the exit code: 0 when every cell is finished."""
-    return going_on_later(_run, argv)
+def main(argv: Sequence[str], part: Part = "all") -> int:
+    """Run `evaluate --config NAME [options]`, or a part, and return the exit code: 0 when every cell is finished."""
+    return going_on_later(partial(_run, part=part), argv)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], part: Part) -> int:
     chosen, words = _parser().parse_own(argv, _FORWARDED)
     config = Path(configuration_file(chosen.config))
     held: Any = read_yaml(config.read_text("utf-8"), f"--config {config}")
@@ -54,15 +55,21 @@ def _run(argv: Sequence[str]) -> int:
     cells = evaluation.cells
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
         raise UserError(f"--cell is {chosen.cell}; there are the cells 1 to {len(cells)}, which --list shows")
-    evaluation.claim(only_compare=chosen.list)
+    evaluation.claim(only_compare=chosen.list or part == "report")
     if chosen.list:
         print(aligned(["cell", "name", "state"], [[str(cell.number), cell.name, cell.state()] for cell in cells]))
         return 0
+    wanted = cells if chosen.cell is None else [cells[chosen.cell - 1]]
+    if part == "check":
+        return 0
+    if part == "cells":
+        return 0 if all([evaluation.run(cell) for cell in wanted]) else 1
     with json_instead(chosen.json) as content:
         print(f"folder: {evaluation.folder}", flush=True)
         not_added = {}
-        for cell in cells if chosen.cell is None else [cells[chosen.cell - 1]]:
-            if evaluation.run(cell) and (reason := _publish(cell, chosen.leaderboards)):
+        for cell in wanted:
+            is_finished = cell.is_finished if part == "report" else evaluation.run(cell)
+            if is_finished and (reason := _publish(cell, chosen.leaderboards)):
                 not_added[cell.name] = reason
         failed = {cell.name: cell.failure() for cell in cells if cell.state() == "failed"}
         content |= {**_show(cells), "failed": failed, "not_added": not_added}

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.command_line import Parser
@@ -16,6 +16,8 @@ from benchmark.extras import require_extra
 from benchmark.verbs import TRAINER_VERBS
 
 _GRIDS = ("evaluate", "transfer", "reproduce")
+_RUN_NOTHING = frozenset({"-h", "--help", "--list", "--report", "--tables"})
+"""Options of grids with which no cell is run, so that no cluster is needed."""
 _EPILOG = """After the options comes a verb with its own, as without `launch`: clipbench launch --workers 8 --gpus 1 fit
 --config slow_fusion --run_dir /shared/runs/slow. Each worker is a process with --cpus processors and --gpus GPUs of the
 cluster, wherever they are. A worker that is lost, with its machine or alone, is replaced up to --failures times, and
@@ -23,7 +25,8 @@ the fit goes on from its last checkpoint with the same clips; the same command a
 share the run folder; --store URL keeps a checkpoint an epoch elsewhere, for when all are lost. With --downpour the
 workers are replicas that never wait for each other, and do share the run folder: --downpour '{"push_every": 5,
 "fetch_every": 5, "momentum_at": "none"}'. evaluate, transfer and reproduce run a cell a task, --workers of them at a
-time; their machines share the folder."""
+time; their machines share the folder. What is finished is reported here at the end, and a cell that failed is tried
+again by the same command."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,6 +45,9 @@ def main(argv: Sequence[str]) -> int:
     if argv[place] in _GRIDS:
         _require_for_grid(argv[place], argv[place + 1 :], chosen)
     refuse_early(argv[place], argv[place + 1 :], runs_here=False)
+    if argv[place] in _GRIDS and _RUN_NOTHING & {*argv[place + 1 :]}:
+        shown: int = command(argv[place]).main(argv[place + 1 :])
+        return shown
     require_extra("ray", "launch")
     if argv[place] in _GRIDS:
         return _grid(argv[place], tuple(argv[place + 1 :]), chosen)
@@ -49,7 +55,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _require_for_grid(verb: str, words: Sequence[str], chosen: argparse.Namespace) -> None:
-    if chosen.downpour is not None or chosen.store is not None or {"--cell", "--list"} & {*words}:
+    names_cell = any(word.partition("=")[0] == "--cell" for word in words)
+    if chosen.downpour is not None or chosen.store is not None or names_cell:
         raise UserError(f"--downpour and --store are for fit, and launch chooses --cell of {verb}; leave them out")
 
 
@@ -130,20 +137,27 @@ def _require_downpour(text: str) -> None:
 
 
 def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
-    """Run the cells as tasks, and then the verb itself, which finds them finished and shows its tables.
+    """Run the cells as tasks, and then report here, where no cell is run.
 
-    Some cells of `reproduce` need others: while any is finished, those that are left are tried again.
+    Some cells of `reproduce` wait for others: while any is finished, those are tried again. What failed, was refused or
+    lost is not.
     """
+    from benchmark.grid.cells import NOT_RUN
     from benchmark.scale.cluster import connected, run_cells  # imports torch
     from benchmark.scale.workers import cell_states
 
     module = command(verb)
+    code: int = module.main(words, "check")
+    if code:  # it was interrupted
+        return code
     most: int = chosen.workers
-    left = _unfinished(cell_states(module.main, words))
+    states = cell_states(module.main, words)
+    # Others are finished, or not part of this version.
+    left = [cell for cell, state in states.items() if state in (NOT_RUN, "unfinished", "failed")]
     if left:
         with connected(chosen.address, most if chosen.address is None else 1, chosen.cpus, chosen.gpus) as listener:
             while left:
-                run_cells(
+                tried = run_cells(
                     module.main,
                     words,
                     left,
@@ -153,16 +167,10 @@ def _grid(verb: str, words: tuple[str, ...], chosen: argparse.Namespace) -> int:
                     gpus=chosen.gpus,
                     failures=chosen.failures,
                 )
-                before, left = left, _unfinished(cell_states(module.main, words))
-                if len(left) == len(before):
-                    break
-    code: int = module.main(words)
+                goes_on = "finished" in tried.values()
+                left = [cell for cell, state in tried.items() if goes_on and state == NOT_RUN]
+    code = module.main(words, "report")
     return code
-
-
-def _unfinished(states: Mapping[int, str]) -> list[int]:
-    """Cells that a run may bring to their end; others are finished, or not part of this version."""
-    return [cell for cell, state in states.items() if state in ("not run", "unfinished", "failed")]
 
 
 def _whole(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from benchmark.errors import UserError, printable
 from benchmark.extras import require_extra
 from benchmark.grid.cells import Cell
 from benchmark.grid.claim import grouped, option_values
-from benchmark.grid.processes import going_on_later, reporting
+from benchmark.grid.processes import Part, going_on_later, reporting
 from benchmark.leaderboard.claims import read_claims
 from benchmark.paper.plan import Plan, Table1Cell
 from benchmark.paper.rows import ROWS
@@ -37,12 +38,12 @@ What was stopped or killed goes on when the same command is given again. On a cl
 --cell N. The report is made from whatever is finished, at the end of every call."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run `reproduce [--data NAME] [options]` and return the exit code: 0 when every cell is finished."""
-    return going_on_later(_run, argv)
+def main(argv: Sequence[str], part: Part = "all") -> int:
+    """Run `reproduce [--data NAME] [options]`, or a part, and return the exit code: 0 when every cell is finished."""
+    return going_on_later(partial(_run, part=part), argv)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], part: Part) -> int:
     for option, value in option_values(argv):
         if option in _OF_THE_CELL:
             raise UserError(f"{option} {value} is the cells' own; give {_OF_THE_CELL[option]} instead")
@@ -52,7 +53,8 @@ def _run(argv: Sequence[str]) -> int:
     cells = plan.cells()
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
         raise UserError(f"--cell is {chosen.cell}; there are the cells 1 to {len(cells)}, which --list shows")
-    plan.claim(only_compare=chosen.list or chosen.report)
+    only_report = chosen.report or part == "report"
+    plan.claim(only_compare=chosen.list or only_report)
     if chosen.list:
         rows = [[str(cell.number), cell.name, cell.state()] for cell in cells if _is_of(cell, chosen.only)]
         print(aligned(["cell", "name", "state"], rows))
@@ -60,15 +62,19 @@ def _run(argv: Sequence[str]) -> int:
             print(lacks)
         return 0
     require_writable(plan.folder, "--out")
-    if not chosen.report:
+    if not only_report:
         if plan.pretrained is not None and (experiment := plan.transfer()) is not None:
             require_fitting(experiment)
-        print(f"folder: {plan.folder}", flush=True)
+        if part != "cells":
+            print(f"folder: {plan.folder}", flush=True)
+        if part == "check":
+            return 0
         wanted = [cell for cell in cells if chosen.cell in {None, cell.number} and _is_of(cell, chosen.only)]
         for cell in wanted:
             plan.run(cell, len(cells))
-    with reporting(plan.folder):
-        _write_report(plan, _command(argv))
+    if part != "cells":
+        with reporting(plan.folder):
+            _write_report(plan, _command(argv))
     return 0 if all(cell.is_finished for cell in cells) else 1
 
 

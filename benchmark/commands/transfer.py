@@ -1,6 +1,7 @@
 """Transfer learning in four regimes over folds and seeds, with Tables 3 and 4 from whatever cells are finished."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmark.command_line import Parser
@@ -10,7 +11,7 @@ from benchmark.conformance import Subject
 from benchmark.errors import UserError, printable
 from benchmark.extras import why_missing
 from benchmark.files import write_whole
-from benchmark.grid.processes import going_on_later, reporting
+from benchmark.grid.processes import Part, going_on_later, reporting
 from benchmark.leaderboard.claims import read_claims
 from benchmark.leaderboard.entries import add_entry
 from benchmark.models import VideoClassifier
@@ -33,12 +34,12 @@ A grid that was stopped or killed goes on when the same command is given again. 
 with --cell N; the tables are made from whatever is finished, at the end of every call."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run `transfer --config FILE [options]` and return the exit code."""
-    return going_on_later(_run, argv)
+def main(argv: Sequence[str], part: Part = "all") -> int:
+    """Run `transfer --config FILE [options]`, or a part of it, and return the exit code."""
+    return going_on_later(partial(_run, part=part), argv)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], part: Part) -> int:
     parser = Parser(
         prog="clipbench transfer",
         description="Train in each regime, fold and seed, test each, and print the paper's Tables 3 and 4.",
@@ -57,7 +58,8 @@ def _run(argv: Sequence[str]) -> int:
     folder = chosen.run_dir or Path("runs") / f"transfer-{config.stem}"
     experiment = Experiment(config, folder, chosen.pretrained, words)
     cells = experiment.cells
-    if chosen.list or chosen.tables:
+    only_tables = chosen.tables or part == "report"
+    if chosen.list or only_tables:
         experiment.claim(only_compare=True)
     if chosen.list:
         print(_list(experiment))
@@ -65,18 +67,22 @@ def _run(argv: Sequence[str]) -> int:
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
         raise UserError(f"--cell is {chosen.cell}; this grid has the cells 1 to {len(cells)}, which --list shows")
     wanted = cells if chosen.cell is None else [cells[chosen.cell - 1]]
-    if not chosen.tables:
+    if not only_tables:
         if not all(cell.is_finished for cell in wanted):
             require_fitting(experiment)
         experiment.claim()
-        print(f"grid folder: {folder}", flush=True)
+        if part != "cells":
+            print(f"grid folder: {folder}", flush=True)
+        if part == "check":
+            return 0
         finished = [run_cell(experiment, cell, len(cells)) for cell in wanted]
     else:
         finished = [cell.is_finished for cell in wanted]
-    with reporting(experiment.folder):
-        show(experiment)
-        if chosen.leaderboards is not None:
-            publish(experiment, chosen.leaderboards)
+    if part != "cells":
+        with reporting(experiment.folder):
+            show(experiment)
+            if chosen.leaderboards is not None:
+                publish(experiment, chosen.leaderboards)
     return 0 if all(finished) else 1
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +21,10 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOG_NAME = "log.txt"
+
+Part = Literal["all", "check", "cells", "report"]
+"""What a verb over a grid does: everything, or one part of it for `launch`. `check` refuses what no cell could be run
+with, `cells` runs them and reports nothing, `report` reports and publishes what is finished and runs none."""
 
 _WAIT_SECONDS = 20.0
 """For processes of a killed grid to end."""

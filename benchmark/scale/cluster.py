@@ -32,7 +32,7 @@ def connected(address: str | None, workers: int, cpus: float, gpus: float) -> It
         What knows when all output of the workers was shown.
 
     Raises:
-        UserError: If there is no such cluster, or it is too small.
+        UserError: If there is no such cluster, none can be started here, or it is too small.
     """
     ray: Any = importlib.import_module("ray")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
@@ -42,18 +42,27 @@ def connected(address: str | None, workers: int, cpus: float, gpus: float) -> It
     options: dict[str, Any] = {"num_cpus": math.ceil(cpus * workers) + 1} if address is None else {"address": address}
     try:
         ray.init(**options, include_dashboard=False, logging_level="ERROR", configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"--address is {address}, where no cluster answers: {said}; start one with `ray start --head`, or leave "
-            "the option out"
-        ) from None
+    except Exception as error:  # of many classes: for a start that takes too long Ray raises a bare one
+        raise _no_cluster(address, error) from error
     try:
         require_room([each["Resources"] for each in ray.nodes() if each["Alive"]], workers, cpus, gpus)
         with listening() as listener:
             yield listener
     finally:
         ray.shutdown()
+
+
+def _no_cluster(address: str | None, error: Exception) -> UserError:
+    said = " ".join(str(error).split())[:300]
+    if address is None:
+        return UserError(
+            f"Ray could not be started on this machine: {said}; try again when it is less busy, or start a cluster "
+            "with `ray start --head` and give --address auto"
+        )
+    return UserError(
+        f"--address is {address}, where no cluster answers: {said}; start one with `ray start --head`, or leave the "
+        "option out"
+    )
 
 
 def require_room(machines: Sequence[Mapping[str, float]], workers: int, cpus: float, gpus: float) -> None:
@@ -202,8 +211,8 @@ def run_cells(
     cpus: float,
     gpus: float,
     failures: int,
-) -> None:
-    """Run cells of a grid as tasks; each notes what became of it.
+) -> dict[int, str]:
+    """Run cells of a grid as tasks, each once.
 
     Args:
         grid: The verb; all machines share its folder.
@@ -214,11 +223,15 @@ def run_cells(
         cpus: Of each.
         gpus: Of each.
         failures: How often a cell whose machine is lost is begun again.
+
+    Returns:
+        State of each cell by its number, `refused` or `lost` with the reason.
     """
     ray: Any = importlib.import_module("ray")
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=failures)(run_cell)
     paths = tuple(path or str(Path.cwd()) for path in sys.path)
     waiting, running, heard = cells[::-1], dict[Any, int](), 0
+    states = dict[int, str]()
     while running or waiting:
         while waiting and len(running) < workers:
             cell = waiting.pop()
@@ -226,9 +239,11 @@ def run_cells(
         done, _ = ray.wait(list(running))
         cell = running.pop(done[0])
         try:
-            said = ray.get(done[0])
+            states[cell] = ray.get(done[0])
             heard += 1
         except Exception as error:  # of several classes, by what became of it
-            said = f"lost ({type(error).__name__})"
-        print(f"cell {cell}: {said}; {len(running) + len(waiting)} are left", flush=True)
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            states[cell] = f"lost ({type(error).__name__}{f': {lines[-1]}' if lines else ''})"
+        print(f"cell {cell}: {states[cell]}; {len(running) + len(waiting)} are left", flush=True)
     listener.wait(heard)
+    return states

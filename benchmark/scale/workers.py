@@ -9,12 +9,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from benchmark.added_scores import take_scores
 from benchmark.errors import UserError
+from benchmark.grid.processes import Part
 from benchmark.messages import for_the_user
 from benchmark.models.stored import read_checkpoint
 from benchmark.plugins import load_plugins
@@ -161,8 +162,11 @@ def parameters_of(words: Sequence[str], option: str) -> str | None:
     return found
 
 
-Grid = Callable[[Sequence[str]], int]
-"""`main` of the verb of a grid."""
+class Grid(Protocol):
+    """`main` of the verb of a grid."""
+
+    def __call__(self, argv: Sequence[str], part: Part = "all") -> int:
+        """Run the verb, or a part of it, and return the exit code."""
 
 
 def cell_states(grid: Grid, words: Sequence[str]) -> dict[int, str]:
@@ -179,22 +183,8 @@ def cell_states(grid: Grid, words: Sequence[str]) -> dict[int, str]:
     return {int(row[0]): row[header.index("state")] for row in rows if row[0].isdigit() and len(row) == len(header)}
 
 
-class _CellLines(io.TextIOBase):
-    """Shows what is said of a cell, and not the tables that each would end with."""
-
-    def __init__(self, shown: TextIO) -> None:
-        self._shown, self._line = shown, ""
-
-    def write(self, text: str) -> int:
-        *whole, self._line = (self._line + text).split("\n")
-        for line in whole:
-            if line.startswith("cell "):
-                print(line, file=self._shown, flush=True)
-        return len(text)
-
-
 def run_cell(grid: Grid, words: tuple[str, ...], cell: int, folder: Path, paths: tuple[str, ...], mark: str) -> str:
-    """Run one cell of a grid and return its state.
+    """Run one cell of a grid; returns its state, or what it was refused for.
 
     Args:
         grid: The verb.
@@ -205,7 +195,13 @@ def run_cell(grid: Grid, words: tuple[str, ...], cell: int, folder: Path, paths:
         mark: See `Job`.
     """
     _begin(folder, paths)
-    with contextlib.redirect_stdout(_CellLines(sys.stdout)):
-        grid([*words, "--cell", str(cell)])
+    try:
+        grid([*words, "--cell", str(cell)], "cells")
+        state = cell_states(grid, words)[cell]
+    except Exception as error:
+        message = for_the_user(error)
+        if message is None:
+            raise
+        state = f"refused: {message}"
     print(mark, flush=True)
-    return cell_states(grid, words)[cell]
+    return state

@@ -1,11 +1,13 @@
 """Verbs on the workers of a Ray cluster of three nodes, one of which may be lost."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +15,15 @@ import yaml
 from pyarrow import parquet
 
 from benchmark.cli import main
+from benchmark.commands import command, launch
+from benchmark.grid import processes
 from benchmark.models.stored import read_checkpoint
+from benchmark.scale import cluster as cluster_module
 from benchmark.scale.workers import Job, parameters_of
 from tests.generators.machines import machines
 from tests.generators.ray_cluster import ray_cluster
 from tests.generators.small_test import CONF, VIDEOS, options
+from tests.generators.transfer_grids import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,12 +56,134 @@ ROOT = Path(__file__).resolve().parents[2]
             )
         ),
         (["--workers", "2", "--downpour", "transfer", "--config", "x"], "--downpour and --store are for fit"),
+        (["--workers", "2", "transfer", "--config", "transfer/embedded", "--cell=1"], "launch chooses --cell"),
     ],
 )
 def test_what_cannot_be_launched_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ray")
     assert main(["launch", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+class Cells:
+    """A grid of three cells in memory: the first waits for the third, and the second fails."""
+
+    def __init__(self) -> None:
+        self.states = {1: "not run", 2: "not run", 3: "not run"}
+        self.did: list[str] = []
+
+    def main(self, argv: Sequence[str], part: str = "all") -> int:
+        if "--list" in argv:
+            print("cell  state", *(f"{cell}  {state}" for cell, state in self.states.items()), sep="\n")
+            return 0
+        self.did.append(part)
+        return int(part == "report" and set(self.states.values()) != {"finished"})
+
+    def run(self, grid: Any, words: Any, cells: list[int], listener: Any, **options: Any) -> dict[int, str]:
+        self.did.append(f"run {cells}")
+        for cell in cells:
+            if cell != 1 or self.states[3] == "finished":
+                self.states[cell] = "failed" if cell == 2 else "finished"
+        return {cell: self.states[cell] for cell in cells}
+
+
+def test_a_cell_that_waits_is_tried_again_and_one_that_failed_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    cells = Cells()
+    monkeypatch.setattr(launch, "command", lambda verb: cells)
+    monkeypatch.setattr(cluster_module, "connected", lambda *asked: contextlib.nullcontext())
+    monkeypatch.setattr(cluster_module, "run_cells", cells.run)
+    words = ["--workers", "2", "evaluate"]
+    assert launch.main(words) == 1
+    assert cells.did == ["check", "run [1, 2, 3]", "run [1]", "report"]
+    assert cells.states == {1: "finished", 2: "failed", 3: "finished"}
+    cells.did.clear()
+    assert launch.main(words) == 1
+    assert cells.did == ["check", "run [2]", "report"]
+    cells.states[2] = "finished"
+    cells.did.clear()
+    assert launch.main(words) == 0
+    assert cells.did == ["check", "report"]
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*asked: Any) -> None:
+        raise AssertionError("a cluster was started")
+
+    monkeypatch.setattr(cluster_module, "connected", refuse)
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_what_a_grid_refuses_is_refused_before_a_cluster_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    words = ["--config", "transfer/embedded", "--run_dir", str(tmp_path / "run")]
+    assert main(["launch", "--workers", "2", "transfer", *words]) == 2
+    assert "begin with trained weights; name them as --pretrained" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize(("option", "code", "said"), [("--tables", 1, "0 of 12 cells"), ("--list", 0, "not run")])
+def test_what_runs_no_cell_needs_no_cluster(
+    option: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", "transfer/embedded", "--run_dir", str(tmp_path / "run"), option]
+    assert main(["launch", "--workers", "2", "transfer", *words]) == code
+    assert said in capsys.readouterr().out
+
+
+def test_the_help_of_a_grid_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["launch", "--workers", "2", "transfer", "--help"])
+    assert end.value.code == 0
+    assert "--pretrained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "transfer", "reproduce"])
+def test_of_the_parts_of_a_grid_one_runs_cells_and_one_reports(
+    verb: str, small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+
+    def run(words: Sequence[str], folder: Path, lock: int) -> None:
+        ran.append(words[0])
+        raise processes.CellFailure("stopped here")
+
+    monkeypatch.setattr(processes, "run_verb", run)
+    folder, data = tmp_path / "grid", ["--data.root", str(small_set), "--data.source_groups", "3"]
+    regimes = {"scratch": {"keep_probabilities": [0.9]}}
+    words, report, said = {
+        "evaluate": (
+            ["--config", "multires", "--data", "SyntheticActions", *data, "--folds", "1", "--run_dir", str(folder)],
+            None,
+            "0 of 1 cell is finished",
+        ),
+        "transfer": (
+            ["--config", str(write_config(tmp_path, small_set, regimes=regimes, folds=[1])), "--run_dir", str(folder)],
+            folder / "transfer.md",
+            "0 of 1 cell is finished",
+        ),
+        "reproduce": ([*data, "--out", str(folder)], folder / "report.html", "nothing is finished yet"),
+    }[verb]
+    if verb == "reproduce":
+        pytest.importorskip("matplotlib")
+    grid = command(verb).main
+    assert grid(words, "check") == 0
+    assert ran == []
+    capsys.readouterr()
+    assert grid([*words, "--cell", "1"], "cells") == 1
+    assert len(ran) == 1
+    assert all(line.startswith("cell 1 of ") for line in capsys.readouterr().out.splitlines())
+    assert report is None or not report.exists()
+    assert grid(words, "report") == 1
+    assert len(ran) == 1
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert "failed: cell 1, " in shown
+    assert report is None or report.exists()
 
 
 def test_a_worker_runs_the_same_words_with_its_place() -> None:

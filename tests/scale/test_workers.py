@@ -1,13 +1,13 @@
-"""What launch knows of a grid's cells, and what of their output is shown."""
+"""What launch knows of a grid's cells, and what becomes of one that is refused."""
 
-import contextlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from benchmark.commands import evaluate, reproduce, transfer
+from benchmark.errors import UserError
+from benchmark.grid.processes import Part
 from benchmark.scale.workers import Grid, cell_states, run_cell
 
 
@@ -26,16 +26,23 @@ def test_the_states_of_cells_are_those_of_the_list(
     assert cell_states(grid, [*words, str(tmp_path / "grid")]) == dict.fromkeys(cells, "not run")
 
 
-def test_of_a_cell_its_own_lines_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def grid(words: Sequence[str]) -> int:
-        if "--list" in words:
+def test_a_cell_is_run_alone_and_a_refusal_is_its_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts: list[Part] = []
+
+    def grid(argv: Sequence[str], part: Part = "all") -> int:
+        if "--list" in argv:
             print("cell  name   state\n1     one  not run\n2     two   failed\nTables 3 and 4 need  folds")
-        else:
-            print("folder: here\ncell 2 of 2, two: fi", end="")
-            print("t\n\nTable 1: cells\ncell 2 of 2, two: FAILED: why")
+            return 0
+        parts.append(part)
+        if argv[-1] == "1":
+            raise UserError("the weights cannot be read")
+        print("cell 2 of 2, two: FAILED: why")
         return 1
 
     monkeypatch.chdir(tmp_path)
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
-        assert run_cell(grid, (), 2, tmp_path, (), "0mark") == "failed"
-    assert shown.getvalue() == "cell 2 of 2, two: fit\ncell 2 of 2, two: FAILED: why\n0mark\n"
+    assert run_cell(grid, (), 2, tmp_path, (), "0mark") == "failed"
+    assert run_cell(grid, (), 1, tmp_path, (), "0mark") == "refused: the weights cannot be read"
+    assert capsys.readouterr().out == "cell 2 of 2, two: FAILED: why\n0mark\n0mark\n"
+    assert parts == ["cells", "cells"]
