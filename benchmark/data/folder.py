@@ -10,7 +10,7 @@ from benchmark.data.class_folders import scan_folder
 from benchmark.data.content_store import MOST_VIDEOS
 from benchmark.data.datamodule import VideoDataModule
 from benchmark.data.found import SUFFIXES, FoundVideo
-from benchmark.data.held import file_of, name_linked, name_one_class, spelt
+from benchmark.data.held import file_of, name_empty, name_linked, name_one_class, spelt
 from benchmark.data.index import VideoIndex
 from benchmark.data.spelling import found_otherwise, require_distinct
 from benchmark.data.splits import alike, compiled, source_group_of, split_by_hash
@@ -76,6 +76,8 @@ def read_folder_index(
         log.warning("%s there.%s", count, spelt(otherwise))
     name_linked(videos, splits, files)
     name_one_class(class_names, splits)
+    if split_by:
+        name_empty(splits)
     return VideoIndex.from_columns(
         Identity(name or root.resolve().name),
         root,

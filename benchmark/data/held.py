@@ -1,4 +1,4 @@
-"""What is held of the videos that a folder or a table names: links, spellings, a single class."""
+"""What is held of the videos that a folder or a table names: links, spellings, a single class, an empty split."""
 
 import logging
 import stat
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.data.found import FoundVideo, listed
 from benchmark.data.index import Split
+from benchmark.data.splits import SHARES
 from benchmark.wording import counted
 
 log = logging.getLogger(__name__)
@@ -51,3 +52,15 @@ def name_one_class(class_names: Sequence[str], splits: Sequence[Split]) -> None:
     """Say where training has nothing to tell apart: all videos are of one class."""
     if "train" in splits and len(class_names) == 1:
         log.warning("all videos are of one class, %s; a model has nothing to tell apart", class_names[0])
+
+
+def name_empty(splits: Sequence[Split]) -> None:
+    """Say which split stays empty where the hash decides: it needs a class of three videos that are not joined."""
+    empty = [split for split in SHARES if split not in splits]
+    if empty and len(empty) < len(SHARES):
+        log.warning(
+            "no video is in the %s split: no class has three videos, those of one source group or that look the same "
+            "counting as one. Add videos, change data.source_group, or say which split each video belongs to by "
+            "folders train, validation and test or a column split of data.annotations",
+            " or ".join(empty),
+        )

@@ -16,7 +16,7 @@ SHARES: dict[Split, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """Expected shares where nothing says which split a video belongs to (section 4.1)."""
 
 _LARGEST = 0.1
-"""Share of all videos up to which joined ones may be outside training."""
+"""Share of all videos above which joined ones are in training, unless their class would not be in every split."""
 
 _MIDDLE: dict[Split, float] = {"train": 0.0, "validation": 0.75, "test": 1.0}  # of the hashes that lead there
 
@@ -78,10 +78,12 @@ def alike(root: Path, videos: Sequence[FoundVideo]) -> list[tuple[int, int]] | N
 def split_by_hash(videos: Sequence[FoundVideo], pairs: Iterable[tuple[int, int]], seed: int) -> tuple[list[Split], int]:
     """A split for each video: 70% train, 10% validation, 20% test.
 
-    What is joined by a source group or a pair goes to one split. Without source groups a hash of the path decides, so
-    that nothing moves when others come and go. With them each class is shared out by itself, in the order of the
-    groups' hashes. A class of three units or more, joined videos counting as one, is in every split. What joins
-    more than a tenth of all videos is in training.
+    What is joined by a source group or a pair goes to one split. Without source groups a hash of the path decides; with
+    them each class is shared out by itself, in the order of the groups' hashes. What is more than a tenth of all videos
+    is in training. A class of three units or more, joined videos counting as one, is in every split: where one lacks
+    the class, the unit whose hash is nearest to it goes there, of small units if there are any, else of the smallest.
+
+    So the same videos always have the same splits, but some move when others come and go.
 
     Args:
         videos: V videos.
@@ -104,7 +106,8 @@ def split_by_hash(videos: Sequence[FoundVideo], pairs: Iterable[tuple[int, int]]
         # As where a fixed camera makes most videos look the same: the hash could leave next to none to train on.
         large = [len(unit) > _LARGEST * len(videos) for _, _, unit in members]
         chosen = ["train" if is_large else split for is_large, split in zip(large, chosen, strict=True)]
-        _complete(chosen, [fraction for fraction, _, _ in members], large)
+        weights = [len(unit) if is_large else 0 for is_large, (_, _, unit) in zip(large, members, strict=True)]
+        _complete(chosen, [fraction for fraction, _, _ in members], weights)
         for (_, _, unit), split in zip(members, chosen, strict=True):
             for row in unit:
                 splits[row] = split
@@ -148,13 +151,12 @@ def _in_shares(members: Sequence[tuple[float, str, list[int]]]) -> list[Split]:
     return chosen
 
 
-def _complete(chosen: list[Split], fractions: Sequence[float], stays: Sequence[bool]) -> None:
-    """Give a class of three units or more one in every split, in place: of those free to go, the nearest by hash."""
+def _complete(chosen: list[Split], fractions: Sequence[float], weights: Sequence[int]) -> None:
+    """Give a class of three units or more one in every split, in place: the lightest, of these the nearest by hash."""
     if len(chosen) < len(SHARES):
         return
     for split in ("train", "test", "validation"):
-        if split in chosen:
-            continue
-        donors = [place for place, held in enumerate(chosen) if chosen.count(held) > 1 and not stays[place]]
-        if donors:
-            chosen[min(donors, key=lambda place: abs(fractions[place] - _MIDDLE[split]))] = split
+        if split not in chosen:
+            donors = [place for place, held in enumerate(chosen) if chosen.count(held) > 1]
+            place = min(donors, key=lambda place: (weights[place], abs(fractions[place] - _MIDDLE[split])))
+            chosen[place] = split

@@ -1,11 +1,12 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.data.folder import read_folder_index
 from benchmark.data.found import FoundVideo
-from benchmark.data.splits import hashed_split, split_by_hash
+from benchmark.data.splits import SHARES, hashed_split, split_by_hash
 from benchmark.errors import UserError
 from tests.generators.scenes import write_scene
 from tests.generators.videos import touch
@@ -113,3 +114,51 @@ def test_what_joins_most_videos_is_trained_on() -> None:
         assert joined == 17
         assert splits[:18] == ["train"] * 18
         assert set(splits) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_of_three_is_in_every_split_of_few_videos_and_of_large_groups(seed: int) -> None:
+    nine = [*videos("a", 3), *videos("b", 3), *videos("c", 3)]
+    splits, _ = split_by_hash(nine, (), seed)
+    for first in (0, 3, 6):
+        assert sorted(splits[first : first + 3]) == ["test", "train", "validation"]
+    people = [
+        FoundVideo(f"{label}/{person}_{number}.mp4", (label,), None, f"person {person}")
+        for label in "abc"
+        for person in range(8)
+        for number in range(10)
+    ]
+    counts = Counter(zip((video.labels for video in people), split_by_hash(people, (), seed)[0], strict=True))
+    for label in "abc":
+        assert {split: counts[(label,), split] for split in SHARES} == {"train": 60, "validation": 10, "test": 10}
+    # Three scenes of 12, 5 and 3 videos that look the same: the largest is trained on.
+    scenes = [(0, n) for n in range(1, 12)] + [(12, n) for n in range(13, 17)] + [(17, 18), (18, 19)]
+    splits, _ = split_by_hash(videos("a", 20), scenes, seed)
+    assert splits == ["train"] * 12 + ["validation"] * 5 + ["test"] * 3
+
+
+def test_where_each_class_was_in_every_split_it_stays_as_it_was() -> None:
+    """Against the rule from before small data sets and large groups were shared out: none of these may move."""
+    rng = np.random.default_rng(0)
+    for seed in range(100):
+        found = [*videos("a", int(rng.integers(10, 40))), *videos("b", int(rng.integers(10, 40)))]
+        large = len(found) // 10 + 1
+        pairs = [(0, other) for other in range(1, large + 1)]
+        splits, _ = split_by_hash(found, pairs, seed)
+        expected = [hashed_split(video.path, seed) for video in found]
+        expected[: large + 1] = ["train"] * (large + 1)
+        for label in "ab":
+            rows = [row for row, video in enumerate(found) if video.labels == (label,)]
+            if {expected[row] for row in rows} == {"train", "validation", "test"}:
+                assert [splits[row] for row in rows] == [expected[row] for row in rows]
+
+
+def test_a_split_that_stays_empty_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        write_scene(tmp_path / "Run" / f"{number}.avi", number)
+    read_folder_index(tmp_path)
+    assert "no video is in the" not in caplog.text
+    (tmp_path / "Run/2.avi").unlink()
+    read_folder_index(tmp_path)
+    assert "no video is in the validation or test split: no class has three videos" in caplog.text
+    assert "change data.source_group, or say which split" in caplog.text
