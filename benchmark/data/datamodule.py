@@ -33,7 +33,7 @@ from benchmark.data.preprocess import Augmentation
 from benchmark.data.spread_frames import evenly, spread_frames
 from benchmark.data.workers import require_start_method
 from benchmark.errors import UserError
-from benchmark.protocol import TEST_VIEWS, VERSION, Protocol, View
+from benchmark.protocol import SECONDS_VERSION, TEST_VIEWS, VERSION, Protocol, View
 from benchmark.wording import counted, say
 
 _SHOWN_SIDE = 112  # pixels of a frame in a picture
@@ -111,7 +111,7 @@ class VideoDataModule(L.LightningDataModule):
             clips_per_video=clips_per_video.test,
             views=tuple(test_views),
             clip_seconds=clip_seconds,
-            version=VERSION,
+            version=VERSION if clip_seconds is None else SECONDS_VERSION,
         )
         self._validation_protocol = dataclasses.replace(
             self._test_protocol, clips_per_video=clips_per_video.validation, views=("centre",)

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.data.container import DecodeError, open_container, reasons
 from benchmark.data.display import PixelShape, picture, shown_stream, stream_of
-from benchmark.data.packets import INDEXED, Decoding, packets, time_of
+from benchmark.data.packets import FLUSHED, INDEXED, Decoding, packets, time_of
 from benchmark.data.preprocess import Picture
 from benchmark.data.timeline import Timeline, evenly
 
@@ -85,7 +85,7 @@ class PyAVVideo:
             self._container.close()
 
     def read(self, numbers: Sequence[int], span: Sequence[int] | None = None) -> Iterator[tuple[int, Picture]]:
-        """See `Video.read`."""
+        """See `OpenVideo.read`."""
         for number, frame in self.decoded(numbers, span):
             with reasons("pyav"):
                 shown = picture(frame, self.pixel_shape())
@@ -96,10 +96,16 @@ class PyAVVideo:
         return self._pixel_shape.now()
 
     def shown_seconds(self) -> np.ndarray:
-        """See `Video.shown_seconds`."""
+        """See `OpenVideo.shown_seconds`."""
         shown = self._timeline.shown
         if shown is not None:
-            return (np.array(shown, np.float64) - shown[0]) * self.tick_seconds
+            seconds = (np.array(shown, np.float64) - shown[0]) * self.tick_seconds
+            if self.frames > 1 and shown[-1] == FLUSHED:
+                # The end of the file has no time; the frame that it brings out follows as the others do.
+                steps = np.diff(seconds[:-1])
+                usual = float(np.median(steps)) if len(steps) else 1 / float(self._stream.guessed_rate or 1)
+                seconds[-1] = seconds[-2] + usual
+            return seconds
         rate = self._stream.average_rate or self._stream.guessed_rate
         if not rate and self.frames > 1:
             raise DecodeError("nothing tells when its frames are shown")
@@ -116,7 +122,7 @@ class PyAVVideo:
         return float(self._stream.time_base or 1)
 
     def decoded(self, numbers: Sequence[int], span: Sequence[int] | None = None) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Pairs (number, frame), as `Video.read` has pictures."""
+        """Pairs (number, frame), as `OpenVideo.read` has pictures."""
         asked = set(numbers)
         wanted = sorted(asked.union(span or ()))
         position = 0

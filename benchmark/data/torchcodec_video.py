@@ -50,11 +50,11 @@ class TorchcodecVideo:
         self._file.close()
 
     def shown_seconds(self) -> np.ndarray:
-        """See `Video.shown_seconds`."""
+        """See `OpenVideo.shown_seconds`."""
         return self._checked.shown_seconds()
 
     def read(self, numbers: Sequence[int], span: Sequence[int] | None = None) -> Iterator[tuple[int, Picture]]:
-        """See `Video.read`."""
+        """See `OpenVideo.read`."""
         sound = [(number, frame, self._checked.pixel_shape()) for number, frame in self._checked.decoded(numbers, span)]
         try:
             theirs = self._theirs([(number, frame) for number, frame, _ in sound])

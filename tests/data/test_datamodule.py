@@ -18,6 +18,7 @@ from benchmark.data.index import VideoIndex
 from benchmark.data.sampling import clip_start
 from benchmark.errors import UserError
 from benchmark.identity import Identity
+from benchmark.protocol import SECONDS_VERSION, VERSION
 from tests.generators.indexes import BROKEN, small_index
 
 FEW = ClipsPerVideo(train=4, train_epoch=2, validation=3, test=5)
@@ -110,6 +111,8 @@ def test_the_protocol_is_made_from_the_settings(videos: VideoIndex) -> None:
     assert (data.test_protocol.clips_per_video, data.validation_protocol.clips_per_video) == (5, 3)
     assert data.test_protocol.sampler_seed == data.validation_protocol.sampler_seed == 3
     assert data.test_protocol.views == ("centre",)
+    assert data.test_protocol.version == data.validation_protocol.version == SECONDS_VERSION
+    assert SmallVideos(videos).test_protocol.version == VERSION
     assert SmallVideos(videos, seed=1).test_protocol == SmallVideos(videos, seed=2).test_protocol
 
 

@@ -48,3 +48,10 @@ def test_a_changed_copy_begins_later_and_is_cut(first: int, tmp_path: Path) -> N
         (_, picture), *_ = copy.read([0])
         assert picture.yuv is not None
         assert picture.yuv[0].shape == (60, 90)  # of 64 and 96, 3% less at each side
+
+
+def test_a_changed_copy_of_an_avi_file_with_b_frames_is_as_fast(tmp_path: Path) -> None:
+    source = encode(tmp_path / "source.avi", codec="mpeg4", frames=12, options={"bf": "2"}, rate=10)
+    changed_copy(source, tmp_path / "copy.mp4", Change(0.02, 0, 20))
+    with open_video(tmp_path / "copy.mp4") as copy:
+        np.testing.assert_allclose(copy.shown_seconds(), np.arange(12) / 10, atol=0.002)

@@ -13,9 +13,11 @@ from benchmark.data import pins
 from benchmark.data.decode import DecoderName, open_video
 from benchmark.data.pins import FOLDER, OFFSETS, TIMED, PinnedVideo, Reference, pinned_videos, video_files
 from benchmark.data.preprocess import square_rgb
-from benchmark.protocol import PINNED, VERSION, Protocol
+from benchmark.data.sampling import ClipPlan
+from benchmark.protocol import PINNED, SECONDS_VERSION, VERSION, Protocol
 from benchmark.results.pins import GREY_LEVELS
 from tests.generators.decoders import both_decoders
+from tests.generators.encoded import encode
 from tests.generators.pinned_videos import VIDEOS
 
 
@@ -26,9 +28,10 @@ def found() -> dict[str, PinnedVideo]:
 
 def test_the_digest_of_a_version_stays_what_it_is() -> None:
     """Other pixels, starts or probabilities need another version, and so another hash of the protocol."""
-    assert PINNED[1] == "2be0abbc4e4c9009cf6106c3d8dd71399cd61064ba9b555f46a4e297458e4a6f"
-    assert max(PINNED) == VERSION
-    assert Reference.read().digest == PINNED[VERSION]
+    assert PINNED[1, 1] == "2be0abbc4e4c9009cf6106c3d8dd71399cd61064ba9b555f46a4e297458e4a6f"
+    assert PINNED[1, 2] == "63d35a7f3a7e988964539a09ce750aeda6ecf4c9f82103018b49e534f6c1d8f0"
+    assert max(PINNED) == (VERSION, SECONDS_VERSION)
+    assert Reference.read().digest == PINNED[VERSION, SECONDS_VERSION]
 
 
 def test_each_frame_is_exactly_what_the_version_says(found: dict[str, PinnedVideo]) -> None:
@@ -117,7 +120,38 @@ def test_timed_videos_are_read_by_seconds_too(found: dict[str, PinnedVideo]) -> 
     by_seconds = [name for name, video in found.items() if video.counts_seconds]
     assert by_seconds == [f"{name}, seconds" for name in sorted(TIMED)]
     assert Protocol(clip_seconds=0.5).hash == pins.COUNTING_SECONDS.hash
-    for name, possible in (("rate_60.mp4", 48 - 30 + 1), ("rate_15.mp4", 24 - 8 + 1)):
+    # At 25 frames a second a start has to leave 12.5 frames; each of these brings its last frame out at the file's end.
+    at_25 = (("mpeg4_b.avi", 24 - 13 + 1), ("packed.avi", 25 - 13 + 1))
+    for name, possible in (("rate_60.mp4", 48 - 30 + 1), ("rate_15.mp4", 24 - 8 + 1), *at_25):
         draws = [hashlib.blake2b(f"2014/{name}/{n}".encode(), digest_size=8).digest() for n in range(20)]
         starts = found[f"{name}, seconds"].starts
         assert starts.tolist() == [int.from_bytes(draw, "little") * possible // 2**64 for draw in draws]
+
+
+@pytest.mark.parametrize("name", ["mpeg4_b", "packed"])
+def test_the_frame_that_the_end_of_an_avi_file_brings_out_follows_as_the_others_do(name: str) -> None:
+    """At 25 frames a second frame n is shown after n / 25 s, whichever container says so."""
+    for path in FOLDER.glob(f"{name}.*"):
+        with open_video(path) as video:
+            np.testing.assert_allclose(video.shown_seconds(), np.arange(video.frames) / 25, atol=1e-9)
+
+
+def test_clips_of_seconds_are_the_same_in_both_containers() -> None:
+    """A clip of half a second from each of the 24 - 13 + 1 first frames, and one of 5 s that is too long."""
+    for seconds in (0.5, 5.0):
+        plans = []
+        for name in ("mpeg4_b.mp4", "mpeg4_b.avi"):
+            with open_video(FOLDER / name) as video:
+                plans.append(ClipPlan(Protocol(clip_seconds=seconds), "a", video.frames, video.shown_seconds()))
+        one, other = plans
+        assert [one.start(clip) for clip in range(20)] == [other.start(clip) for clip in range(20)]
+        assert one.is_short == other.is_short == (seconds > 1)
+        assert one.numbers(11, tuple(range(16))) == other.numbers(11, tuple(range(16)))
+        assert one.numbers(11, (15,)) == [22 if seconds < 1 else 23]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_seconds_of_an_avi_file_of_few_frames(frames: int, tmp_path: Path) -> None:
+    path = encode(tmp_path / "few.avi", codec="mpeg4", frames=frames, options={"bf": "2"}, rate=10)
+    with open_video(path) as video:
+        np.testing.assert_allclose(video.shown_seconds(), np.arange(frames) / 10, atol=1e-9)
