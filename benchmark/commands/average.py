@@ -8,10 +8,10 @@ from typing import Literal
 from benchmark.command_line import Parser
 from benchmark.commands.text import aligned, cells, number
 from benchmark.errors import UserError, printable
+from benchmark.plain_text import is_plain
 from benchmark.results.average_record import record_of
 from benchmark.results.averaging import System, averaged, averaged_clips, require_alike, validated_weights
 from benchmark.results.clip_scores import FILE_NAME as CLIPS_NAME
-from benchmark.results.fields import is_plain
 from benchmark.results.ledger import FILE_NAME
 from benchmark.results.record import FILE_NAME as RECORD_NAME
 from benchmark.results.record import LedgerFile, Record

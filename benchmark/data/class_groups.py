@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.data.annotations import read_rows
-from benchmark.data.found import can_be_written
 from benchmark.data.spelling import require_distinct, says_nothing, shown, sound
 from benchmark.errors import UserError
+from benchmark.plain_text import is_plain
 from benchmark.wording import counted
 
 _SHOWN = 5  # classes named in a refusal
@@ -53,8 +53,12 @@ def read_class_groups(table: Path, class_names: Sequence[str]) -> tuple[str, ...
             )
         if name in found:
             raise UserError(f"{where} has the class {name!r} a second time; leave one row for each class")
-        if says_nothing(group) or not can_be_written(group) or "/" in group:
-            raise UserError(f"{where} has the group {group!r}; a group is a name without a slash or control character")
+        # Records name scores by it, as `map/water`.
+        if says_nothing(group) or not is_plain(f"map/{group}") or "/" in group:
+            raise UserError(
+                f"{where} has the group {group!r}; change it: a group is a name of up to 196 signs that can be seen, "
+                'without / \\ < > " ` or |'
+            )
         found[name] = group
     require_distinct(found.values(), f"groups of {table}")
     lacking = [name for name in class_names if name not in found]

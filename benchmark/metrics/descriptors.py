@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from benchmark.metrics.arrays import average_precision, mean_average_precisions, ranks
+from benchmark.plain_text import is_plain
 
 HIT_KS = (1, 5)
 Level = Literal["clip", "video"]
@@ -102,6 +103,11 @@ class Score:
         for name, value in held.items():
             if name.partition("/")[0] != self.name:
                 raise ValueError(f"the score {self.name} gives a number called {name!r}; its names begin with its own")
+            if not is_plain(name):
+                raise ValueError(
+                    f"the score {self.name} gives a number called {name[:200]!r}; allowed are up to 200 signs that can "
+                    'be seen, without \\ < > " ` or |'
+                )
             if not (np.isnan(value) or 0 <= value <= 1):
                 raise ValueError(f"the score {name} is {value}; a score is a number from 0 to 1, or NaN")
         return held

@@ -96,10 +96,10 @@ def test_refused_scores(options: dict[str, object], message: str) -> None:
         Score(**{**whole, **options})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", [1.5, -0.1, np.inf, {"mine": 0.5, "other": 0.5}])
+@pytest.mark.parametrize("value", [1.5, -0.1, np.inf, {"mine": 0.5, "other": 0.5}, {"mine/a|b": 0.5}])
 def test_a_function_that_gives_no_score_is_refused(value: object) -> None:
     score = Score("mine", "mine", "mine", lambda known: value)  # type: ignore[arg-type,return-value]
-    with pytest.raises(ValueError, match=r"the score mine|called 'other'"):
+    with pytest.raises(ValueError, match=r"the score mine is|mine gives a number called '(other|mine/a\|b)'"):
         score.values(single_label(5, 3))
 
 
