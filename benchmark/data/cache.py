@@ -14,7 +14,6 @@ left for others, so a full disk only ends the filling.
 
 import hashlib
 import os
-import shutil
 import threading
 import weakref
 from dataclasses import dataclass
@@ -25,20 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.own_files import private_folder
+from benchmark.data.cache_claim import claim
 from benchmark.errors import UserError
 from benchmark.wording import counted
-
-try:
-    import fcntl
-except ImportError:  # Windows, where `open_cache` makes none
-    fcntl = None  # type: ignore[assignment]
 
 _PROCESSES = 1024  # that count apart; of two with one place, counts may be lost
 _SPARE_BYTES = 10**9  # left for others, such as batches in memory and checkpoints on a disk; of less than 2 GB, half
 _PAGE_BYTES = 4096
 _TREE_BYTES = 2**26
-_IN_USE = "in-use"
 
 
 def video_key(path: Path) -> int:
@@ -49,7 +42,7 @@ def video_key(path: Path) -> int:
     """
     stat = path.stat()
     text = f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") | 1  # 0 means empty
+    return int.from_bytes(hashlib.blake2b(os.fsencode(text), digest_size=8).digest(), "little") | 1  # 0 means empty
 
 
 @dataclass(frozen=True)
@@ -308,41 +301,6 @@ class _Store:
                 held.environment.close()
             made = _open[path] = cls(path, most_bytes)
             return made
-
-
-def claim(path: Path) -> int:
-    """Make a store's folder and say that it is used, until the file whose number is returned is closed.
-
-    Raises:
-        OSError: If that cannot be done.
-        UserError: If the folder is somebody else's.
-    """
-    while True:
-        marker = private_folder(path) / _IN_USE
-        file = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_SH)
-        if marker.exists() and os.path.samestat(os.fstat(file), marker.stat()):
-            return file
-        os.close(file)  # it was removed while this process waited
-
-
-def remove_unused(path: Path) -> bool:
-    """Remove a store that no process uses; says whether it did."""
-    try:
-        if not path.is_dir():  # of an earlier version
-            path.unlink(missing_ok=True)
-            return True
-        file = os.open(path / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path)
-    except OSError:
-        return False
-    finally:
-        os.close(file)
-    return True
 
 
 def _key(video: int, *number: int) -> bytes:

@@ -22,7 +22,8 @@ from benchmark.data import (
     timeline,
     torchcodec_video,
 )
-from benchmark.data.cache import FrameCache, remove_unused
+from benchmark.data.cache import FrameCache
+from benchmark.data.cache_claim import remove_unused
 from benchmark.data.own_files import private_folder
 from benchmark.errors import UserError
 
@@ -94,4 +95,4 @@ def _made_by(decoder: decode.DecoderName) -> str:
 
 
 def _digest(*parts: object) -> str:
-    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b(os.fsencode("\0".join(map(str, parts))), digest_size=6).hexdigest()

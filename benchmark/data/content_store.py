@@ -65,7 +65,8 @@ def contents_of_files(root: Path, paths: Sequence[str], *, only_known: bool = Fa
         only_known: Work nothing out.
         verbose: Say it where that takes a while.
     """
-    file = store_folder() / f"{hashlib.blake2b(str(root.absolute()).encode(), digest_size=8).hexdigest()}-v{_VERSION}"
+    of_root = hashlib.blake2b(os.fsencode(root.absolute()), digest_size=8).hexdigest()
+    file = store_folder() / f"{of_root}-v{_VERSION}"
     known = np.concatenate([_read(file), *_unwritten.get(file, [])])
     if only_known and not len(known):
         return Contents.nothing(len(paths))

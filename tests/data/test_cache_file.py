@@ -1,4 +1,5 @@
 import gc
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -6,11 +7,13 @@ from typing import Any
 import pytest
 
 from benchmark.data import cache_file, workers
-from benchmark.data.cache import FrameCache, remove_unused
+from benchmark.data.cache import FrameCache, video_key
+from benchmark.data.cache_claim import remove_unused
 from benchmark.data.cache_file import open_cache
 from benchmark.errors import UserError
 from tests.data.test_datamodule import SmallVideos, attached
 from tests.generators.indexes import small_index
+from tests.generators.videos import touch
 
 pytest.importorskip("fcntl", reason="the cache needs a POSIX system")
 
@@ -116,3 +119,14 @@ def test_workers_do_not_count_on_memory_that_the_cache_will_take(
     begin(cache="memory", cache_gb=4.0)
     with pytest.raises(UserError, match=r"beside data\.cache=memory, 1000 MB left"):
         begin(cache="memory", cache_gb=8.0)
+
+
+def test_a_folder_that_is_not_utf8_has_a_cache_and_others_keep_their_names(tmp_path: Path) -> None:
+    video = tmp_path / os.fsdecode(b"caf\xe9") / "a.mp4"
+    touch(video)
+    stat = video.stat()
+    named = os.fsencode(video) + f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode()
+    assert video_key(video) == int.from_bytes(hashlib.blake2b(named, digest_size=8).digest(), "little") | 1
+    folders = (video.parent, tmp_path)
+    assert len({opened(tmp_path, videos=folder).path for folder in folders}) == 2
+    assert cache_file._digest("a", 1) == hashlib.blake2b(b"a\0001", digest_size=6).hexdigest()

@@ -123,3 +123,11 @@ def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(
         assert contents_of_files(tmp_path, ["b.avi"]).digests == both.digests[1:]
     assert both.digests[0] == first.digests[0]
     assert calls == ["a.avi", "b.avi"]
+
+
+def test_the_folder_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    write_scene(root / "x/a.avi", 1)
+    write_scene(tmp_path / "plain/x/a.avi", 1)
+    one, other = (contents_of_files(folder, ["x/a.avi"]) for folder in (root, tmp_path / "plain"))
+    assert one.prints.tolist() == other.prints.tolist()
