@@ -31,9 +31,9 @@ def whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str, *, shared: bool = False) -> None:
-    """Write a text as UTF-8, whole or not at all."""
+    """Write a text as UTF-8, whole or not at all; the same bytes on every system."""
     with whole(path, shared=shared) as unfinished:
-        unfinished.write_text(text, "utf-8")
+        unfinished.write_text(text, "utf-8", newline="\n")
 
 
 def file_hash(path: Path) -> str:

@@ -20,6 +20,7 @@ import jinja2
 
 from benchmark.errors import UserError
 from benchmark.extras import require_extra
+from benchmark.files import whole, write_whole
 from benchmark.leaderboard.board import Board, Row
 from benchmark.leaderboard.board_tables import (
     RANKS,
@@ -61,9 +62,10 @@ def write_page(boards: Sequence[Board], folder: Path) -> None:
         raise UserError("the package plotly has no package_data/plotly.min.js; install it again: pip install plotly")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE_NAME).write_text(_html(boards), "utf-8", newline="\n")
+        write_whole(folder / FILE_NAME, _html(boards))
         if not (folder / PLOTS_FILE_NAME).exists():
-            (folder / PLOTS_FILE_NAME).write_bytes(plots)
+            with whole(folder / PLOTS_FILE_NAME) as unfinished:
+                unfinished.write_bytes(plots)
     except OSError as error:
         raise UserError(f"the page cannot be written to {folder} ({error.strerror}); give another folder") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.files import write_whole
 from benchmark.leaderboard.board import Board, Spread
 from benchmark.leaderboard.board_tables import (
     RANKS,
@@ -76,8 +77,8 @@ def write_tables(boards: Sequence[Board], folder: Path) -> list[Path]:
         UserError: If the page cannot be made, and then nothing is written.
     """
     write_page(boards, folder)  # first, as it may refuse
-    (folder / README_NAME).write_text(markdown(boards), "utf-8")
-    (folder / CSV_NAME).write_text(comma_separated(boards), "utf-8")
+    write_whole(folder / README_NAME, markdown(boards))
+    write_whole(folder / CSV_NAME, comma_separated(boards))
     return [folder / name for name in GENERATED]
 
 
