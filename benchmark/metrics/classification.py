@@ -23,7 +23,7 @@ class ScoredVideos(MeanAveragePrecision):
     Args:
         num_classes: K.
         groups: Class numbers of each group, 0 to K - 1; may be empty.
-        scores: Functions of predictions to work out beside it.
+        functions: Scores of predictions to work out beside it.
 
     Raises:
         ValueError: If a group names a class that is not there.

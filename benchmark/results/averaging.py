@@ -156,7 +156,7 @@ def averaged(systems: Sequence[System], weights: Sequence[float], clips: ClipSco
         strict=True,
     ):
         row = {"video_id": name, "labels": labels, "source_group": next(filter(None, sources), None)}
-        if failed := {s.name: reason for s, reason in zip(systems, reasons, strict=True) if reason is not None}:
+        if failed := [(s.name, reason) for s, reason in zip(systems, reasons, strict=True) if reason is not None]:
             rows.append({**row, "status": "failed", "reason": _why(failed, len(systems))})
         else:
             scored = {"scores": mean.tolist(), "clip_starts": starts[0], "clip_ranks": ranks.get(name)}
@@ -208,12 +208,12 @@ def validated_weights(systems: Sequence[System]) -> list[float]:
     return best_weights([said.video_scores for said in parts], parts[0].labels)
 
 
-def _why(failed: dict[str, str], systems: int) -> str:
-    """Why a video failed, and in which systems unless it did in all for one reason."""
-    reasons = set(failed.values())
+def _why(failed: Sequence[tuple[str, str]], systems: int) -> str:
+    """Why a video failed, from the name and reason of each system in which it did; alone if it did in all for one."""
+    reasons = {reason for _, reason in failed}
     if len(failed) == systems and len(reasons) == 1:
         return reasons.pop()
-    return "; ".join(f"in {name}: {reason}" for name, reason in failed.items())
+    return "; ".join(dict.fromkeys(f"in {name}: {reason}" for name, reason in failed))
 
 
 def weighted_mean(scores: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
