@@ -35,6 +35,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+MOST_VALUES = 2**31 - 1
+"""Class probabilities of one split that a file holds: lists of Arrow are counted in 32 bits."""
+
 _METADATA = b"clipbench.clips"
 _FORMAT = 1
 _ROWS_AT_ONCE = 1_024

@@ -1,6 +1,6 @@
 """What a test keeps of single clips, and of the validation videos that anything may be chosen on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from torch import Tensor
 
 from benchmark.clip import ClipBatch
-from benchmark.results.clip_scores import ClipScores, Said, Split
+from benchmark.errors import UserError
+from benchmark.results.clip_scores import MOST_VALUES, ClipScores, Said, Split
 from benchmark.wording import counted
 
 MOST_BYTES = 10**9
@@ -27,6 +28,27 @@ def are_kept(choice: bool | None, data: Any) -> bool:
     protocols = {"test": data.test_protocol, "validation": data.validation_protocol}
     clips = sum(len(data.index.rows(split)) * protocol.clips_per_video for split, protocol in protocols.items())
     return 4 * clips * len(data.class_names) <= MOST_BYTES if choice is None else choice
+
+
+def require_room(videos: Mapping[Split, int], data: Any) -> None:
+    """Refuse to keep more than one file can hold, before anything is scored.
+
+    Args:
+        videos: How many of each split are scored.
+        data: A `VideoDataModule`.
+
+    Raises:
+        UserError: With the numbers, if a split has more than 2^31 - 1 class probabilities of clips.
+    """
+    classes, protocols = len(data.class_names), {"test": data.test_protocol, "validation": data.validation_protocol}
+    for split, count in videos.items():
+        clips = protocols[split].clips_per_video
+        if count * clips * classes > MOST_VALUES:
+            raise UserError(
+                f"--keep_clips is true, and {count:,} {split} videos of {clips} clips and {classes:,} classes have "
+                f"{count * clips * classes:,} scores; a file holds up to {MOST_VALUES:,}. Leave --keep_clips out, or "
+                "score fewer videos, as with --sample.videos"
+            )
 
 
 def settled(rows: np.ndarray, done: Sequence[int], processes: int) -> list[int]:

@@ -35,7 +35,7 @@ from benchmark.results.record import (
 )
 from benchmark.results.summary import summarise
 from benchmark.runs.averages import average_facts
-from benchmark.runs.clip_level import are_kept, clip_scores, settled, validation_outputs
+from benchmark.runs.clip_level import are_kept, clip_scores, require_room, settled, validation_outputs
 from benchmark.runs.code import code_facts, library_versions
 from benchmark.runs.facts import hardware_facts, model_facts
 from benchmark.runs.failures import list_failures
@@ -108,6 +108,17 @@ class ResultWriter(L.Callback):
         self._keeps_clips = has_clips and are_kept(self.keep_clips, data)
         if (self.folder / RECORD_NAME).exists():
             raise UserError(f"--run_dir {self.folder} holds a finished test; name another folder")
+        every = data.index.rows("test")
+        self._rows = every if self.named is None else rows_named(self.named, data.index)
+        if self.sample_videos is not None and self.sample_videos < len(self._rows):
+            drawn = np.random.default_rng(self.sample_seed).choice(self._rows, self.sample_videos, replace=False)
+            self._rows = np.sort(drawn)
+        limit = trainer.limit_test_batches
+        keeps_all = self._keeps_clips and isinstance(limit, float) and limit == 1.0
+        self._keeps_validation = keeps_all and self.sample_videos is None and self.named is None
+        if keeps_all:
+            to_validate = len(data.index.rows("validation")) if self._keeps_validation else 0
+            require_room({"test": len(self._rows), "validation": to_validate}, data)
         key = {
             "checkpoint": self.checkpoint_sha256,
             "ledger": json.loads(self._info.to_json()),
@@ -124,11 +135,6 @@ class ResultWriter(L.Callback):
         done = np.setdiff1d(held, validated).tolist()
         if done and trainer.is_global_zero:
             say(f"{self.folder} holds the scores of {counted(len(done), 'video')}; scoring the rest")
-        every = data.index.rows("test")
-        self._rows = every if self.named is None else rows_named(self.named, data.index)
-        if self.sample_videos is not None and self.sample_videos < len(self._rows):
-            drawn = np.random.default_rng(self.sample_seed).choice(self._rows, self.sample_videos, replace=False)
-            self._rows = np.sort(drawn)
         left_out = np.setdiff1d(every, self._rows).tolist()
         # Lightning leaves out a test without a batch, so every process scores one, again if need be.
         left_out += settled(self._rows, done, trainer.world_size)
@@ -180,9 +186,7 @@ class ResultWriter(L.Callback):
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Work out the numbers once, from the whole ledger, and give them to every process."""
-        limit = trainer.limit_test_batches
-        is_whole = self.sample_videos is None and self.named is None
-        if self._keeps_clips and is_whole and isinstance(limit, float) and limit == 1.0:
+        if self._keeps_validation:
             for outputs, batch in validation_outputs(trainer, pl_module):
                 self._parts.append(self._rows_of(trainer, outputs, batch))
         self._parts.close()

@@ -9,13 +9,15 @@ import pytest
 from torch import Tensor
 
 from benchmark.cli import main
+from benchmark.errors import UserError
 from benchmark.metrics.classification import ClassificationScores
 from benchmark.protocol import Protocol
 from benchmark.results.clip_scores import ClipScores, first_clips
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
 from benchmark.results.scores import metrics
-from benchmark.runs.clip_level import MOST_BYTES, are_kept, settled, validation_outputs
+from benchmark.runs import clip_level
+from benchmark.runs.clip_level import MOST_BYTES, are_kept, require_room, settled, validation_outputs
 from tests.generators.small_test import options
 
 SAMPLE = ["--sample.videos", "8"]
@@ -86,6 +88,35 @@ def test_clips_are_kept_up_to_a_size_or_as_asked(choice: bool | None, videos: in
     )
     assert (4 * videos * 24 * 101 > MOST_BYTES) == (videos > 10)
     assert are_kept(choice, data) == kept
+
+
+@pytest.mark.parametrize(("test", "validation", "split"), [(226_633, 5, "test"), (5, 1_102_405, "validation")])
+def test_more_than_lists_can_count_is_refused(test: int, validation: int, split: str) -> None:
+    """Sports-1M: 226,633 videos x 20 clips x 487 classes are 2,207,405,420, and 2^31 - 1 is 2,147,483,647."""
+    data = SimpleNamespace(
+        test_protocol=Protocol(), validation_protocol=Protocol(clips_per_video=4), class_names=["x"] * 487
+    )
+    require_room({"test": 220_480, "validation": 1_102_404}, data)
+    said = {
+        "test": "226,633 test videos of 20 clips and 487 classes have 2,207,405,420 scores",
+        "validation": "1,102,405 validation videos of 4 clips and 487 classes have 2,147,484,940 scores",
+    }[split]
+    with pytest.raises(UserError, match=f"{said}.*a file holds up to 2,147,483,647. Leave --keep_clips out"):
+        require_room({"test": test, "validation": validation}, data)
+
+
+def test_it_is_refused_before_anything_is_scored(
+    small_set: Path,
+    checkpoint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(clip_level, "MOST_VALUES", 1000)
+    given = options(small_set, tmp_path / "run", "--keep_clips", "true")
+    assert main(["test", *given, "--ckpt_path", checkpoint]) == 2
+    assert "a file holds up to 1,000. Leave --keep_clips out" in " ".join(capsys.readouterr().err.split())
+    assert not list((tmp_path / "run").glob("**/*.parquet"))
 
 
 @pytest.mark.parametrize("done", range(6))
