@@ -15,7 +15,7 @@ class Pins(BaseModel):
     """The pinned videos, read and scored by the decoder, on the device and in the precision of a test.
 
     Args:
-        version: Of the protocol that they were compared with.
+        version: Of the protocol that counts frames, with which they were compared.
         decoder: That read them.
         grey_levels: Largest mean difference of a frame's values, 0 to 255; 255 for a video that could not be read or
             whose clips lie elsewhere.

@@ -4,8 +4,8 @@
 
 It writes what is made of the videos, and with `--videos` the videos themselves. Encoders differ from release to
 release, so other bytes come out; the committed files are what counts. A change of either is another version of the
-protocol: raise `VERSION` in `benchmark/protocol.py`, or `SECONDS_VERSION` where only videos read by seconds changed, name
-the digest that is printed beside it, and say so in CHANGELOG.md.
+protocol: raise `VERSION` in `benchmark/protocol.py`, or `SECONDS_VERSION` where only videos read by seconds changed,
+name the digest that is printed beside it, and say so in CHANGELOG.md.
 """
 
 import sys
