@@ -65,6 +65,7 @@ def _run(argv: Sequence[str], part: Part) -> int:
     if not only_report:
         if plan.pretrained is not None and (experiment := plan.transfer()) is not None:
             require_fitting(experiment)
+            experiment.claim(option="--out", only_compare=True)
         if part != "cells":
             print(f"folder: {plan.folder}", flush=True)
         if part == "check":

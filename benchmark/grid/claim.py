@@ -37,7 +37,7 @@ def claim(
 
     Args:
         folder: Of the grid.
-        option: By which it is named.
+        option: By which it is named, or a folder above it.
         grid: Which cells there are.
         fit: What every fit shares.
         words: Options of the command line for every fit.
@@ -61,7 +61,7 @@ def claim(
         differ = changes(old, new)
         if differ and has_begun(folder):
             raise UserError(
-                f"{option} {folder} holds a grid that differs: {'; '.join(differ)}. Name another folder, or "
+                f"{folder} holds a grid that differs: {'; '.join(differ)}. Name another folder as {option}, or "
                 "give what was given before"
             )
         if not differ:

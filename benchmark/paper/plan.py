@@ -22,6 +22,9 @@ from benchmark.transfer.grid import Experiment
 Recipe = Literal["shipped", "paper"]
 
 _AUGMENTATION = '{"smallest_region": null, "aspect_ratio": 1.0, "colour": 0.0, "grey": 0.0}'
+_WEIGHTS = "fit/checkpoints/best.ckpt"
+"""In a cell's folder. It is there from the first validation on, and changes until the fit ends."""
+
 _TRANSFER_OF = {"SyntheticActions": "transfer/embedded", "UCF101": "transfer/ucf101"}
 
 
@@ -81,14 +84,9 @@ class Pretraining(Cell):
         return "pretraining"
 
     @property
-    def weights(self) -> Path:
-        """What it leaves."""
-        return self.folder / "fit/checkpoints/best.ckpt"
-
-    @property
     def is_finished(self) -> bool:
         """Whether its fit came to its end."""
-        return (self.folder / "fit/fit.json").is_file() and self.weights.is_file()
+        return (self.folder / "fit/fit.json").is_file() and (self.folder / _WEIGHTS).is_file()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,16 +133,16 @@ class Plan:
             return None
         return Pretraining(len(self.table1_cells()) + 1, self.folder / "cells/pretraining")
 
+    def weights_cell(self) -> Cell | None:
+        """The cell whose fit makes the weights that Tables 3 and 4 begin with; None where none of these does."""
+        if self.pretrained is None and self.dataset == "Sports1M":  # as in the paper
+            return next(cell for cell in self.table1_cells() if cell.row.key == SLOW)
+        return self.pretraining()
+
     def transfer_weights(self) -> Path | None:
         """File of the weights that Tables 3 and 4 begin with, whether it is there or not."""
-        if self.pretrained is not None:
-            return self.pretrained
-        if (own := self.pretraining()) is not None:
-            return own.weights
-        if self.dataset == "Sports1M":  # as in the paper
-            slow = next(cell for cell in self.table1_cells() if cell.row.key == SLOW)
-            return slow.folder / "fit/checkpoints/best.ckpt"
-        return None
+        cell = self.weights_cell()
+        return self.pretrained if cell is None else cell.folder / _WEIGHTS
 
     def transfer_lacks(self) -> str | None:
         """Why there is no grid of Tables 3 and 4, in words, or None."""
@@ -203,10 +201,16 @@ class Plan:
         experiment = self.transfer()
         if experiment is None or not isinstance(cell, TransferCell):
             raise UserError(str(self.transfer_lacks()))
-        if experiment.pretrained is None or not experiment.pretrained.is_file():
-            print(f"cell {cell.number} of {count}, {cell.name}: begins with weights that are not there yet", flush=True)
+        head, source = f"cell {cell.number} of {count}, {cell.name}", self.weights_cell()
+        if source is not None and not source.is_finished:
+            said = f"begins with the weights of cell {source.number}, {source.name}, which is {source.state()}"
+            print(f"{head}: {said}", flush=True)
             return False
-        experiment.claim()
+        try:
+            experiment.claim(option="--out")
+        except UserError as error:  # the others go on, and the report is made
+            print(f"{head}: {error}", flush=True)
+            return False
         return run_transfer_cell(experiment, cell, count)
 
     def claim(self, *, only_compare: bool = False) -> None:

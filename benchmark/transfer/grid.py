@@ -187,10 +187,11 @@ class Experiment:
         if needing and self.pretrained is None:
             raise UserError(f"the regimes {', '.join(needing)} begin with trained weights; name them as --pretrained")
 
-    def claim(self, *, only_compare: bool = False) -> None:
+    def claim(self, *, option: str = "--run_dir", only_compare: bool = False) -> None:
         """Note what this folder is about; another grid must not go on in it once something was trained.
 
         Args:
+            option: By which its folder is named, or one above it.
             only_compare: Write nothing, and let pretrained weights that are not named be those of the folder.
 
         Raises:
@@ -200,7 +201,7 @@ class Experiment:
             self.require_weights()
         claim(
             self.folder,
-            "--run_dir",
+            option,
             grid=self.grid.model_dump(mode="json"),
             fit=self.fit,
             words=self.words,

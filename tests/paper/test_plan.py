@@ -8,8 +8,10 @@ import yaml
 
 from benchmark.cli import main
 from benchmark.grid import processes
+from benchmark.grid.cells import Cell
 from benchmark.paper.plan import Plan, Table1Cell
 from benchmark.paper.rows import CNN_AVERAGE, HISTOGRAMS, ROWS, SLOW, Row
+from benchmark.transfer.grid import Experiment
 from tests.generators.paper_cells import finish, plan_in
 
 
@@ -137,6 +139,46 @@ def test_the_baseline_is_tuned_once_and_then_fitted(tmp_path: Path, monkeypatch:
     assert fit == again
     written = yaml.safe_load((cell.folder / "fit/fit.yaml").read_text("utf-8"))
     assert written["model"]["init_args"] == {"width": 64}
+
+
+@pytest.mark.parametrize("dataset", ["SyntheticActions", "Sports1M"])
+def test_tables_3_and_4_begin_with_weights_of_a_finished_cell_alone(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`best.ckpt` is there from the first validation on, and becomes better until the fit ends."""
+    begun: list[str] = []
+
+    def transfer(experiment: Experiment, cell: Cell, count: int) -> bool:
+        begun.append(cell.name)
+        return True
+
+    monkeypatch.setattr("benchmark.paper.plan.run_transfer_cell", transfer)
+    has_folds = dataset == "SyntheticActions"
+    ucf101 = None if has_folds else Path("videos")
+    plan = Plan(tmp_path, dataset, ("--data", dataset), (1,) if has_folds else (None,), ucf101=ucf101)
+    source, cells = plan.weights_cell(), plan.transfer_cells()
+    assert source is not None
+    checkpoints = source.folder / "fit/checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "best.ckpt").write_bytes(b"of the first epoch")
+    (source.folder / "log.txt").touch()
+    assert not plan.run(cells[0], 99)
+    said = f"begins with the weights of cell {source.number}, {source.name}, which is unfinished"
+    assert said in capsys.readouterr().out
+    assert not (tmp_path / "transfer").exists()
+
+    (checkpoints / "best.ckpt").write_bytes(b"of the last epoch")
+    (source.folder / ("fit/fit.json" if has_folds else "record.json")).write_text("{}", "utf-8")
+    assert plan.run(cells[0], 99)
+
+    # Should it be trained again after all, the cell says so by an option that there is, and the others go on.
+    (tmp_path / "transfer/cells/begun").mkdir(parents=True)
+    (checkpoints / "best.ckpt").write_bytes(b"of another fit")
+    assert not plan.run(cells[1], 99)
+    shown = capsys.readouterr().out
+    assert f"{tmp_path / 'transfer'} holds a grid that differs: pretrained was" in shown
+    assert "Name another folder as --out" in shown
+    assert begun == [cells[0].name]
 
 
 def test_a_system_that_is_not_in_this_version_is_a_hole(
