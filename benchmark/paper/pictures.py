@@ -11,6 +11,7 @@ from benchmark.figures.filters import first_filters
 from benchmark.figures.gallery import Gallery
 from benchmark.models.stored import read_checkpoint
 from benchmark.pages.sections import Picture
+from benchmark.paper.plan import WEIGHTS
 from benchmark.paper.results import PaperResults, test_name
 from benchmark.paper.rows import EARLY, MULTIRES, SINGLE, SLOW
 from benchmark.results.record import Record
@@ -25,9 +26,9 @@ Drawn = tuple[tuple[Picture, ...], tuple[str, ...]]
 def weights_of(results: PaperResults, key: str) -> dict[str, np.ndarray]:
     """Convolutions of a system's network, of its first finished cell; nothing where there is none."""
     for cell in results.cells:
-        if cell.row.key == key and (path := cell.folder / "fit/checkpoints/best.ckpt").is_file():
+        if cell.row.key == key and cell.is_finished:
             try:
-                return convolution_weights(read_checkpoint(str(path))["state_dict"])
+                return convolution_weights(read_checkpoint(str(cell.folder / WEIGHTS))["state_dict"])
             except UserError:
                 continue
     return {}
@@ -124,7 +125,8 @@ def _more(gallery: Gallery, results: PaperResults) -> list[str]:
             gallery.confusions(f"{system.row.title}, {name}", ledger)
     fits: dict[str, Path] = {}
     for cell in results.cells:
-        if cell.row.title not in {name.partition(" (")[0] for name in fits} and (cell.folder / "fit/csv").is_dir():
+        is_first = cell.row.title not in {name.partition(" (")[0] for name in fits}
+        if is_first and cell.is_finished and (cell.folder / "fit/csv").is_dir():
             fits[f"{cell.row.title} ({test_name(cell)})"] = cell.folder / "fit"
     gallery.curves(fits)
     if results.records:

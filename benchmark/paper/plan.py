@@ -22,7 +22,7 @@ from benchmark.transfer.grid import Experiment
 Recipe = Literal["shipped", "paper"]
 
 _AUGMENTATION = '{"smallest_region": null, "aspect_ratio": 1.0, "colour": 0.0, "grey": 0.0}'
-_WEIGHTS = "fit/checkpoints/best.ckpt"
+WEIGHTS = "fit/checkpoints/best.ckpt"
 """In a cell's folder. It is there from the first validation on, and changes until the fit ends."""
 
 _TRANSFER_OF = {"SyntheticActions": "transfer/embedded", "UCF101": "transfer/ucf101"}
@@ -86,7 +86,7 @@ class Pretraining(Cell):
     @property
     def is_finished(self) -> bool:
         """Whether its fit came to its end."""
-        return (self.folder / "fit/fit.json").is_file() and (self.folder / _WEIGHTS).is_file()
+        return (self.folder / "fit/fit.json").is_file() and (self.folder / WEIGHTS).is_file()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Plan:
     def transfer_weights(self) -> Path | None:
         """File of the weights that Tables 3 and 4 begin with, whether it is there or not."""
         cell = self.weights_cell()
-        return self.pretrained if cell is None else cell.folder / _WEIGHTS
+        return self.pretrained if cell is None else cell.folder / WEIGHTS
 
     def transfer_lacks(self) -> str | None:
         """Why there is no grid of Tables 3 and 4, in words, or None."""

@@ -1,6 +1,7 @@
 """The report of a reproduction: every table and figure of the paper beside ours, holes as holes.
 
-It is a function of the files of finished cells alone, so that a grid that was killed and went on gives the same report.
+Its numbers and pictures are a function of the files of finished cells alone, so that a grid that was killed and went on
+gives the same report; of the other cells it says the state.
 """
 
 import dataclasses

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("matplotlib")
 
@@ -74,6 +75,32 @@ def test_names_stay_text(tmp_path: Path) -> None:
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "{{ 7 * 7 }}" in text
+
+
+def test_a_fit_that_is_not_finished_shows_nothing(tmp_path: Path) -> None:
+    """Its best checkpoint so far and its curve are there from the first epoch on; failed fits leave them, too."""
+    plan = plan_in(tmp_path, folds=(1,))
+    cell = next(cell for cell in plan.table1_cells() if cell.row.key == MULTIRES)
+    log, weights = cell.folder / "fit/csv/version_0/metrics.csv", cell.folder / "fit/checkpoints/best.ckpt"
+    for path in (log, weights):
+        path.parent.mkdir(parents=True)
+    log.write_text("epoch,step,train/loss_epoch,val/clip_hit1\n0,9,2.0,\n0,9,,0.5\n1,19,1.0,\n1,19,,0.6\n", "utf-8")
+    streams = {f"streams.trunks.{name}.conv1.weight": torch.rand(4, 3, 11, 11) for name in ("context", "fovea")}
+    torch.save({"state_dict": streams}, weights)
+    (cell.folder / "log.txt").touch()
+
+    def shown() -> tuple[int, int, set[str]]:
+        report = made(plan)
+        parts = {section.title: section for section in report.sections}
+        training = [picture for picture in parts["More"].pictures if picture.title == "Training"]
+        seen = {finding.verdict for finding in report.findings if finding.paper == "seen in Figure 3"}
+        return len(parts["Figure 3"].pictures), len(training), seen
+
+    assert shown() == (0, 0, {"not run"})
+    finish(plan, {MULTIRES: 1.0})
+    filters, training, seen = shown()
+    assert (filters > 0, training) == (True, 1)
+    assert "not run" not in seen
 
 
 def test_a_report_of_nothing_is_all_holes(tmp_path: Path) -> None:
