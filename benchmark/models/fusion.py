@@ -20,7 +20,8 @@ class FusionNetwork(VideoClassifier):
         num_classes: K.
         resolution: What the network sees of the frame.
         width: Fraction of the paper's channel counts.
-        dropout: Chance of dropping a feature in front of each hidden fully connected layer.
+        dropout: Chance of dropping a feature in front of each hidden fully connected layer. The paper names none for
+            its ordinary training (section 3.3); 0.5 is that of Krizhevsky et al.
         pixel_scale: What pixels are divided by after 117 is subtracted.
         recipe: How it is trained.
     """

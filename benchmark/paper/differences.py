@@ -6,6 +6,7 @@ from typing import Any
 from benchmark.results.record import Record
 from benchmark.wording import counted
 
+_RECIPE = ("model", "recipe")
 _SPORTS, _EPOCH_CLIPS, _TEST = "Sports-1M", 100, (20, 4)
 
 
@@ -34,9 +35,22 @@ def differences(records: Sequence[Record]) -> list[str]:
         ("learning_rate", 0.001, "Learning rate"),
         ("cooldown", 0, "Share of the run in which the learning rate cools down"),
         ("warmup_steps", 0, "Steps of warm-up"),
+        ("momentum", 0.9, "Momentum"),
+        ("weight_decay", 0.0005, "Weight decay"),
     ):
-        if others := _different(records, ("model", "recipe", name), value):
+        if others := _different(records, (*_RECIPE, name), value):
             found.append(f"{title}: {_listed(others)}; the paper's is {value}.")
+    if factors := _different(records, (*_RECIPE, "plateau_factor"), None):
+        patience = _listed(_different(records, (*_RECIPE, "plateau_patience"), None))
+        found.append(
+            f"Where validation stops improving, the learning rate is multiplied by {_listed(factors)}, after more than "
+            f"{patience} validations without improvement; the paper states neither."
+        )
+    if dropout := _different(records, ("model", "dropout"), 0.0):
+        found.append(
+            f"Dropout in front of the hidden fully connected layers: {_listed(dropout)}; the paper names none for the "
+            "training of Table 1."
+        )
     if epochs := sorted({_at(record, ("trainer", "max_epochs")) for record in records} - {None}):
         found.append(f"Epochs: {_listed(epochs)}; the paper trained for up to a month and states none.")
     if clips := _different(records, ("data", "clips_per_video", "train"), _EPOCH_CLIPS):
@@ -51,7 +65,12 @@ def differences(records: Sequence[Record]) -> list[str]:
             f"Tested on {counted(clips_per_video, 'clip')} in {counted(views, 'view')}; "
             f"the paper on {_TEST[0]} in {_TEST[1]}."
         )
-    found.append("One process with synchronous SGD; the paper's were asynchronous, on 10 to 50 replicas.")
+    # A fit and its test share the options of the Trainer, so the test's record knows of both.
+    processes = sorted({record.hardware.processes for record in records})
+    found.append(
+        f"Trained by {_listed(processes)} {'process' if processes == [1] else 'processes'} in step; the paper's "
+        "replicas, 10 to 50, were asynchronous (Downpour SGD)."
+    )
     if any(record.checkpoint.provenance != "clean" for record in records):
         found.append("Not all weights are known to be clean of test videos.")
     return found

@@ -109,11 +109,29 @@ def test_what_differs_from_the_paper_is_read_from_the_records() -> None:
         "trainer": {"max_epochs": 24},
     }
     said = "\n".join(differences([record.model_copy(update={"config": config})]))
-    for part in ("Width: 0.25", "Learning rate: 0.01; the paper's is 0.001", "Epochs: 24", "up to 50"):
+    one = f"Trained by {record.hardware.processes} process"
+    for part in ("Width: 0.25", "Learning rate: 0.01; the paper's is 0.001", "Epochs: 24", "up to 50", one):
         assert part in said
     paper = json.loads(json.dumps(config))
     paper["model"]["init_args"] = {"width": 1.0, "recipe": {"learning_rate": 0.001, "cooldown": 0, "warmup_steps": 0}}
     paper["data"]["init_args"] = {"clips_per_video": {"train": 100}, "augmentation": {"smallest_region": None}}
     said = "\n".join(differences([record.model_copy(update={"config": paper})]))
-    for part in ("Width", "Learning rate", "warm-up", "Training clips"):
+    for part in ("Width", "Learning rate", "warm-up", "Training clips", "Momentum", "Dropout"):
         assert part not in said
+
+
+def test_what_the_paper_leaves_open_and_the_processes_are_said() -> None:
+    """As the resolved configuration of conf/paper/slow_fusion.yaml has it, on four devices."""
+    recipe = {"learning_rate": 0.001, "plateau_patience": 5, "plateau_factor": 0.3, "momentum": 0.8}
+    config = {"model": {"class_path": "SlowFusion", "init_args": {"width": 1.0, "dropout": 0.5, "recipe": recipe}}}
+    record = make_record(make_ledger())
+    record = record.model_copy(
+        update={"config": config, "hardware": record.hardware.model_copy(update={"processes": 4})}
+    )
+    said = differences([record])
+    assert "Dropout in front of the hidden fully connected layers: 0.5; the paper names none" in "\n".join(said)
+    assert "multiplied by 0.3, after more than 5 validations" in "\n".join(said)
+    assert "Momentum: 0.8; the paper's is 0.9." in said
+    assert [line for line in said if "process" in line] == [
+        "Trained by 4 processes in step; the paper's replicas, 10 to 50, were asynchronous (Downpour SGD)."
+    ]
