@@ -1,4 +1,4 @@
-"""Which of the paper's findings hold here, in numbers: each a paired difference with its interval."""
+"""Which of the paper's findings hold here, in numbers: most are paired differences, which are judged together."""
 
 import dataclasses
 import math
@@ -10,9 +10,17 @@ import numpy as np
 from benchmark.figures.filters import contrasts, measure
 from benchmark.paper.results import PaperResults
 from benchmark.paper.rows import CNN_AVERAGE, CONTEXT, EARLY, FOVEA, HISTOGRAMS, MULTIRES, ROWS, SINGLE, SLOW
-from benchmark.results.statistics import LEAST_SOURCES
+from benchmark.results.comparison import Comparison
+from benchmark.results.statistics import LEAST_SOURCES, LEVEL, holm
 from benchmark.transfer.regimes import REGIMES, Regime
 from benchmark.transfer.tables import TransferResults
+
+HOW_JUDGED = (
+    "Paired findings are judged together: p is corrected for the number of those that can be judged (Holm), and "
+    "decides at 5%. The 95% interval beside it is that of the one difference, not corrected. What is seen in filters "
+    "is judged one by one, by its interval."
+)
+"""What a reader must know of the verdicts."""
 
 Verdict = Literal["holds", "the opposite holds", "not told apart", "not run"]
 
@@ -53,6 +61,41 @@ class Finding:
     ours: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Video Hit@1 of two systems on the same videos, 0 to 1.
+
+    Args:
+        first: Of the one that the paper found better.
+        second: Of the other.
+        low: Lower end of the 95% interval of the difference, NaN where there are too few sources for one.
+        high: Upper end.
+        p_value: Of no difference, two-sided.
+    """
+
+    first: float
+    second: float
+    low: float
+    high: float
+    p_value: float
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> "Pair":
+        """From a comparison of the two."""
+        hit = comparison.metrics["video_hit1"]
+        return cls(hit.first, hit.second, hit.low, hit.high, comparison.clustered_p)
+
+    @property
+    def turned(self) -> "Pair":
+        """The second in place of the first."""
+        return Pair(self.second, self.first, -self.high, -self.low, self.p_value)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are sources enough."""
+        return not math.isnan(self.low)
+
+
 def findings(results: PaperResults, transfer: TransferResults, streams: Mapping[str, np.ndarray]) -> list[Finding]:
     """All findings of the paper that its tables and Figure 3 state.
 
@@ -61,28 +104,24 @@ def findings(results: PaperResults, transfer: TransferResults, streams: Mapping[
         transfer: Of Tables 3 and 4; of no cells where there is no grid.
         streams: First-layer filters of the multiresolution network; may be empty.
     """
-    found = []
+    asked: list[tuple[str, str, Pair | None]] = []
     for said, one, named in _TABLE1:
         other = _best_member(results) if named == _BEST_MEMBER else named
         claims = [results.claim(results.systems[key].row) for key in (one, other)]
         values = [None if c is None or "video_hit1" not in c.metrics else c.metrics["video_hit1"].value for c in claims]
         comparison = results.comparison(one, other)
-        hit = None if comparison is None else comparison.metrics["video_hit1"]
-        pair = (_TITLES[one], _TITLES[other])
-        shown = None if hit is None else (hit.first, hit.second, hit.low, hit.high)
-        found.append(_finding(said, pair, values, shown))
+        words = _in_words((_TITLES[one], _TITLES[other]), values)
+        asked.append((said, words, None if comparison is None else Pair.of(comparison)))
     comparisons = transfer.comparisons()
     for said, regime, against in _TABLE3:
         values = [transfer.paper_accuracy(each) for each in (regime, against)]
-        pair = (REGIMES[regime], REGIMES[against])
-        key, sign = ((regime, against), 1) if (regime, against) in comparisons else ((against, regime), -1)
-        shown = None
-        if key in comparisons:
-            hit = comparisons[key].metrics["video_hit1"]
-            ends = (hit.low, hit.high) if sign > 0 else (-hit.high, -hit.low)
-            shown = (*((hit.first, hit.second) if sign > 0 else (hit.second, hit.first)), *ends)
-        found.append(_finding(said, pair, values, shown))
-    return [*found, *_filters(streams)]
+        words, shown = _in_words((REGIMES[regime], REGIMES[against]), values), None
+        if (regime, against) in comparisons:
+            shown = Pair.of(comparisons[regime, against])
+        elif (against, regime) in comparisons:
+            shown = Pair.of(comparisons[against, regime]).turned
+        asked.append((said, words, shown))
+    return [*_judged(asked), *_filters(streams)]
 
 
 def _best_member(results: PaperResults) -> str:
@@ -94,22 +133,36 @@ def _best_member(results: PaperResults) -> str:
     return max(members, key=lambda system: system.metrics["video_hit1"].value or 0.0).row.key
 
 
-def _finding(
-    said: str,
-    pair: tuple[str, str],
-    paper: Sequence[float | None],
-    ours: tuple[float, float, float, float] | None,
-) -> Finding:
-    words = ", ".join(
+def _in_words(pair: tuple[str, str], paper: Sequence[float | None]) -> str:
+    """The paper's numbers of two systems."""
+    return ", ".join(
         title if value is None else f"{title} {100 * value:.1f}%" for title, value in zip(pair, paper, strict=True)
     )
-    if ours is None:
-        return Finding(said, words, "not run", "")
-    first, second, low, high = ours
-    difference = f"{100 * first:.1f}% and {100 * second:.1f}%, a difference of {100 * (first - second):+.1f} points"
-    if math.isnan(low):
-        return Finding(said, words, "not told apart", f"{difference}; fewer than {LEAST_SOURCES} sources")
-    return Finding(said, words, _verdict(low, high), f"{difference} ({100 * low:+.1f} to {100 * high:+.1f})")
+
+
+def _judged(asked: Sequence[tuple[str, str, Pair | None]]) -> list[Finding]:
+    """Paired findings, each with its title and the paper's numbers; p-values are Holm's over those that are judged."""
+    family = [pair.p_value for _, _, pair in asked if pair is not None and pair.is_judged]
+    adjusted = iter(holm(family))
+    found = []
+    for said, words, pair in asked:
+        if pair is None:
+            found.append(Finding(said, words, "not run", ""))
+            continue
+        difference = pair.first - pair.second
+        ours = f"{100 * pair.first:.1f}% and {100 * pair.second:.1f}%, a difference of {100 * difference:+.1f} points"
+        if not pair.is_judged:
+            found.append(Finding(said, words, "not told apart", f"{ours}; fewer than {LEAST_SOURCES} sources"))
+            continue
+        p_value = next(adjusted)
+        verdict: Verdict = "not told apart"
+        if p_value < LEVEL:
+            verdict = "holds" if difference > 0 else "the opposite holds"
+        interval = f"{100 * pair.low:+.1f} to {100 * pair.high:+.1f}"
+        found.append(
+            Finding(said, words, verdict, f"{ours} ({interval}; p {p_value:.2g}, corrected for {len(family)})")
+        )
+    return found
 
 
 def _filters(streams: Mapping[str, np.ndarray]) -> list[Finding]:
@@ -129,13 +182,9 @@ def _filters(streams: Mapping[str, np.ndarray]) -> list[Finding]:
         values = [form.format(getattr(stated[stream], name)) for stream in ("context", "fovea")]
         shown = ", ".join(form.replace("{:", "{:+").format(sign * end) for end in (low, high)[::sign])
         ours = f"context {values[0]}, fovea {values[1]}; difference over filters {shown.replace(', ', ' to ')}"
-        found.append(Finding(said, "seen in Figure 3", _verdict(low, high), ours))
+        verdict: Verdict = "holds" if low > 0 else "the opposite holds" if high < 0 else "not told apart"
+        found.append(Finding(said, "seen in Figure 3", verdict, ours))
     return found
-
-
-def _verdict(low: float, high: float) -> Verdict:
-    """From the interval of a difference that the paper found to be positive."""
-    return "holds" if low > 0 else "the opposite holds" if high < 0 else "not told apart"
 
 
 def paragraph(found: Sequence[Finding]) -> str:
@@ -153,4 +202,5 @@ def paragraph(found: Sequence[Finding]) -> str:
             parts.append(f"{begins}: {'; '.join(chosen)}.")
     if missing := [finding.said for finding in found if finding.verdict == "not run"]:
         parts.append(f"Not run: {'; '.join(missing)}.")
+    parts.append(HOW_JUDGED)
     return " ".join(parts)

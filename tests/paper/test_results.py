@@ -3,15 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.leaderboard.claims import read_claims
 from benchmark.paper.differences import differences
 from benchmark.paper.findings import findings, paragraph
 from benchmark.paper.results import PaperResults
-from benchmark.paper.rows import CNN_AVERAGE, EARLY, LATE, ROWS, SINGLE, SLOW
-from benchmark.results.comparison import common_videos, compare
+from benchmark.paper.rows import CNN_AVERAGE, CONTEXT, EARLY, FOVEA, LATE, MULTIRES, ROWS, SINGLE, SLOW
+from benchmark.results.comparison import Comparison, Difference, common_videos, compare
 from benchmark.results.pooled import pooled
+from benchmark.results.statistics import Paired
 from benchmark.transfer.tables import TransferResults
 from tests.generators.ledgers import make_ledger, make_record
 from tests.generators.paper_cells import finish, ledger_of, plan_in
@@ -64,13 +66,47 @@ def test_a_finding_is_the_paired_comparison(tmp_path: Path, skills: tuple[float,
         for key, skill in zip((SLOW, SINGLE), skills, strict=True)
     ]
     hit = compare(*common_videos(*pair), map_intervals=False).metrics["video_hit1"]
-    assert f"{100 * hit.difference:+.1f} points ({100 * hit.low:+.1f} to {100 * hit.high:+.1f})" in found[0].ours
+    assert f"{100 * hit.difference:+.1f} points ({100 * hit.low:+.1f} to {100 * hit.high:+.1f}; p " in found[0].ours
+    assert found[0].ours.endswith(", corrected for 1)")
     assert {finding.verdict for finding in found[1:]} == {"not run"}
     pretraining = next(finding for finding in found if finding.said == "pretraining helps")
     assert pretraining.paper == "top 3 layers retrained 65.4%, trained from scratch 41.3%"  # its Table 3
     said = paragraph(found)
     assert found[0].ours in said
     assert "Not run: " in said
+
+
+def difference(first: float, second: float, p_value: float, sources: int = 100) -> Comparison:
+    hit = Difference(first, second, Paired(first - second, 1.0, sources))
+    nothing = np.zeros(0)
+    return Comparison(500, sources, {"video_hit1": hit}, 0, 0, p_value, p_value, nothing, nothing)
+
+
+def test_paired_findings_are_judged_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holm by hand over the four that have sources enough: 0.0001 x 4, 0.001 x 3, 0.03 x 2, and no less for 0.04."""
+    known = {
+        (SLOW, SINGLE): difference(0.6, 0.7, 0.001),
+        (SINGLE, EARLY): difference(0.7, 0.6, 0.03),
+        (MULTIRES, SINGLE): difference(0.8, 0.7, 0.04),
+        (CONTEXT, FOVEA): difference(0.8, 0.7, 0.0001, sources=5),
+    }
+    results, transfer = PaperResults(plan_in(Path("nowhere")), CLAIMS), TransferResults([], CLAIMS)
+    monkeypatch.setattr(results, "comparison", lambda one, other: known.get((one, other)))
+    monkeypatch.setattr(transfer, "comparisons", lambda: {("scratch", "top3"): difference(0.4, 0.6, 0.0001)})
+    found = findings(results, transfer, {})
+    said = {finding.said: (finding.verdict, finding.ours.rpartition("p ")[2]) for finding in found if finding.ours}
+    assert said == {
+        "motion helps, a little": ("the opposite holds", "0.003, corrected for 4)"),
+        "joining time at once is worse than one frame": ("not told apart", "0.06, corrected for 4)"),
+        "two streams cost nothing": ("not told apart", "0.06, corrected for 4)"),
+        "the context says more than the fovea": ("not told apart", said["the context says more than the fovea"][1]),
+        "pretraining helps": ("holds", "0.0004, corrected for 4)"),
+    }
+    few = next(finding for finding in found if finding.said == "the context says more than the fovea")
+    assert few.ours.endswith("fewer than 11 sources")
+    turned = next(finding.ours for finding in found if finding.said == "pretraining helps")
+    assert turned.startswith("60.0% and 40.0%, a difference of +20.0 points (+")
+    assert "p is corrected for the number of those that can be judged (Holm)" in paragraph(found)
 
 
 def test_an_average_is_compared_with_its_best_member(tmp_path: Path) -> None:
