@@ -1,6 +1,7 @@
 """What a reproduction consists of: cells for Table 1, a pretraining, and the grid of Tables 3 and 4."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from benchmark.paper.rows import AVERAGE, HISTOGRAMS, ROWS, SLOW, Row
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
 from benchmark.results.ledger import Ledger
 from benchmark.results.record import Record
-from benchmark.shipped import configuration
+from benchmark.shipped import configuration, is_file
 from benchmark.transfer.cell import run_cell as run_transfer_cell
 from benchmark.transfer.grid import Cell as TransferCell
 from benchmark.transfer.grid import Experiment
@@ -25,7 +26,16 @@ _AUGMENTATION = '{"smallest_region": null, "aspect_ratio": 1.0, "colour": 0.0, "
 WEIGHTS = "fit/checkpoints/best.ckpt"
 """In a cell's folder. It is there from the first validation on, and changes until the fit ends."""
 
+_SPORTS1M = {"Sports1M", "Sports1MShards"}
 _TRANSFER_OF = {"SyntheticActions": "transfer/embedded", "UCF101": "transfer/ucf101"}
+
+
+def _read(option: str, value: str) -> Any:
+    """What an option's value holds, which may be a file."""
+    try:
+        return yaml.safe_load(Path(value).read_text("utf-8") if is_file(value) else value)
+    except yaml.YAMLError:
+        raise UserError(f"{option} {value} is not YAML; correct it") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +145,7 @@ class Plan:
 
     def weights_cell(self) -> Cell | None:
         """The cell whose fit makes the weights that Tables 3 and 4 begin with; None where none of these does."""
-        if self.pretrained is None and self.dataset == "Sports1M":  # as in the paper
+        if self.pretrained is None and self.dataset in _SPORTS1M:  # as in the paper
             return next(cell for cell in self.table1_cells() if cell.row.key == SLOW)
         return self.pretraining()
 
@@ -149,7 +159,7 @@ class Plan:
         if self._transfer_name() is None:
             return (
                 "Tables 3 and 4 are of UCF-101: name the folder of its videos as --ucf101 DIR"
-                if self.dataset == "Sports1M"
+                if self.dataset in _SPORTS1M
                 else f"Tables 3 and 4 need data with folds, and {self.dataset} has none"
             )
         if self.transfer_weights() is None:
@@ -170,12 +180,8 @@ class Plan:
         if self.epochs is not None:
             for settings in held["grid"]["regimes"].values():
                 settings["max_epochs"] = self.epochs
-        held["model"] = self.row_config(next(row for row in ROWS if row.key == SLOW))["model"]
-        if self.width is not None:
-            held["model"]["init_args"]["width"] = self.width
-        if self.dataset == "SyntheticActions":  # on the set of Table 1, not the smallest one
-            for option in ("source_groups", "batch_size", "num_workers"):
-                held["data"]["init_args"].pop(option)
+        held["model"] = self._transfer_model()
+        held["data"] = self._transfer_data(held["data"])
         own = [f"--data.root={self.ucf101}"] if self.ucf101 is not None else self._options_of("--data")
         words = [*own, *self._options_of("--trainer")]
         return Experiment(configuration(str(name)), self.folder / "transfer", self.transfer_weights(), words, held)
@@ -291,6 +297,39 @@ class Plan:
         row = next(row for row in ROWS if row.key == SLOW)
         words = [*self.fit_words(row, None, self.seeds[0]), "--data.generation_seed", "1"]
         running.fit(running.cell.folder / "fit", self.row_config(row), words)
+
+    def _transfer_model(self) -> dict[str, Any]:
+        """Slow fusion with the recipe that was given; a regime that states a learning rate has that."""
+        held: dict[str, Any] = self.row_config(next(row for row in ROWS if row.key == SLOW))["model"]
+        options = held["init_args"]
+        if self.width is not None:
+            options["width"] = self.width
+        for option, value in option_values(self.words):
+            if option.startswith("--model.recipe"):
+                given = _read(option, value)
+                named = {option.rpartition(".")[2]: given} if option != "--model.recipe" else given
+                if isinstance(named, dict):  # what is none is the fit's to refuse
+                    options["recipe"] = {**options.get("recipe", {}), **named}
+        return held
+
+    def _transfer_data(self, of_grid: dict[str, Any]) -> dict[str, Any]:
+        """The data of Table 1, or UCF-101 beside it; the grid says how many clips of a video it trains on.
+
+        Args:
+            of_grid: What the grid's file says.
+        """
+        held = of_grid
+        if self.ucf101 is None:
+            named = _read(*self.words[:2])
+            held = named if isinstance(named, dict) else {"class_path": named}
+        own = held.get("init_args") or {}
+        options = {name: value for name, value in own.items() if name not in {"fold", "seed"}}
+        given = options.get("clips_per_video") or {}
+        clips = {name: count for name, count in given.items() if name not in {"train", "train_epoch"}}
+        options["clips_per_video"] = {**of_grid["init_args"]["clips_per_video"], **clips}
+        if self.recipe == "paper":
+            options["augmentation"] = json.loads(_AUGMENTATION)
+        return {"class_path": held["class_path"], "init_args": options}
 
     def _transfer_name(self) -> str | None:
         return "transfer/ucf101" if self.ucf101 is not None else _TRANSFER_OF.get(self.dataset)

@@ -64,6 +64,58 @@ def test_the_grid_of_tables_3_and_4_is_slow_fusion_on_the_same_videos(
     assert not list(tmp_path.glob("transfer*"))
 
 
+def of_the_grid(plan: Plan, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Settings of a cell of Tables 3 and 4, as the fit reads them."""
+    experiment = plan.transfer()
+    assert experiment is not None
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    cell = next(cell for cell in experiment.cells if cell.regime == "top")
+    (plan.folder / "fit.yaml").write_text(yaml.safe_dump(experiment.fit_config(cell, 0.5)), "utf-8")
+    return resolved(capsys, "--config", str(plan.folder / "fit.yaml"), *experiment.fit_words(cell))
+
+
+def test_what_is_given_reaches_tables_3_and_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"root": "mine", "classes": ["Archery", "Surfing"], "clips_per_video": {"train": 30, "test": 5}}
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"class_path": "UCF101", "init_args": {**options, "fold": 3}}), "utf-8")
+    given = ("--data.batch_size", "7", "--model.recipe.momentum=0.8", "--model.recipe.learning_rate", "2e-2")
+    words = ("--data", str(mine), *given, "--model.dropout", "0.1")
+    held = of_the_grid(Plan(tmp_path / "a", "UCF101", words, (1, 2), pretrained=Path("some.ckpt")), capsys)
+    data, recipe = held["data"]["init_args"], held["model"]["init_args"]["recipe"]
+    assert (data["root"], data["classes"], data["batch_size"], data["fold"]) == ("mine", ["Archery", "Surfing"], 7, 1)
+    assert data["augmentation"]["colour"] == 0.0  # the file names none
+    clips = data["clips_per_video"]
+    assert (clips["train"], clips["train_epoch"], clips["test"]) == (10, 2, 5)  # training clips are the grid's
+    assert (recipe["momentum"], recipe["learning_rate"]) == (0.8, 0.02)
+    words = (*words, "--data.clips_per_video.train", "12")
+    held = of_the_grid(Plan(tmp_path / "b", "UCF101", words, (1, 2), pretrained=Path("some.ckpt")), capsys)
+    assert held["data"]["init_args"]["clips_per_video"]["train"] == 12
+
+
+@pytest.mark.parametrize("dataset", ["UCF101", "Sports1M"])
+def test_the_papers_recipe_does_not_augment_tables_3_and_4(
+    dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data", f"conf/data/{dataset.lower()}.yaml", "--data.batch_size", "7", "--trainer.accelerator", "cpu")
+    ucf101 = None if dataset == "UCF101" else Path("videos")
+    folds = (1,) if dataset == "UCF101" else (None,)
+    plan = Plan(tmp_path, dataset, words, folds, recipe="paper", pretrained=Path("some.ckpt"), ucf101=ucf101)
+    held = of_the_grid(plan, capsys)
+    data = held["data"]["init_args"]
+    assert held["data"]["class_path"].endswith("UCF101")
+    assert (data["augmentation"]["smallest_region"], data["augmentation"]["colour"]) == (None, 0.0)
+    assert data["batch_size"] == (7 if dataset == "UCF101" else 32)  # options of Sports-1M are not those of UCF-101
+    assert data["root"] == ("data/ucf101" if dataset == "UCF101" else "videos")
+    assert held["trainer"]["accelerator"] == "cpu"
+
+
+def test_ucf101_beside_the_embedded_data_is_ucf101(tmp_path: Path) -> None:
+    experiment = Plan(tmp_path, "SyntheticActions", ("--data", "SyntheticActions"), (1,), ucf101=Path("v")).transfer()
+    assert experiment is not None
+    assert experiment.fit["data"]["class_path"] == "UCF101"
+    assert experiment.words == ["--data.root=v"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "options", "message"),
     [
@@ -72,6 +124,8 @@ def test_the_grid_of_tables_3_and_4_is_slow_fusion_on_the_same_videos(
         ("VideoFolder", {}, "VideoFolder has none"),
         ("UCF101", {"pretrained": Path("some.ckpt")}, None),
         ("Sports1M", {"ucf101": Path("videos")}, None),
+        ("Sports1MShards", {}, "name the folder of its videos as --ucf101 DIR"),
+        ("Sports1MShards", {"ucf101": Path("videos")}, None),
     ],
 )
 def test_what_tables_3_and_4_lack_is_said(dataset: str, options: dict[str, Any], message: str | None) -> None:
@@ -80,7 +134,7 @@ def test_what_tables_3_and_4_lack_is_said(dataset: str, options: dict[str, Any],
     assert (lacks is None) == (message is None)
     assert message is None or message in str(lacks)
     assert (plan.transfer() is None) == (message is not None)
-    if dataset == "Sports1M" and message is None:
+    if dataset.startswith("Sports1M") and message is None:
         assert str(plan.transfer_weights()) == "out/cells/slow_fusion-seed0/fit/checkpoints/best.ckpt"
 
 
