@@ -38,7 +38,7 @@ cluster, let each job run one cell with --cell N."""
 
 
 def main(argv: Sequence[str], part: Part = "all") -> int:
-    """Run `evaluate --config NAME [options]`, or a part, and return the exit code: 0 when every cell is finished."""
+    """Run `evaluate --config NAME [options]`, or a part, and return the exit code: 0 when every cell asked for is done."""
     return going_on_later(partial(_run, part=part), argv)
 
 
@@ -73,7 +73,7 @@ def _run(argv: Sequence[str], part: Part) -> int:
                 not_added[cell.name] = reason
         failed = {cell.name: cell.failure() for cell in cells if cell.state() == "failed"}
         content |= {**_show(cells), "failed": failed, "not_added": not_added}
-    return 0 if all(cell.is_finished for cell in cells) and not not_added else 1
+    return 0 if all(cell.is_finished for cell in wanted) and not not_added else 1
 
 
 def _publish(cell: EvaluationCell, root: Path) -> str | None:

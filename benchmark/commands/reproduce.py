@@ -39,7 +39,7 @@ What was stopped or killed goes on when the same command is given again. On a cl
 
 
 def main(argv: Sequence[str], part: Part = "all") -> int:
-    """Run `reproduce [--data NAME] [options]`, or a part, and return the exit code: 0 when every cell is finished."""
+    """Run `reproduce [--data NAME] [options]`, or a part, and return the exit code: 0 when every cell asked for is done."""
     return going_on_later(partial(_run, part=part), argv)
 
 
@@ -53,10 +53,16 @@ def _run(argv: Sequence[str], part: Part) -> int:
     cells = plan.cells()
     if chosen.cell is not None and not 1 <= chosen.cell <= len(cells):
         raise UserError(f"--cell is {chosen.cell}; there are the cells 1 to {len(cells)}, which --list shows")
+    wanted = [cell for cell in cells if chosen.cell in {None, cell.number} and _is_of(cell, chosen.only)]
+    if not wanted and not chosen.list:
+        if chosen.cell is None:
+            raise UserError(f"--only {_TRANSFER} has nothing to run: {plan.transfer_lacks()}")
+        named = cells[chosen.cell - 1].name
+        raise UserError(f"--cell {chosen.cell} is {named}, which --only leaves out; leave out one of the two")
     only_report = chosen.report or part == "report"
     plan.claim(only_compare=chosen.list or only_report)
     if chosen.list:
-        rows = [[str(cell.number), cell.name, cell.state()] for cell in cells if _is_of(cell, chosen.only)]
+        rows = [[str(cell.number), cell.name, cell.state()] for cell in wanted]
         print(aligned(["cell", "name", "state"], rows))
         if lacks := plan.transfer_lacks():
             print(lacks)
@@ -70,13 +76,12 @@ def _run(argv: Sequence[str], part: Part) -> int:
             print(f"folder: {plan.folder}", flush=True)
         if part == "check":
             return 0
-        wanted = [cell for cell in cells if chosen.cell in {None, cell.number} and _is_of(cell, chosen.only)]
         for cell in wanted:
             plan.run(cell, len(cells))
     if part != "cells":
         with reporting(plan.folder):
             _write_report(plan, _command(argv))
-    return 0 if all(cell.is_finished for cell in cells) else 1
+    return 0 if all(cell.is_finished for cell in wanted) else 1
 
 
 def _is_of(cell: Cell, only: Sequence[str] | None) -> bool:
