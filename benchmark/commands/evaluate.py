@@ -38,7 +38,7 @@ cluster, let each job run one cell with --cell N."""
 
 
 def main(argv: Sequence[str], part: Part = "all") -> int:
-    """Run `evaluate --config NAME [options]`, or a part, and return the exit code: 0 when every cell asked for is done."""
+    """Run `evaluate --config NAME [options]`, or a part; returns the exit code: 0 when all cells asked for are done."""
     return going_on_later(partial(_run, part=part), argv)
 
 

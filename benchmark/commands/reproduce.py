@@ -34,12 +34,15 @@ _OF_THE_CELL = {
     "--model.width": "--width",
 }
 _EPILOG = """Other options go to every fit, as in `fit`: --data.root DIR, --data.classes, --trainer.accelerator gpu.
+--model.recipe and --model.dropout are the networks' alone. Tables 3 and 4 choose their own dropout, and train on as
+many clips of a video as their grid says unless --data.clips_per_video does; with --ucf101 no option of --data is
+theirs. docs/paper.md says why.
 What was stopped or killed goes on when the same command is given again. On a cluster, let each job run one cell with
 --cell N. The report is made from whatever is finished, at the end of every call."""
 
 
 def main(argv: Sequence[str], part: Part = "all") -> int:
-    """Run `reproduce [--data NAME] [options]`, or a part, and return the exit code: 0 when every cell asked for is done."""
+    """Run `reproduce [--data NAME] [options]`, or a part; returns the exit code: 0 when all cells asked for are done."""
     return going_on_later(partial(_run, part=part), argv)
 
 
@@ -161,25 +164,35 @@ def _parser() -> Parser:
     return parser
 
 
+def _require_each_once(numbers: Sequence[int | None], option: str) -> None:
+    if len(set(numbers)) < len(numbers):
+        raise UserError(f"{option} is {' '.join(map(str, numbers))}, which names one twice; name each once")
+
+
 def _plan(chosen: Any, words: list[str]) -> Plan:
     if chosen.width is not None and not 0 < chosen.width <= 4:
         raise UserError(f"--width is {chosen.width:g}; it must be above 0 and at most 4")
     if chosen.epochs is not None and chosen.epochs < 1:
         raise UserError(f"--epochs is {chosen.epochs}; it must be 1 or more")
+    _require_each_once(chosen.seeds, "--seeds")
     words = with_files(["--data", chosen.data or "SyntheticActions", *words])
     data_words = [word for option, held in grouped(words) if option.split(".")[0] == "--data" for word in held]
     require_named_classes(data_words)
     data = settings_of_data(data_words)
+    name = data.class_path.rpartition(".")[2]
+    if name == "UCF101" and chosen.ucf101 is not None:
+        raise UserError(f"--ucf101 is {chosen.ucf101}, but --data is UCF-101 already; leave it out")
     folds: tuple[int | None, ...] = (None,)
     if "fold" in data.init_args:
         folds = tuple(chosen.folds or (1, 2, 3))
         if wrong := sorted(set(folds) - {1, 2, 3}, key=str):
             raise UserError(f"--folds has {wrong[0]}; allowed are 1, 2 and 3")
+        _require_each_once(folds, "--folds")
     elif chosen.folds:
-        raise UserError(f"--folds is {chosen.folds}, but {data.class_path.rpartition('.')[2]} has no folds")
+        raise UserError(f"--folds is {chosen.folds}, but {name} has no folds")
     return Plan(
         folder=chosen.out,
-        dataset=data.class_path.rpartition(".")[2],
+        dataset=name,
         words=tuple(words),
         folds=folds,
         seeds=tuple(chosen.seeds),

@@ -35,7 +35,7 @@ with --cell N; the tables are made from whatever is finished, at the end of ever
 
 
 def main(argv: Sequence[str], part: Part = "all") -> int:
-    """Run `transfer --config FILE [options]`, or a part, and return the exit code: 0 when every cell asked for is done."""
+    """Run `transfer --config FILE [options]`, or a part; returns the exit code: 0 when all cells asked for are done."""
     return going_on_later(partial(_run, part=part), argv)
 
 

@@ -60,20 +60,26 @@ def _draws(count: int) -> int:
     return count
 
 
+def _each_once(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("it names one twice; name each once")
+    return numbers
+
+
 class Grid(_Part):
     """Regimes x folds x seeds.
 
     Args:
         regimes: Each with its settings.
-        folds: Folds to train and test on.
-        seeds: Seeds of training.
+        folds: Folds to train and test on, each once.
+        seeds: Seeds of training, each once.
         feature_draws: Crops and flips of each clip in which frozen layers see it, 4 or more; 0 stores no features.
         cache_gb: Most that stored features may take, in 10^9 bytes.
     """
 
     regimes: dict[Regime, RegimeSettings] = Field(min_length=1)
-    folds: tuple[int, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    folds: Annotated[tuple[int, ...], AfterValidator(_each_once)] = Field(min_length=1)
+    seeds: Annotated[tuple[int, ...], AfterValidator(_each_once)] = Field(default=(0,), min_length=1)
     feature_draws: Annotated[int, AfterValidator(_draws)] = 4
     cache_gb: float = Field(default=8.0, gt=0)
 

@@ -167,6 +167,8 @@ def test_a_checkpoint_of_another_network_is_refused_before_anything_is_trained(
         (["--pretrained", "{0}", "--data", "Sports1M"], {}, "data Sports1M has no folds"),
         (["--pretrained", "{0}"], {"feature_draws": 2}, "grid.feature_draws is 2: it must be 4 or more"),
         (["--pretrained", "{0}"], {"folds": []}, "grid.folds is []"),
+        (["--pretrained", "{0}"], {"folds": [1, 2, 1]}, "grid.folds is [1, 2, 1]: it names one twice"),
+        (["--pretrained", "{0}"], {"seeds": [0, 0]}, "grid.seeds is [0, 0]: it names one twice"),
         (["--pretrained", "{0}"], {"fold": [1]}, "grid.fold is [1]: Extra inputs"),
         (["--pretrained", "{0}"], {"regimes": {"upper": {"keep_probabilities": [1]}}}, "grid.regimes.upper"),
         (["--pretrained", "{0}"], {"regimes": {"top": {"keep_probabilities": [0]}}}, "greater than 0"),
