@@ -87,8 +87,8 @@ def test_what_is_given_reaches_tables_3_and_4(tmp_path: Path, capsys: pytest.Cap
     clips = data["clips_per_video"]
     assert (clips["train"], clips["train_epoch"], clips["test"]) == (10, 2, 5)  # training clips are the grid's
     assert (recipe["momentum"], recipe["learning_rate"]) == (0.8, 0.02)
-    words = (*words, "--data.clips_per_video.train", "12")
-    held = of_the_grid(Plan(tmp_path / "b", "UCF101", words, (1, 2), pretrained=Path("some.ckpt")), capsys)
+    more = (*words, "--data.clips_per_video.train", "12")
+    held = of_the_grid(Plan(tmp_path / "b", "UCF101", more, (1, 2), pretrained=Path("some.ckpt")), capsys)
     assert held["data"]["init_args"]["clips_per_video"]["train"] == 12
 
 

@@ -93,7 +93,7 @@ def test_a_fit_that_is_not_finished_shows_nothing(tmp_path: Path) -> None:
         report = made(plan)
         parts = {section.title: section for section in report.sections}
         training = [picture for picture in parts["More"].pictures if picture.title == "Training"]
-        seen = {finding.verdict for finding in report.findings if finding.paper == "seen in Figure 3"}
+        seen = {str(finding.verdict) for finding in report.findings if finding.paper == "seen in Figure 3"}
         return len(parts["Figure 3"].pictures), len(training), seen
 
     assert shown() == (0, 0, {"not run"})
