@@ -7,6 +7,7 @@ import pytest
 
 from benchmark.data import cache_claim
 from benchmark.data.cache_claim import claim, remove_unused
+from benchmark.data.own_files import private_folder
 
 pytest.importorskip("fcntl", reason="the cache needs a POSIX system")
 
@@ -22,7 +23,7 @@ def test_a_folder_goes_only_while_nobody_has_claimed_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_goes_while_it_is_claimed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, made = tmp_path / "store", cache_claim.private_folder
+    folder, made = tmp_path / "store", private_folder
 
     def removed_once(path: Path) -> Path:
         monkeypatch.setattr(cache_claim, "private_folder", made)
