@@ -42,7 +42,7 @@ What was stopped or killed goes on when the same command is given again. On a cl
 
 
 def main(argv: Sequence[str], part: Part = "all") -> int:
-    """Run `reproduce [--data NAME] [options]`, or a part; returns the exit code: 0 when all cells asked for are done."""
+    """Run `reproduce [--data NAME] [options]`, or a part; the exit code is 0 when all cells asked for are done."""
     return going_on_later(partial(_run, part=part), argv)
 
 

@@ -47,8 +47,8 @@ def test_every_fold_and_seed_is_an_entry_and_the_row_has_a_spread(
     assert verbs.ran.count("fit fold3-seed0") == 1
     assert main([*line[:-1], "3", "--cell", "1"]) == 0  # the third seed is another job's
     assert main([*line[:-1], "3", "--list"]) == 0
-    states = [row.split(maxsplit=2) for row in capsys.readouterr().out.splitlines()[-6:]]
-    assert [state for _, name, state in states if name.endswith("seed2")] == ["not run", "not run"]
+    rows = [row.split(maxsplit=2) for row in capsys.readouterr().out.splitlines()[-6:]]
+    assert [state for _, name, state in rows if name.endswith("seed2")] == ["not run", "not run"]
     assert main([*line, "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
 

@@ -316,7 +316,7 @@ def _adds(held: FrameCache, video: int) -> None:
 
 
 def test_threads_of_a_forked_process_may_all_ask_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    held, claim = small_cache(tmp_path / "c"), cache.claim
+    held, claim = small_cache(tmp_path / "c"), cache_claim.claim
     held.add(1, 9, np.arange(3), pictures(1, np.arange(3)))
 
     def slow(path: Path) -> int:
