@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmark.clip import ClipBatch
-from benchmark.data import cache, dataset
+from benchmark.data import cache, cache_claim, dataset
 from benchmark.data.cache import FrameCache, video_key
 from benchmark.data.dataset import ClipReader, Sample
 from benchmark.data.decode import DecodeError
