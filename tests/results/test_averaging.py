@@ -61,7 +61,7 @@ def test_two_seeds_of_one_name_are_two_systems() -> None:
     """Where both fail for one reason it is told alone; where one does, or each for its own, with the name."""
     alike = averaged([system(ALIKE[0], seed, name="Boats") for seed in (0, 1)], [0.5, 0.5])
     assert alike.failures() == ALIKE[0].failures() != {}
-    reasons = ["it is empty" if reason else None for reason in ALIKE[0].table["reason"].to_pylist()]
+    reasons: list[object] = ["it is empty" if reason else None for reason in ALIKE[0].table["reason"].to_pylist()]
     other = changed(ALIKE[0], "reason", reasons)
     found = averaged([system(ALIKE[0], 0, name="Boats"), system(other, 1, name="Boats")], [0.5, 0.5])
     told = {reason for reason in found.table["reason"].to_pylist() if reason}
