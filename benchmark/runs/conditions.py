@@ -93,7 +93,7 @@ def differences(checkpoint: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     held = checkpoint.get(_KEY)
     if not isinstance(held, dict):
         return []
-    if {_PROCESSES, _BATCH} <= held.keys() & facts.keys() and held[_PROCESSES] != facts[_PROCESSES]:
+    if _count_clips(held, facts) and held[_PROCESSES] != facts[_PROCESSES]:
         held, facts = _of_all_processes(held), _of_all_processes(facts)
     videos = changes({_VIDEOS: held.get(_VIDEOS)}, facts, only_common=True) if _VIDEOS in held else []
     # Another fold has other videos, which goes without saying.
@@ -115,7 +115,7 @@ def go_on_at_same_clip(checkpoint: dict[str, Any], facts: dict[str, Any], batche
         A line that says where the epoch goes on; empty if that is where it was or it had ended.
     """
     held = checkpoint.get(_KEY)
-    if not isinstance(held, dict) or not {_PROCESSES, _BATCH} <= held.keys() & facts.keys():
+    if not isinstance(held, dict) or not _count_clips(held, facts):
         return ""
     before, now = (known[_BATCH] * known[_PROCESSES] for known in (held, facts))
     fit = checkpoint.get("loops", {}).get("fit_loop", {})
@@ -145,6 +145,11 @@ def _batches_of_epoch(trainer: L.Trainer) -> int:
     """How many batches a training epoch has, within the Trainer's limit."""
     batches, limit = len(cast(Any, trainer).datamodule.training_batches()), trainer.limit_train_batches
     return min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))
+
+
+def _count_clips(*known: dict[str, Any]) -> bool:
+    """Whether each side says how many clips a step has; a damaged checkpoint may hold anything."""
+    return all(isinstance(each.get(name), int) for each in known for name in (_PROCESSES, _BATCH))
 
 
 def _of_all_processes(facts: dict[str, Any]) -> dict[str, Any]:

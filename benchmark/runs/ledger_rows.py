@@ -35,10 +35,10 @@ def require_probabilities(outputs: object) -> Tensor:
     """What a network's `test_step` gave, if it is class probabilities (B, K).
 
     Raises:
-        UserError: If rows do not add up to 1. NaN passes; the video it belongs to counts as failed.
+        UserError: If it is no tensor, or rows do not add up to 1. NaN passes; the video it belongs to counts as failed.
     """
     if not isinstance(outputs, Tensor):
-        raise TypeError(f"test_step must return class probabilities (B, K), not {type(outputs)}")
+        raise UserError(f"test_step must return class probabilities (B, K), not a {type(outputs).__name__}")
     if len(outputs) and not torch.allclose(outputs.sum(1), torch.ones(()).to(outputs), atol=1e-2):
         if outputs.isfinite().all():
             raise UserError("test_step must return class probabilities (B, K); these do not add up to 1")

@@ -153,4 +153,8 @@ def test_an_option_of_a_plugins_data_is_a_condition_too(
 def test_other_videos_under_one_name_are_told_by_their_fingerprint() -> None:
     held, mine = ({"data.fold": 1, "the fingerprint of the videos held": text} for text in ("ab", "cd"))
     assert differences({"conditions": held}, mine) == ["the fingerprint of the videos held was ab and is cd now"]
+    counts = {"data.batch_size": 4, "the number of processes": 2}
+    strange = {"data.batch_size": "four", "the number of processes": 1}  # in a damaged file
+    assert "data.batch_size was four and is 4 now" in differences({"conditions": strange}, counts)
+    assert go_on_at_same_clip({"conditions": strange}, counts, lambda: 8) == ""
     assert differences({"conditions": "strange"}, mine) == differences({}, mine) == []
