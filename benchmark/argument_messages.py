@@ -59,6 +59,14 @@ _MISPLACED = re.compile(
     r"Given value: (?P<value>\{'class_path': '(?P<class>[^']+)'[^\n]*)",
     re.DOTALL,
 )
+# What holds neither the name of a class nor that and options.
+_NOT_A_CLASS = re.compile(
+    r"\AParser key \"(?P<option>[^\"]+)\":\s+Does not validate against any of the Union subtypes\n[^\n]*\n\s+Errors:\s+"
+    r"- (?:Not a valid subclass of \w+|argument of type|Problem with given class_path '[^']+':\s+"
+    r"'\w+' object has no attribute 'keys').*"
+    r"Given value type: <class '(?:dict|list|int|float|bool)'>\n\s*Given value: (?P<value>[^\n]*)",
+    re.DOTALL,
+)
 _NOT_A_GROUP = re.compile(r"Parser key \"(?P<option>[^\"]+)\":\s+Unable to load config '(?P<value>[^']*)'")
 _CLASS = re.compile(r"Problem with given class_path '(?P<class>[^']+)'")
 _REQUIRED = re.compile(r"the following arguments are required: (?P<names>[^\n]+)")
@@ -81,21 +89,30 @@ def of_arguments(text: str) -> str:
         part = text.partition('"')[2].partition('"')[0]
         options = ", ".join(f"--{part}.{name.strip()}" for name in lacking[2].split(","))
         return f"{lacking[1]} needs a value for {lacking[2]}; give it by {options}"
-    if strange := _NO_CLASS.search(text):
-        return _unknown_class(text, strange["name"] or text.rpartition("Given value: ")[2].strip())
-    if (lacking := re.search(r"arguments are required: ([\w., ]+)", text)) and "model" in lacking[1]:
-        # jsonargparse puts the verb before each, which no option has.
-        options = ", ".join(f"--{name.strip().rpartition('.')[2]}" for name in lacking[1].split(","))
-        return (
-            f"a value is needed for {options}; an experiment says them all: --config multires, or another that "
-            "`clipbench configs` lists"
-        )
     if misplaced := _MISPLACED.search(text):
         name, kind = misplaced["option"], misplaced["class"].rpartition(".")[2]
         return (
             f"{name} holds options beside class_path ({misplaced['value']}); those of {kind} belong under "
             "init_args, one level further in"
         )
+    if of_class := _NOT_A_CLASS.search(text):
+        name, value = of_class["option"], of_class["value"]
+        return (
+            f"{name} is {value}; it must be the name of a class, or class_path with that name and init_args with its "
+            "options, as in {class_path: Name, init_args: {option: value}}"
+        )
+    if strange := _NO_CLASS.search(text):
+        return _unknown_class(text, strange["name"] or text.rpartition("Given value: ")[2].strip())
+    if lacking := re.fullmatch(r"the following arguments are required: ([\w., ]+)", text.strip()):
+        # jsonargparse puts the verb before each, which no option has.
+        names = [name.strip().rpartition(".")[2] for name in lacking[1].split(",")]
+        if names == ["data"]:
+            return "--data must be given: ucf101, sports1m, folder or synthetic, or a class of your own"
+        if "model" in names:
+            return (
+                f"a value is needed for {', '.join(f'--{name}' for name in names)}; an experiment says them all: "
+                "--config multires, or another that `clipbench configs` lists"
+            )
     if found := _NESTED.search(text) or _PLAIN.fullmatch(text.strip()):
         name = ".".join(part for part in (found["part"], found["option"]) if part)
         return f"{name} is {found['value']}; it must be {_in_words(found['expected'].removeprefix('Expected a '))}"

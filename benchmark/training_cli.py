@@ -50,9 +50,14 @@ from benchmark.shipped import with_files
 from benchmark.transfer.carrying import Transfer, transfer_callbacks, transfer_facts
 from benchmark.transfer.feature_store import FeatureStore
 from benchmark.verb_checks import (
+    choose_mode,
     require_consistent,
     require_from_fit,
     require_more_to_train,
+    require_no_tuners,
+    require_number_of_classes,
+    require_sound,
+    require_state,
     require_values,
     require_work,
 )
@@ -101,14 +106,16 @@ class BenchmarkCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and name the option that was probably meant by one that is not there."""
+        (parser_of_verb,) = getattr(self, "_subcommand_parsers", {"": parser}).values()
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            (parser_of_verb,) = getattr(self, "_subcommand_parsers", {"": parser}).values()
             message = unknown_option(str(error), parser_of_verb)
             if message is None:
                 raise
             raise UserError(message) from error
+        config = self.config.get(self.config.get("subcommand"), self.config)
+        require_sound(config, [action.dest for action in parser_of_verb._actions])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are neither the model's, the data's nor the Trainer's."""
@@ -138,6 +145,7 @@ class BenchmarkCLI(LightningCLI):
             self.checkpoint = read_checkpoint(config.ckpt_path)
             require_from_fit(self.checkpoint, config.ckpt_path)
             if self.subcommand == "fit":
+                require_state(self.checkpoint, config.ckpt_path)
                 require_more_to_train(self.checkpoint, config.trainer, config.ckpt_path)
         elif is_averaged:
             config.ckpt_path = write_average(plain(config.model.init_args), self.run_dir)
@@ -163,6 +171,7 @@ class BenchmarkCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Make them, and begin once every process has."""
         super().instantiate_classes()
+        require_number_of_classes(self._get(self.config, "model"), self.datamodule.num_classes)
         self.meeting.tell()
         self.meeting.end()
 
@@ -175,21 +184,16 @@ class BenchmarkCLI(LightningCLI):
         use_named(self.model, config.optimizer.as_dict(), schedule, says_so=self.trainer.is_global_zero)
 
     def after_fit(self) -> None:
-        """Refuse to call a fit done that trained nothing, as with no time for it.
-
-        Raises:
-            UserError: If no batch was ever trained on.
-        """
-        if not self.trainer.fit_loop.epoch_loop.batch_progress.total.ready:
-            raise UserError("fit trained on no batch; raise trainer.max_time or whatever else stopped it")
+        """Refuse to call a fit done that trained nothing."""
+        self.first_step.require_trained(self.trainer, self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with what every run has: checkpoints, throughput, failed videos, lines of figures."""
         checkpoint = self._get(self.config, "checkpoint")
         seen = SeenVideos()  # with what the weights that it begins with have seen
-        begins_with = self.config[self.subcommand].get("ckpt_path")
-        if begins_with:
+        if begins_with := self.config[self.subcommand].get("ckpt_path"):
             seen.inherit(self.checkpoint)
+        choose_mode(checkpoint)
         goes_on = bool(begins_with) and self._is_own(begins_with)
         folder = self.run_dir / "checkpoints"
         checkpoints = run_checkpoints(folder, checkpoint.monitor, checkpoint.minutes, goes_on=goes_on)
@@ -215,11 +219,12 @@ class BenchmarkCLI(LightningCLI):
             self.trainer_defaults["callbacks"].append(RunLines(best, self.run_dir / "config.yaml"))
             config = self.config[self.subcommand]
             named = config.optimizer.class_path if config.optimizer else None
+            self.first_step = BeforeFirstStep(named, self.words, checkpoint.monitor)
             self.trainer_defaults["callbacks"] += [
                 self._conditions(),
                 OwnSplits(allowed=config.allow_contaminated),
                 *self._transfer(seen),
-                BeforeFirstStep(named, self.words),
+                self.first_step,
             ]
         if self.subcommand == "validate":
             self.trainer_defaults["callbacks"].append(ValidationNotice(self.checkpoint))
@@ -234,6 +239,7 @@ class BenchmarkCLI(LightningCLI):
                 require_writable(figure.parent, "--figure")
             self.trainer_defaults["callbacks"].append(PredictionTable(output, predict.top, figure))
         trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
+        require_no_tuners(trainer)
         for each in wandb_runs:
             each.hold(trainer)
         return trainer

@@ -7,7 +7,7 @@ and in its help a verb has its own alone.
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch.cli import LightningArgumentParser
@@ -129,6 +129,12 @@ def add_options(parser: LightningArgumentParser, verb: str) -> None:
         "--checkpoint.monitor", type=str, default="val/clip_hit1", help="Logged value that best.ckpt is chosen by."
     )
     parser.add_argument(
+        "--checkpoint.mode",
+        type=Literal["min", "max"] | None,
+        default=None,
+        help="Whether best.ckpt has the lowest or the highest of it; scores of the suite need none.",
+    )
+    parser.add_argument(
         "--checkpoint.minutes", type=float, default=5.0, help="Minutes between writes of last.ckpt in an epoch."
     )
     parser.add_argument(
@@ -233,8 +239,8 @@ def usual_entry_name(model: Mapping[str, Any], checkpoint: dict[str, Any]) -> st
 # Options whose values are names of files and folders, which may look like anything else.
 _PATHS = frozenset(
     {
-        *("--run_dir", "--figure", "--predict.videos", "--predict.output", "--transfer.pretrained"),
-        *("--data.root", "--data.annotations", "--data.cache_dir"),
+        *("--run_dir", "--figure", "--predict.videos", "--predict.output", "--sample.list"),
+        *("--transfer.pretrained", "--data.root", "--data.annotations", "--data.cache_dir"),
     }
 )
 
@@ -244,22 +250,27 @@ def with_literal_paths(words: Sequence[str]) -> list[str]:
 
     `#1.mp4` is a comment there, `[1].mp4` the beginning of a list, `&x` nothing with a name, and `null` nothing; each
     means that only where there is no such file.
+
+    Raises:
+        UserError: If one is empty, as of a variable of the shell that is not set, which would mean the current folder.
     """
     found: list[str] = []
     option = ""
     for word in words:
         head, sign, value = word.partition("=")
         if option:
-            found.append(_as_path(word))
+            found.append(_as_path(option, word))
         elif sign and head in _PATHS:
-            found.append(f"{head}={_as_path(value)}")
+            found.append(f"{head}={_as_path(head, value)}")
         else:
             found.append(word)
         option = word if word in _PATHS else ""
     return found
 
 
-def _as_path(value: str) -> str:
-    is_plain = not value or value[0].isalnum() or value[0] in "./"
-    is_name = value.startswith("#") or (value and Path(value).exists())
+def _as_path(option: str, value: str) -> str:
+    if not value:
+        raise UserError(f"{option} is empty; name a file or a folder, `.` for the current one, or leave it out")
+    is_plain = value[0].isalnum() or value[0] in "./"
+    is_name = value.startswith("#") or Path(value).exists()
     return f"./{value}" if is_name and (not is_plain or value.casefold() == "null") else value

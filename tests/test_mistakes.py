@@ -18,7 +18,33 @@ FILES = {
     "beside.yaml": "model: SingleFrame\ndata:\n  class_path: VideoFolder\n  init_args:\n  root: videos\n",
     "no_data.yaml": "model: SingleFrame\ndata: SynthticActions\n",
 }
+PLAIN = "model: SingleFrame\ndata: SyntheticActions\n"
+FILES |= {
+    **{f"{name}.yaml": f"{PLAIN}{name}: 3\n" for name in ("checkpoint", "trainer", "transfer", "sample", "predict")},
+    "text.yaml": f"{PLAIN}transfer: top\n",
+    "names.yaml": "model: [SingleFrame]\ndata: SyntheticActions\n",
+    "nothing.yaml": "model: SingleFrame\ndata: []\n",
+    "list_of_options.yaml": "model:\n  class_path: SingleFrame\n  init_args: [1]\ndata: SyntheticActions\n",
+    "number.yaml": "model:\n  class_path: 5\ndata: SyntheticActions\n",
+}
+CLASS = "it must be the name of a class, or class_path with that name and init_args with its options"
 MISTAKES = {
+    # values in the place of groups and classes
+    "fit --config checkpoint.yaml": "checkpoint is 3, and is a group of options; give them as checkpoint: {monitor:",
+    "fit --config trainer.yaml": "trainer is 3, and is a group of options; give them as trainer: {",
+    "fit --config transfer.yaml": "transfer is 3, and is a group of options; give them as transfer: {regime: ...}",
+    "test --config sample.yaml": "sample is 3, and is a group of options; give them as sample: {videos: ...}",
+    "fit --config predict.yaml": "predict is 3, and is a group of options; give them as predict: {videos: ...}",
+    "fit --config text.yaml": "transfer is top, and is a group of options",
+    "fit --config names.yaml": f"model is ['SingleFrame']; {CLASS}",
+    "fit --config nothing.yaml": f"data is []; {CLASS}",
+    "fit --config list_of_options.yaml": f"model is {{'class_path': 'SingleFrame', 'init_args': [1]}}; {CLASS}",
+    "fit --config number.yaml": f"model is {{'class_path': 5}}; {CLASS}",
+    # what lacks, and what is empty
+    "fit --model SingleFrame": "--data must be given: ucf101, sports1m, folder or synthetic, or a class of your own",
+    "predict --model SingleFrame --predict.videos . --ckpt_path list.yaml": "--data must be given: ucf101",
+    "fit --config multires --run_dir ''": "--run_dir is empty; name a file or a folder",
+    "predict --config multires --ckpt_path list.yaml --predict.output ''": "--predict.output is empty",
     # verbs
     "fti --config multires": "'fti' is no verb; did you mean fit?",
     "trian": "did you mean fit?",

@@ -14,7 +14,12 @@ import torch
 from benchmark.cli import main
 from benchmark.early_checks import require_config_first
 from benchmark.errors import UserError
-from benchmark.verb_checks import require_more_to_train
+from benchmark.verb_checks import (
+    require_from_fit,
+    require_more_to_train,
+    require_number_of_classes,
+    require_state,
+)
 from tests.generators.small_test import options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,6 +122,40 @@ def test_what_is_no_checkpoint_of_a_fit_is_one_message(
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("clipbench: ")]
         assert f"--ckpt_path {path}" in line
         assert "checkpoint" in line or "another file" in line
+
+
+def test_a_number_of_classes_is_that_of_the_data() -> None:
+    for given in (None, {}, {"num_classes": None}, {"num_classes": 16}):
+        require_number_of_classes({"init_args": given}, 16)
+    with pytest.raises(UserError, match=r"^model.num_classes is 101, and the data have 16 classes; .* --data.classes"):
+        require_number_of_classes({"init_args": {"num_classes": 101}}, 16)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer_states": None}, "has no optimizer_states, as where save_weights_only was set"),
+        ({"optimizer_states": [{}]}, "is damaged: its optimizer_states"),
+        ({"optimizer_states": 3}, "is damaged: its optimizer_states"),
+        ({"lr_schedulers": [3]}, "is damaged: its lr_schedulers"),
+        ({"loops": 3}, "is damaged: its loops"),
+        ({"loops": {"fit_loop": {"epoch_progress": 3}}}, "is damaged: its loops"),
+    ],
+)
+def test_a_fit_goes_on_from_a_whole_checkpoint_alone(change: dict[str, Any], message: str, checkpoint: str) -> None:
+    held = torch.load(checkpoint, weights_only=True)
+    require_from_fit(held, "last.ckpt")
+    require_state(held, "last.ckpt")
+    changed = {name: value for name, value in {**held, **change}.items() if value is not None}
+    with pytest.raises(UserError, match=rf"^--ckpt_path last\.ckpt {message}"):
+        require_state(changed, "last.ckpt")
+
+
+def test_names_of_classes_are_a_list_of_texts(checkpoint: str) -> None:
+    held = torch.load(checkpoint, weights_only=True)
+    for names in (3, [3], "Discs"):
+        with pytest.raises(UserError, match=r"^--ckpt_path last\.ckpt is damaged: its class_names"):
+            require_from_fit({**held, "class_names": names}, "last.ckpt")
 
 
 def interrupted(arguments: list[str], until: str, folder: Path) -> tuple[int, str]:

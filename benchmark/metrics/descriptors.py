@@ -16,6 +16,7 @@ from benchmark.plain_text import is_plain
 
 HIT_KS = (1, 5)
 Level = Literal["clip", "video"]
+Mode = Literal["min", "max"]
 
 _HIT = re.compile(r"(clip|video)_hit([1-9]\d{0,5})")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -245,14 +246,38 @@ def says_nothing(name: str, num_classes: int | None) -> bool:
     return matched is not None and num_classes is not None and int(matched[2]) >= num_classes
 
 
+_MODES: dict[str, Mode] = {}
+
+
+def set_mode(logged: str, mode: Mode | None) -> None:
+    """Say which way a value that is logged is better, where it is neither a loss nor a known score.
+
+    Args:
+        logged: Its name.
+        mode: `min` if less is better; None takes back what was said before.
+
+    Raises:
+        ValueError: If it is known to be better the other way.
+    """
+    _MODES.pop(logged, None)
+    if mode is None:
+        return
+    if is_known(logged) and (mode == "min") != lower_is_better(logged):
+        better = "lower" if lower_is_better(logged) else "higher"
+        raise ValueError(f"mode is {mode}, and {logged} is better the {better} it is")
+    _MODES[logged] = mode
+
+
 def lower_is_better(logged: str) -> bool:
     """Whether less is better of a value that is logged: `val/ece`, `train/loss_epoch`; of an unknown one more is."""
+    if logged in _MODES:
+        return _MODES[logged] == "min"
     return _is_loss(logged) or not _score_logged(logged).higher_is_better
 
 
 def is_known(logged: str) -> bool:
-    """Whether a value that is logged is a loss or a known score."""
-    return _is_loss(logged) or _score_logged(logged).name != _UNKNOWN
+    """Whether it is known which way a value that is logged is better: of a loss, a known score, or by `set_mode`."""
+    return logged in _MODES or _is_loss(logged) or _score_logged(logged).name != _UNKNOWN
 
 
 def _is_loss(logged: str) -> bool:

@@ -6,6 +6,8 @@ from types import MethodType
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LightningCLI, instantiate_class
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -112,13 +114,16 @@ class BeforeFirstStep(L.Callback):
         optimizer: Class of the optimiser that is named in place of the network's own, or None.
         typed: Options of the command line; a value of the recipe that has no part is refused where it was typed, and
             named in a line where it is in a file.
+        monitor: Logged value that the best checkpoint is chosen by.
 
     Raises:
         UserError: When training starts.
     """
 
-    def __init__(self, optimizer: str | None, typed: Sequence[str]) -> None:
+    def __init__(self, optimizer: str | None, typed: Sequence[str], monitor: str) -> None:
         self.optimizer, self.typed = optimizer, [word.partition("=")[0] for word in typed]
+        self.monitor, self._has_loss = monitor, False
+        self._batches_before: int | None = None
         self._watched: WatchedRecipe | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -127,12 +132,30 @@ class BeforeFirstStep(L.Callback):
             self._watched = self._watched or WatchedRecipe(pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refuse values of the recipe without a part, and schedules that wait for what nobody logs."""
+        """Refuse what has no part, trains no weight, or waits for what nobody logs."""
+        self._batches_before = _batches(trainer)
         if self._watched is not None:
             schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
             self._tell(self._watched.idle(schedules), pl_module, is_first=trainer.is_global_zero)
             self._watched = None
         name = type(pl_module).__name__
+        steps = {id(each) for one in trainer.optimizers for group in one.param_groups for each in group["params"]}
+        if (learned := _learned_by_lightning(pl_module)) and not any(id(each) in steps for each in learned):
+            raise UserError(
+                f"{name}.configure_optimizers gives no optimiser with a parameter of the network, so fit would train "
+                "nothing; let it return one, or name one by --optimizer"
+            )
+        require_logged(trainer, pl_module, self.monitor, "--checkpoint.monitor")
+        if not is_known(self.monitor):
+            raise UserError(
+                f"--checkpoint.monitor is {self.monitor}, of which it is not known which way it is better; say so by "
+                "--checkpoint.mode min or max"
+            )
+        for each in trainer.callbacks:  # type: ignore[attr-defined]  # set by a connector
+            if isinstance(each, EarlyStopping):
+                if each.strict:
+                    require_logged(trainer, pl_module, each.monitor, "monitor of EarlyStopping")
+                _require_mode(each.monitor, each.mode, "mode of EarlyStopping")
         where = "lr_scheduler." if self.optimizer else f"in {name}.configure_optimizers, "
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, RecipeSchedule):
@@ -142,13 +165,29 @@ class BeforeFirstStep(L.Callback):
                 continue
             monitor, mode = str(config.monitor), getattr(config.scheduler, "mode", None)
             require_logged(trainer, pl_module, monitor, f"{where}monitor")
-            right = "min" if lower_is_better(monitor) else "max"
-            if isinstance(config.scheduler, ReduceLROnPlateau) and is_known(monitor) and mode != right:
-                better = "lower" if right == "min" else "higher"
-                raise UserError(
-                    f"{where}mode of ReduceLROnPlateau is {mode}, and {monitor} is better the {better} it is; "
-                    f"make it {right}"
-                )
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                _require_mode(monitor, str(mode), f"{where}mode of ReduceLROnPlateau")
+
+    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note that there was a loss to learn from."""
+        self._has_loss = True
+
+    def require_trained(self, trainer: L.Trainer, network: L.LightningModule) -> None:
+        """Refuse to call a fit done that trained nothing; one that goes on may have had nothing left to do.
+
+        Raises:
+            UserError: If no batch was ever trained on, as with no time for it, or none of them gave a loss.
+        """
+        if not _batches(trainer):
+            raise UserError("fit trained on no batch; raise trainer.max_time or whatever else stopped it")
+        had_none = self._batches_before in {None, _batches(trainer)}
+        if had_none or self._has_loss or not _learned_by_lightning(network):
+            return
+        name = type(network).__name__
+        raise UserError(
+            f"fit has trained nothing: {name}.training_step gave no loss for any batch, or on_train_batch_start "
+            "returned -1, which ends an epoch; let the one return a loss, and the other nothing"
+        )
 
     def _tell(self, idle: Mapping[str, Any], network: L.LightningModule, *, is_first: bool) -> None:
         if not idle:
@@ -161,6 +200,25 @@ class BeforeFirstStep(L.Callback):
             raise UserError(f"{said}, and does nothing: {why}; leave it out")
         if is_first:
             print(f"{said}, and does nothing: {why}", flush=True)
+
+
+def _learned_by_lightning(network: L.LightningModule) -> list[torch.nn.Parameter]:
+    """Parameters that Lightning is to train: none of a network whose steps are its own, or that has none to train."""
+    if not network.automatic_optimization:
+        return []
+    return [each for each in network.parameters() if each.requires_grad]
+
+
+def _batches(trainer: L.Trainer) -> int:
+    """Batches that training was given, also before the fit was broken off and went on."""
+    return trainer.fit_loop.epoch_loop.batch_progress.total.ready
+
+
+def _require_mode(monitor: str, mode: str, where: str) -> None:
+    right = "min" if lower_is_better(monitor) else "max"
+    if is_known(monitor) and mode != right:
+        better = "lower" if right == "min" else "higher"
+        raise UserError(f"{where} is {mode}, and {monitor} is better the {better} it is; make it {right}")
 
 
 def _dotted(names: Mapping[str, Any]) -> list[str]:

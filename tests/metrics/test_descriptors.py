@@ -20,6 +20,7 @@ from benchmark.metrics.descriptors import (
     known_scores,
     lower_is_better,
     score_of,
+    set_mode,
     try_added,
 )
 from benchmark.results.scores import predictions
@@ -159,3 +160,18 @@ def test_made_up_predictions_are_like_real_ones(monkeypatch: pytest.MonkeyPatch)
 def test_which_way_a_logged_value_is_better(logged: str, known: bool, lower: bool) -> None:
     assert is_known(logged) == known
     assert lower_is_better(logged) == lower
+
+
+def test_it_can_be_said_which_way_an_unknown_value_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "_MODES", {})
+    assert (is_known("val/perplexity"), lower_is_better("val/perplexity")) == (False, False)
+    set_mode("val/perplexity", "min")
+    assert (is_known("val/perplexity"), lower_is_better("val/perplexity")) == (True, True)
+    set_mode("val/perplexity", "max")
+    assert (is_known("val/perplexity"), lower_is_better("val/perplexity")) == (True, False)
+    set_mode("val/perplexity", None)
+    assert not is_known("val/perplexity")
+    set_mode("val/ece", "min")
+    for known, mode in (("val/ece", "max"), ("val/map", "min"), ("train/loss_step", "max")):
+        with pytest.raises(ValueError, match=f"^mode is {mode}, and {known} is better the (lower|higher) it is$"):
+            set_mode(known, mode)  # type: ignore[arg-type]

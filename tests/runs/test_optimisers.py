@@ -1,5 +1,6 @@
 """Optimisers named on the command line, and options of a fit that would do nothing or fail only after an epoch."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from benchmark.models import VideoClassifier
 from benchmark.models.recipe import Recipe, RecipeSchedule, named_rates
 from benchmark.runs.checkpoints import BestWeights, run_checkpoints
 from benchmark.runs.optimisers import BeforeFirstStep, makes_its_own, use_named
+from benchmark.verb_checks import choose_mode
 from tests.generators import broken_models
 from tests.generators.small_test import options
 from tests.models.training import Batches, K, trainer, training_batch
@@ -67,7 +69,7 @@ class Cosine(broken_models.Sound):
 
 def before_first_step(network: VideoClassifier, folder: Path, optimizer: str | None, *typed: str) -> Any:
     """The trainer of two batches, with what is refused."""
-    runner = trainer(folder, BeforeFirstStep(optimizer, typed), max_epochs=1)
+    runner = trainer(folder, BeforeFirstStep(optimizer, typed, "val/clip_hit1"), max_epochs=1)
     runner.fit(network, datamodule=Batches([training_batch(network, 2)], [training_batch(network, 2)]))
     return runner
 
@@ -152,11 +154,25 @@ def test_every_group_of_every_optimiser_has_a_learning_rate_of_its_own() -> None
     assert named_rates([]) == {}
 
 
+class Frozen(broken_models.NoOptimiser):
+    """Sound: has nothing to train, and so neither an optimiser nor a loss."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.requires_grad_(False)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return None
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_a_network_without_an_optimiser_goes_through_a_fit_as_it_is(tmp_path: Path) -> None:
-    network = broken_models.NoOptimiser(K)
+def test_a_network_with_nothing_to_train_goes_through_a_fit_as_it_is(tmp_path: Path) -> None:
+    network = Frozen(K)
     before = [parameter.clone() for parameter in network.parameters()]
-    before_first_step(network, tmp_path, None)
+    checks = BeforeFirstStep(None, (), "val/clip_hit1")
+    runner = trainer(tmp_path, checks, max_epochs=1)
+    runner.fit(network, datamodule=Batches([training_batch(network, 2)], [training_batch(network, 2)]))
+    checks.require_trained(runner, network)
     assert all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
 
 
@@ -184,3 +200,88 @@ def test_the_recipe_keeps_its_learning_rate_while_an_error_falls(tmp_path: Path)
     runner.fit(network, datamodule=data)
     assert len(told) == 4
     assert runner.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+class NoLoss(broken_models.Sound):
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return None
+
+
+class EndsEpochs(broken_models.Sound):
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> Any:
+        return -1
+
+
+class ByHand(broken_models.Sound):
+    """Sound: steps without Lightning, by an optimiser that it keeps to itself."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.automatic_optimization = False
+
+    def configure_optimizers(self) -> Any:
+        return None
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = super().training_step(batch, batch_idx)
+        loss.backward()  # type: ignore[no-untyped-call]
+        AdamW(self.parameters(), 0.1).step()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (NoLoss, "fit has trained nothing: NoLoss.training_step gave no loss for any batch"),
+        (EndsEpochs, "or on_train_batch_start returned -1"),
+        (
+            broken_models.NoOptimiser,
+            "NoOptimiser.configure_optimizers gives no optimiser with a parameter of the network",
+        ),
+        (broken_models.Sound, None),
+        (ByHand, None),
+    ],
+)
+def test_a_fit_that_trained_nothing_is_not_done(network: Any, message: str | None, tmp_path: Path) -> None:
+    made, checks = network(K), BeforeFirstStep(None, (), "val/clip_hit1")
+    before = {name: weight.clone() for name, weight in made.state_dict().items()}
+    runner = trainer(tmp_path, checks, max_epochs=1)
+
+    def fit() -> None:
+        runner.fit(made, datamodule=Batches([training_batch(made, 2)], [training_batch(made, 2)]))
+        checks.require_trained(runner, made)
+
+    if message is None:
+        fit()
+    else:
+        with pytest.raises(UserError, match=re.escape(message)):
+            fit()
+    same = all(weight.equal(before[name]) for name, weight in made.state_dict().items())
+    assert same == (message is not None)
+
+
+class Perplexity(broken_models.Sound):
+    """Sound: logs a value of its own, which is better the lower it is."""
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log("val/perplexity", 2.0 + self.current_epoch)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_value_of_a_plugins_own_needs_a_word_on_which_way_it_is_better(tmp_path: Path) -> None:
+    network = Perplexity(K)
+    batches = Batches([training_batch(network, 2)], [training_batch(network, 2)])
+    runner = trainer(tmp_path, BeforeFirstStep(None, (), "val/perplexity"), max_epochs=1)
+    with pytest.raises(UserError, match=r"--checkpoint.monitor is val/perplexity, .* by --checkpoint.mode min or max"):
+        runner.fit(network, datamodule=batches)
+    assert run_checkpoints(tmp_path, "val/perplexity", 5.0)[1].mode == "max"  # type: ignore[attr-defined]
+    try:
+        choose_mode({"monitor": "val/perplexity", "mode": "min"})
+        best = run_checkpoints(tmp_path / "run", "val/perplexity", 5.0)[1]
+        checks = BeforeFirstStep(None, (), "val/perplexity")
+        runner = trainer(tmp_path, checks, best, max_epochs=2, enable_checkpointing=True)
+        runner.fit(network, datamodule=batches)
+    finally:
+        choose_mode({"monitor": "val/perplexity", "mode": None})
+    assert float(best.best_model_score) == 2.0  # type: ignore[attr-defined]
