@@ -6,7 +6,6 @@ from types import MethodType
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LightningCLI, instantiate_class
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -139,10 +138,11 @@ class BeforeFirstStep(L.Callback):
             self._tell(self._watched.idle(schedules), pl_module, is_first=trainer.is_global_zero)
             self._watched = None
         name = type(pl_module).__name__
-        steps = {id(each) for one in trainer.optimizers for group in one.param_groups for each in group["params"]}
-        if (learned := _learned_by_lightning(pl_module)) and not any(id(each) in steps for each in learned):
+        # A strategy may give the optimiser parameters of its own in the place of the network's.
+        steps = [each for one in trainer.optimizers for group in one.param_groups for each in group["params"]]
+        if _is_learned_by_lightning(pl_module) and not any(each.requires_grad for each in steps):
             raise UserError(
-                f"{name}.configure_optimizers gives no optimiser with a parameter of the network, so fit would train "
+                f"{name}.configure_optimizers gives no optimiser with a parameter to train, so fit would train "
                 "nothing; let it return one, or name one by --optimizer"
             )
         require_logged(trainer, pl_module, self.monitor, "--checkpoint.monitor")
@@ -181,7 +181,7 @@ class BeforeFirstStep(L.Callback):
         if not _batches(trainer):
             raise UserError("fit trained on no batch; raise trainer.max_time or whatever else stopped it")
         had_none = self._batches_before in {None, _batches(trainer)}
-        if had_none or self._has_loss or not _learned_by_lightning(network):
+        if had_none or self._has_loss or not _is_learned_by_lightning(network):
             return
         name = type(network).__name__
         raise UserError(
@@ -202,11 +202,9 @@ class BeforeFirstStep(L.Callback):
             print(f"{said}, and does nothing: {why}", flush=True)
 
 
-def _learned_by_lightning(network: L.LightningModule) -> list[torch.nn.Parameter]:
-    """Parameters that Lightning is to train: none of a network whose steps are its own, or that has none to train."""
-    if not network.automatic_optimization:
-        return []
-    return [each for each in network.parameters() if each.requires_grad]
+def _is_learned_by_lightning(network: L.LightningModule) -> bool:
+    """Whether Lightning is to train parameters: not of a network whose steps are its own, or that has none to train."""
+    return network.automatic_optimization and any(each.requires_grad for each in network.parameters())
 
 
 def _batches(trainer: L.Trainer) -> int:

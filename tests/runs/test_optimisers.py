@@ -236,7 +236,7 @@ class ByHand(broken_models.Sound):
         (EndsEpochs, "or on_train_batch_start returned -1"),
         (
             broken_models.NoOptimiser,
-            "NoOptimiser.configure_optimizers gives no optimiser with a parameter of the network",
+            "NoOptimiser.configure_optimizers gives no optimiser with a parameter to train",
         ),
         (broken_models.Sound, None),
         (ByHand, None),
