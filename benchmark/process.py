@@ -5,7 +5,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
 UNTIL_EOF = "CLIPBENCH_UNTIL_EOF"
@@ -68,6 +68,10 @@ class _Outliving:
             self._to_nowhere()
             return len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
     def flush(self) -> None:
         try:
             self._stream.flush()
@@ -75,7 +79,9 @@ class _Outliving:
             self._to_nowhere()
 
     def _to_nowhere(self) -> None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
         print("clipbench: nobody reads the output any more; the work goes on", file=sys.stderr)
 
 

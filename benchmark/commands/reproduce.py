@@ -72,7 +72,8 @@ def _run(argv: Sequence[str], part: Part) -> int:
         return 0
     require_writable(plan.folder, "--out")
     if not only_report:
-        if plan.pretrained is not None and (experiment := plan.transfer()) is not None:
+        carries = any(not isinstance(cell, Table1Cell) for cell in wanted)
+        if carries and plan.pretrained is not None and (experiment := plan.transfer()) is not None:
             require_fitting(experiment)
             experiment.claim(option="--out", only_compare=True)
         if part != "cells":

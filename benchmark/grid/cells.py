@@ -68,15 +68,18 @@ class Validated:
     Args:
         score: What `best.ckpt` was chosen by.
         monitor: Its name.
+        mode: `min` if less of it is better; None as the suite knows it, which fits did not say at first.
     """
 
     score: float
     monitor: str
+    mode: str | None = None
 
     @property
     def rising(self) -> float:
         """The score, the higher the better: a loss or an error is negated."""
-        return -self.score if lower_is_better(self.monitor) else self.score
+        is_min = lower_is_better(self.monitor) if self.mode is None else self.mode == "min"
+        return -self.score if is_min else self.score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Running:
         done = run / "fit.json"
         if done.is_file():
             held = json.loads(done.read_text("utf-8"))
-            return Validated(float(held["score"]), str(held["monitor"]))
+            return Validated(float(held["score"]), str(held["monitor"]), held.get("mode"))
         run.mkdir(parents=True, exist_ok=True)
         file, last = run / "fit.yaml", run / "checkpoints/last.ckpt"
         write_whole(file, yaml.safe_dump(config, sort_keys=False))
@@ -135,11 +138,11 @@ class Running:
         self.say(f"{'going on' if resume else 'fit'}{what}")
         begun = time.monotonic()
         self.verb(["fit", "--config", str(file), "--run_dir", str(run), *words, *resume])
-        score, monitor = _validation_score(run)
+        found = _validated(run)
         seconds = time.monotonic() - begun
-        write_whole(done, json.dumps({"score": score, "monitor": monitor, "seconds": seconds}))
-        self.say(f"{monitor} {score:.4f}{what}, {seconds:.0f} s")
-        return Validated(score, monitor)
+        write_whole(done, json.dumps({**dataclasses.asdict(found), "seconds": seconds}))
+        self.say(f"{found.monitor} {found.score:.4f}{what}, {seconds:.0f} s")
+        return found
 
     def test(self, run: Path) -> None:
         """Test the best checkpoint of a fit's run folder; leaves ledger and record in the cell's."""
@@ -198,12 +201,12 @@ def run_cell(cell: Cell, count: int, steps: Callable[[Running], None], tidy: Cal
     return True
 
 
-def _validation_score(run: Path) -> tuple[float, str]:
+def _validated(run: Path) -> Validated:
     """What `best.ckpt` was chosen by."""
     best = run / "checkpoints/best.ckpt"
     if not best.is_file():
         raise CellFailure(f"{run} has no best.ckpt: nothing was validated, so nothing can be chosen")
     for state in read_checkpoint(str(best)).get("callbacks", {}).values():
         if isinstance(state, dict) and state.get("monitor") and state.get("best_model_score") is not None:
-            return float(state["best_model_score"]), str(state["monitor"])
+            return Validated(float(state["best_model_score"]), str(state["monitor"]), state.get("mode"))
     raise CellFailure(f"{best} does not say what it was chosen by")

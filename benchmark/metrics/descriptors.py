@@ -254,12 +254,12 @@ def set_mode(logged: str, mode: Mode | None) -> None:
 
     Args:
         logged: Its name.
-        mode: `min` if less is better; None takes back what was said before.
+        mode: `min` if less is better; None says nothing, and what was said of another run's value is forgotten.
 
     Raises:
         ValueError: If it is known to be better the other way.
     """
-    _MODES.pop(logged, None)
+    _MODES.clear()
     if mode is None:
         return
     if is_known(logged) and (mode == "min") != lower_is_better(logged):

@@ -254,7 +254,7 @@ class VideoClassifier(L.LightningModule):
     @property
     def validated_values(self) -> tuple[str, ...] | None:
         """What a validation logs, by name; None before `setup`, and where an architecture logs values of its own."""
-        own = ("training_step", "validation_step", "on_validation_epoch_end")
+        own = ("training_step", "validation_step", "on_validation_epoch_end", "on_train_epoch_end", "on_validation_end")
         if self.scores is None or any(getattr(type(self), name) is not getattr(VideoClassifier, name) for name in own):
             return None
         return tuple(f"val/{name}" for name in self.scores.names)

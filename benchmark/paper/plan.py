@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 
 from benchmark.errors import UserError
-from benchmark.grid.cells import NOT_RUN, Cell, Running, run_cell
+from benchmark.grid.cells import FAILURE_NAME, NOT_RUN, Cell, Running, run_cell
 from benchmark.grid.claim import claim, grouped, option_values
 from benchmark.paper.rows import AVERAGE, HISTOGRAMS, ROWS, SLOW, Row
 from benchmark.results.ledger import FILE_NAME as LEDGER_NAME
@@ -36,6 +36,13 @@ def _read(option: str, value: str) -> Any:
         return yaml.safe_load(Path(value).read_text("utf-8") if is_file(value) else value)
     except yaml.YAMLError:
         raise UserError(f"{option} {value} is not YAML; correct it") from None
+
+
+def _wait(cell: Cell, said: str) -> bool:
+    """Leave a cell for later, with nothing of what it may have failed for before."""
+    print(said, flush=True)
+    (cell.folder / FAILURE_NAME).unlink(missing_ok=True)
+    return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,8 +217,7 @@ class Plan:
         head, source = f"cell {cell.number} of {count}, {cell.name}", self.weights_cell()
         if source is not None and not source.is_finished:
             said = f"begins with the weights of cell {source.number}, {source.name}, which is {source.state()}"
-            print(f"{head}: {said}", flush=True)
-            return False
+            return _wait(cell, f"{head}: {said}")
         try:
             experiment.claim(option="--out")
         except UserError as error:  # the others go on, and the report is made
@@ -258,8 +264,7 @@ class Plan:
         lacking = [member.name for member in members if not member.is_finished]
         if lacking and not cell.is_finished:
             said = f"averages tests that are not finished yet: {', '.join(lacking)}"
-            print(f"cell {cell.number} of {count}, {cell.name}: {said}", flush=True)
-            return False
+            return _wait(cell, f"cell {cell.number} of {count}, {cell.name}: {said}")
         return run_cell(cell, count, self._average(members) if members else self._fit_and_test(cell))
 
     def _fit_and_test(self, cell: Table1Cell) -> Callable[[Running], None]:

@@ -42,6 +42,7 @@ class BestValidation(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Go by the first process's name of the folder, which on other machines may have another."""
         self._of_run = from_one(self._of_run, trainer)
+        self._goes_on = from_one(self._goes_on and (self.folder / FILE_NAME).is_file(), trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the validation before."""

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT, LRSchedulerConfig
 
 from benchmark.errors import UserError
 from benchmark.metrics.descriptors import lower_is_better
+from benchmark.runs.processes import from_one
 
 
 class SteppedBefore(ModelCheckpoint):
@@ -46,7 +47,8 @@ class WithinEpoch(SteppedBefore):
     """Saves in the middle of an epoch; the last batch is left to the save after the epoch's validation.
 
     A run that goes on from a save between the last batch and the validation would leave the validation out. What a
-    validation that is broken off would cost is saved before the last batch.
+    validation that is broken off would cost is saved before the last batch. Where optimisation is manual, Lightning
+    saves nothing in an epoch.
     """
 
     _is_saving = False
@@ -63,11 +65,14 @@ class WithinEpoch(SteppedBefore):
         """Save if enough time has passed, or the run is about to be broken off."""
         if _is_last_batch(trainer):
             return
+        ready, window = trainer.fit_loop.epoch_loop.batch_progress.current.ready, trainer.accumulate_grad_batches
         waited_s = time.monotonic() - (self._last_time_checked or -math.inf)
-        is_end_near = trainer.fit_loop.epoch_loop.batch_progress.current.ready == trainer.num_training_batches - 1
+        is_end_near = ready == (trainer.num_training_batches - 1) // window * window
         is_ending = trainer.should_stop or trainer.received_sigterm or trainer.global_step == trainer.max_steps
         if is_ending or (is_end_near and waited_s >= BEFORE_VALIDATION_S):
             self._last_time_checked = -math.inf
+        elif ready % window:  # gradients that were gathered so far are in no checkpoint
+            return
         self._is_saving = True
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self._is_saving = False
@@ -96,7 +101,7 @@ class PlaceInEpoch(L.Callback):
 
 
 class BestWeights(ModelCheckpoint):
-    """Keeps the weights of the best validation, by a value that is known to be logged before training begins.
+    """Keeps the weights of the best validation.
 
     Args:
         folder: Where they are written.
@@ -106,11 +111,21 @@ class BestWeights(ModelCheckpoint):
 
     def __init__(self, folder: Path, *, goes_on: bool = False, **options: Any) -> None:
         super().__init__(folder, "best", **options)
-        self._goes_on = goes_on
+        self._goes_on, self._is_here = goes_on, False
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Look whether the folder holds them, for all processes alike."""
+        super().setup(trainer, pl_module, stage)
+        is_here = self._goes_on and (Path(str(self.dirpath)) / "best.ckpt").is_file()
+        self._is_here = from_one(is_here, trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's, and which way the value is better."""
+        return {**super().state_dict(), "mode": self.mode}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Know the best value so far, by which `best.ckpt` is kept, also in a folder that was moved or copied."""
-        if self._goes_on and self.dirpath is not None:
+        if self._is_here and self.dirpath is not None:
             here = {
                 name: str(Path(self.dirpath) / Path(value).name) if isinstance(value, str) and value else value
                 for name, value in state_dict.items()
@@ -119,15 +134,6 @@ class BestWeights(ModelCheckpoint):
             kept = {str(Path(self.dirpath) / Path(p).name): score for p, score in state_dict["best_k_models"].items()}
             state_dict = {**state_dict, **here, "best_k_models": kept, "dirpath": self.dirpath}
         super().load_state_dict(state_dict)
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refuse a value that nobody will log.
-
-        Raises:
-            UserError: With those that are.
-        """
-        super().on_train_start(trainer, pl_module)
-        require_logged(trainer, pl_module, str(self.monitor), "--checkpoint.monitor")
 
 
 class EndOfEpoch(SteppedBefore):

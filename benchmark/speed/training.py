@@ -204,7 +204,7 @@ def measure_training(
         dtype=dtype_name(dtype),
         batch_size=data.batch_size,
         workers=loader.num_workers,
-        timed_batches=course.timed,
+        timed_batches=len(clock.clips),
         whole_epochs=course.epochs,
         waiting=clock.stage("waiting"),
         transfer=_transfer(random_batch(model, data.batch_size), device, rounds) if device.type == "cuda" else None,

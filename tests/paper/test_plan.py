@@ -1,5 +1,6 @@
 """What the cells of a reproduction run, and in which order."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,11 @@ def test_tables_3_and_4_begin_with_weights_of_a_finished_cell_alone(
     checkpoints.mkdir(parents=True)
     (checkpoints / "best.ckpt").write_bytes(b"of the first epoch")
     (source.folder / "log.txt").touch()
+    cells[0].folder.mkdir(parents=True)
+    (cells[0].folder / "failed.txt").write_text("for want of weights", "utf-8")
     assert not plan.run(cells[0], 99)
+    assert cells[0].state() == "not run"  # it waits, and `launch` tries it again
+    shutil.rmtree(tmp_path / "transfer")
     said = f"begins with the weights of cell {source.number}, {source.name}, which is unfinished"
     assert said in capsys.readouterr().out
     assert not (tmp_path / "transfer").exists()

@@ -51,9 +51,13 @@ def test_only_a_better_validation_takes_the_place_of_the_one_before(tmp_path: Pa
     for other in (BestValidation(tmp_path / "other", "val/map"), BestValidation(tmp_path, "val/ece")):
         other.load_state_dict(kept.state_dict())
         assert other.best is None  # its file is not there, or says something else
-    moved = BestValidation(tmp_path / "other", "val/map", goes_on=True)
-    moved.load_state_dict(kept.state_dict())
-    assert moved.best == np.float32(0.3)
+    (tmp_path / "moved").mkdir()
+    for is_here in (False, True):
+        moved = BestValidation(tmp_path / "moved", "val/map", goes_on=True)
+        moved.setup(trainer, cast(Any, None), "fit")
+        moved.load_state_dict(kept.state_dict())
+        assert moved.best == (np.float32(0.3) if is_here else None)
+        (tmp_path / "moved" / FILE_NAME).touch()
     # A value of the training is known only after the validation.
     of_training = BestValidation(tmp_path, "train/loss_epoch")
     of_training.on_validation_start(trainer, cast(Any, None))

@@ -129,25 +129,56 @@ def test_a_fit_that_was_stopped_in_its_validation_goes_on(
     assert bests[0] == bests[1]
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_folder_that_was_moved_knows_its_best_value(goes_on: bool, tmp_path: Path) -> None:
-    """Another run's checkpoint says nothing of this folder's best."""
-    before = next(each for each in run_checkpoints(tmp_path / "a", "val/map", 1.0) if isinstance(each, BestWeights))
-    path = str(tmp_path / "a" / "best.ckpt")
+@pytest.mark.parametrize(("goes_on", "is_here"), [(True, True), (True, False), (False, True)])
+def test_a_folder_that_was_moved_knows_its_best_value(goes_on: bool, is_here: bool, tmp_path: Path) -> None:
+    """Another run's checkpoint says nothing of this folder's best, and nothing is known of one that is not here."""
+
+    def best(folder: Path, *, goes_on: bool = False) -> BestWeights:
+        (made,) = (
+            each for each in run_checkpoints(folder, "val/map", 1.0, goes_on=goes_on) if isinstance(each, BestWeights)
+        )
+        made.setup(trainer(tmp_path), SingleFrame(3, width=0.05), "fit")
+        return made
+
+    before, path = best(tmp_path / "a"), str(tmp_path / "a" / "best.ckpt")
     before.best_model_path = before.kth_best_model_path = path
     before.best_model_score = before.kth_value = torch.tensor(0.5)
     before.best_k_models = {path: torch.tensor(0.5)}
-    (after,) = (
-        each
-        for each in run_checkpoints(tmp_path / "b", "val/map", 1.0, goes_on=goes_on)
-        if isinstance(each, BestWeights)
-    )
+    (tmp_path / "b").mkdir()
+    if is_here:
+        (tmp_path / "b" / "best.ckpt").touch()
+    after = best(tmp_path / "b", goes_on=goes_on)
+    knows = goes_on and is_here
     with warnings.catch_warnings():
-        warnings.simplefilter("error" if goes_on else "ignore")
+        warnings.simplefilter("error" if knows else "ignore")
         after.load_state_dict(before.state_dict())
-    if goes_on:
+    if knows:
         assert after.best_k_models == {str(tmp_path / "b" / "best.ckpt"): torch.tensor(0.5)}
         assert after.best_model_path == after.kth_best_model_path == str(tmp_path / "b" / "best.ckpt")
         assert after.best_model_score == 0.5
     else:
         assert after.best_model_score is None
+        assert not after.best_k_models
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gathered_gradients_are_never_left_out_of_a_save(
+    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 clips in 8 batches, steps of 3: saved after 3 and 6 batches, by the clock and before the validation."""
+    monkeypatch.setattr(checkpoints, "BEFORE_VALIDATION_S", 0.0)
+    saved: list[int] = []
+
+    class Saves(L.Callback):
+        def on_save_checkpoint(self, trainer: L.Trainer, *_: Any) -> None:
+            saved.append(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+
+    clips = ClipsPerVideo(train=2, train_epoch=1, validation=1, test=1)
+    for minutes, expected in ((60.0, [6, 8]), (0.0, [3, 6, 8])):
+        data = SyntheticActions(root=small_set, source_groups=3, batch_size=4, num_workers=0, clips_per_video=clips)
+        saving = [each for each in run_checkpoints(tmp_path / str(minutes), "val/map", minutes)]
+        saving = [each for each in saving if not isinstance(each, BestWeights)]
+        saved.clear()
+        runner = trainer(tmp_path, Saves(), *saving, max_epochs=1, accumulate_grad_batches=3, enable_checkpointing=True)
+        runner.fit(SingleFrame(16, width=0.05), datamodule=data)
+        assert saved == expected
