@@ -9,9 +9,7 @@ from benchmark.changes import changes, leaves
 from benchmark.data.index import VideoIndex
 from benchmark.errors import UserError
 from benchmark.files import write_whole
-from benchmark.runs.conditions import DATA_PLACES
-
-_VIDEOS = "the fingerprint of the videos held"
+from benchmark.runs.conditions import DATA_PLACES, VIDEOS
 
 
 def made_of(
@@ -30,7 +28,7 @@ def made_of(
     immaterial = {"model.store", *(f"data.{name}" for name in DATA_PLACES)}
     kept = {name: value for name, value in named.items() if ".".join(name.split(".")[:2]) not in immaterial}
     identity = str(index.identity)
-    facts = {"the dataset": identity, **kept, "epochs": epochs, "seed": seed, _VIDEOS: index.fingerprint}
+    facts = {"the dataset": identity, **kept, "epochs": epochs, "seed": seed, VIDEOS: index.fingerprint}
     found: dict[str, Any] = json.loads(json.dumps(facts, default=str))
     return found
 
@@ -51,7 +49,7 @@ def claim(file: Path, facts: Mapping[str, Any], *, begun: bool) -> None:
         try:
             held = json.loads(file.read_text("utf-8"))
             # Another fold has other videos, which goes without saying.
-            differ = changes({**held, _VIDEOS: facts[_VIDEOS]}, facts) or changes(held, facts)
+            differ = changes({**held, VIDEOS: facts[VIDEOS]}, facts) or changes(held, facts)
         except FileNotFoundError:
             raise UserError(
                 f"{file.parent} holds results without {file.name}, what they were made of. {remedy}"

@@ -19,7 +19,7 @@ DATA_PLACES = (
     *("cache", "cache_gb", "cache_dir", "num_workers", "multiprocessing_context"),
 )
 """Options of data that say where things are and how fast they come, and change no weight."""
-_VIDEOS = "the fingerprint of the videos held"
+VIDEOS = "the fingerprint of the videos held"
 _PROCESSES, _BATCH = "the number of processes", "data.batch_size"
 
 
@@ -95,9 +95,9 @@ def differences(checkpoint: dict[str, Any], facts: dict[str, Any]) -> list[str]:
         return []
     if _count_clips(held, facts) and held[_PROCESSES] != facts[_PROCESSES]:
         held, facts = _of_all_processes(held), _of_all_processes(facts)
-    videos = changes({_VIDEOS: held.get(_VIDEOS)}, facts, only_common=True) if _VIDEOS in held else []
+    videos = changes({VIDEOS: held.get(VIDEOS)}, facts, only_common=True) if VIDEOS in held else []
     # Another fold has other videos, which goes without saying.
-    return changes({**held, _VIDEOS: facts.get(_VIDEOS)}, facts, only_common=True) or videos
+    return changes({**held, VIDEOS: facts.get(VIDEOS)}, facts, only_common=True) or videos
 
 
 def go_on_at_same_clip(checkpoint: dict[str, Any], facts: dict[str, Any], batches_of_epoch: Callable[[], int]) -> str:
@@ -170,7 +170,7 @@ def _data_facts(data: Any) -> dict[str, Any]:
         "data.batch_size": data.batch_size,
         **_fields("data.clips_per_video", data.clips_per_video),
         **_fields("data.augmentation", data.augmentation),
-        _VIDEOS: data.index.fingerprint,
+        VIDEOS: data.index.fingerprint,
     }
 
 

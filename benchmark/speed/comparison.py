@@ -59,9 +59,8 @@ class _Videos:
             path = self.index.video(row).path
             if row not in self.facts:
                 try:
-                    with open_video(
-                        path
-                    ) as video:  # learns the timeline: only what races as a first opening pays for it
+                    # It learns the timeline: only what races as a first opening pays for that.
+                    with open_video(path) as video:
                         self.facts[row] = video.frames, frames_per_second(path)
                 except DecodeError:
                     self.facts[row] = 0, 0.0
